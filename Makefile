@@ -1,0 +1,62 @@
+# Everything runs in $(VENV). Nothing outside this folder is changed.
+# Another Python: make PYTHON=python3.12 setup
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Without a GPU, PyTorch's CPU build is all one needs. The default on Linux adds several GB for GPUs.
+TORCH := torch==2.13.0
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+
+OLD_PYTHON := import sys; sys.exit(sys.version_info < (3, 11))
+PIP := $(BIN)/python -m pip install -qq
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo test lab bench clean distclean
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## install everything in .venv; the other targets do it when needed
+	@echo "Ready. make help lists what to do next."
+
+demo: $(STAMP) ## run the first two notebooks and write reports/
+	@$(BIN)/python -m mtl_nt demo --out reports
+
+test: $(STAMP) ## format, lint, types and tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest
+
+lab: $(STAMP) ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab notebooks/
+
+bench: $(STAMP) ## run the benchmarks
+	@$(BIN)/python benchmarks/run.py
+
+clean: ## remove reports and caches
+	@rm -rf reports dist .pytest_cache .mypy_cache .ruff_cache
+	@find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -print0 | xargs -0 rm -rf
+
+distclean: clean ## remove .venv too
+	@rm -rf $(VENV)
+
+# The stamp is written last, so a set-up that broke off starts again.
+$(STAMP): pyproject.toml Makefile
+	@rm -f $@
+	@command -v $(PYTHON) >/dev/null || { echo "mtl_nt needs Python 3.11 or newer, and $(PYTHON) was not found." >&2; exit 1; }
+	@$(PYTHON) -c '$(OLD_PYTHON)' || { echo "mtl_nt needs Python 3.11 or newer, and this is $$($(PYTHON) --version 2>&1). Name a newer one: make PYTHON=python3.12 setup" >&2; exit 1; }
+	@echo "Setting up, once: about 2 GB and some minutes."
+	@echo "[1/3] Python environment in $(VENV)"
+	@{ $(BIN)/python -c '$(OLD_PYTHON)' && $(BIN)/python -m pip --version; } >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@echo "[2/3] $(TORCH)"
+	@$(PIP) --timeout 5 --retries 0 --index-url $(CPU_INDEX) --no-deps $(TORCH) 2>/dev/null \
+		|| echo "      $(CPU_INDEX) does not answer; taking pip's default build"
+	@$(PIP) $(TORCH)
+	@echo "[3/3] mtl_nt and its tools"
+	@$(PIP) -e '.[test]'
+	@touch $@

@@ -1,0 +1,39 @@
+"""Data sets by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ..tasks import BadInput, TaskData, nearest
+from .dial import load_dial
+from .handwriting import load_digits, load_mnist
+
+DATASETS: dict[str, Callable[..., TaskData]] = {
+    "dial": load_dial,
+    "digits": load_digits,
+    "mnist": load_mnist,
+}
+
+
+def load(name: str, **options: Any) -> TaskData:
+    """Load a data set: "dial" (synthetic), "digits" or "mnist".
+
+    `help(mtl_nt.datasets.DATASETS[name])` lists a data set's options. "dial-dominant" is short for
+    `load("dial", scenario="dominant")`.
+
+    Raises:
+        BadInput: an unknown name or option, with the nearest known ones.
+    """
+    base, _, scenario = str(name).partition("-")
+    if base == "dial" and scenario:
+        return load("dial", **{"scenario": scenario, **options})
+    if name not in DATASETS:
+        raise BadInput(f"unknown dataset {name!r}; {nearest(name, DATASETS)}")
+    loader = DATASETS[name]
+    known = inspect.signature(loader).parameters
+    for option in options:
+        if option not in known:
+            raise BadInput(f"dataset {name!r}: unknown option {option!r}; {nearest(option, known)}")
+    return loader(**options)

@@ -1,0 +1,95 @@
+"""Scores of every task on held-out rows, by scikit-learn."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from sklearn.metrics import average_precision_score, roc_auc_score
+from torch import Tensor
+
+from .tasks import TaskData
+
+PR_AUC, ROC_AUC, ERROR = "PR-AUC", "ROC-AUC", "error"
+MSE, MSE_RAW, R2 = "MSE", "MSE (raw)", "R2"
+LOWER_IS_BETTER = frozenset({ERROR, MSE, MSE_RAW})
+
+
+def metric_names(data: TaskData) -> tuple[str, ...]:
+    """The metrics that `scores` gives for these data, in order."""
+    names = [PR_AUC, ROC_AUC, *([ERROR] if data.exclusive else [])] if data.binary.any() else []
+    return (*names, *([MSE, MSE_RAW, R2] if not data.binary.all() else []))
+
+
+def primary(data: TaskData) -> dict[str, str]:
+    """The metric that every task is judged by: PR-AUC if binary, else MSE."""
+    return dict(
+        zip(data.tasks, (PR_AUC if k == "binary" else MSE for k in data.kinds), strict=True)
+    )
+
+
+def scores(
+    data: TaskData, part: Literal["validation", "test"], outputs: Float[Tensor, "N T"]
+) -> dict[str, np.ndarray]:
+    """Metric name -> `[T]`, NaN where a task is not scored.
+
+    Binary tasks: PR-AUC (average precision) and ROC-AUC on the labelled rows, not scored without
+    both classes there. Regression: MSE in the task's unit, MSE as measured, R2. Exclusive tasks
+    also have "error": 1 - recall of the class under the arg-max over all outputs.
+
+    Args:
+        outputs: logits of binary tasks; of regression tasks the targets as trained on.
+    """
+    rows = getattr(data.split, part)
+    y = data.y[rows].double().numpy()
+    out = outputs.detach().cpu().double()[: len(rows)]
+    mean, unit = data.scale
+    if data.standardise:
+        out = out * unit + mean
+    predicted = out.numpy()
+    found = {name: np.full(len(data.tasks), math.nan) for name in metric_names(data)}
+    for t, kind in enumerate(data.kinds):
+        there = ~np.isnan(y[:, t])
+        truth, guess = y[there, t], predicted[there, t]
+        if len(truth) == 0 or not np.isfinite(guess).all():
+            continue
+        if kind == "binary":
+            if 0 < truth.sum() < len(truth):
+                found[PR_AUC][t] = average_precision_score(truth, guess)
+                found[ROC_AUC][t] = roc_auc_score(truth, guess)
+        else:
+            squared = float(np.square(truth - guess).mean())
+            found[MSE][t], found[MSE_RAW][t] = squared / float(unit[t]) ** 2, squared
+            if truth.var() > 0:
+                found[R2][t] = 1 - squared / truth.var()
+    if data.exclusive and np.isfinite(predicted).all():
+        chosen = predicted.argmax(1)
+        for t in range(len(data.tasks)):
+            if (y[:, t] == 1).any():
+                found[ERROR][t] = 1 - (chosen[y[:, t] == 1] == t).mean()
+    return found
+
+
+def primary_scores(
+    data: TaskData, part: Literal["validation", "test"], outputs: Float[Tensor, "N T"]
+) -> Float[Tensor, " T"]:
+    """The primary metric of every task, signed so that higher is better."""
+    found = scores(data, part, outputs)
+    names = primary(data).values()
+    signed = [
+        (-1 if name in LOWER_IS_BETTER else 1) * found[name][t] for t, name in enumerate(names)
+    ]
+    return torch.tensor(signed, dtype=torch.float64)
+
+
+def constant_outputs(data: TaskData, rows: int) -> Float[Tensor, "N T"]:
+    """What a predictor that ignores the features says: the training mean, or prevalence."""
+    train = data.y[data.split.train].double()
+    mean = train.nanmean(0)
+    if data.standardise:
+        centre, unit = data.scale
+        mean = (mean - centre) / unit
+    return torch.where(data.binary, torch.logit(mean.clamp(1e-9, 1 - 1e-9)), mean).expand(rows, -1)
