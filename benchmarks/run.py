@@ -18,7 +18,7 @@ from torch import nn
 
 import mtl_nt
 from mtl_nt.methods import METHODS, train
-from mtl_nt.training import Recipe
+from mtl_nt.recipe import Recipe
 
 REPEATS = 5
 OUT = Path(__file__).parent.parent / "docs" / "benchmarks.md"

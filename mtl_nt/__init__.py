@@ -2,9 +2,10 @@
 
 from .datasets import load
 from .methods import METHODS, Method, plain, with_alpha, with_target
+from .recipe import Recipe
 from .study import Study, compare
 from .tasks import BadInput, Split, TaskData
-from .training import Recipe, Stopped
+from .training import Stopped
 from .weighters import (
     DWA,
     LBTW,

@@ -13,7 +13,7 @@ Over = Literal["labelled", "all"]
 
 
 class TaskLosses(NamedTuple):
-    """losses `[R, T]` (with graph), errors `[R, B, T]` (dL_t / d output, without graph)."""
+    """losses `[R, T]`, and errors `[R, B, T]`: dL_t / d output, in closed form."""
 
     losses: Float[Tensor, "R T"]
     errors: Float[Tensor, "R B T"]
@@ -33,16 +33,18 @@ def task_losses(
     `over="all"` divides by all `rows` of the batch instead, so that a task weighs as much as it is
     labelled: the code published with Liu, Liang and Gitter (AAAI-19) does so.
     """
-    y = torch.where(labelled, targets, 0.0)
-    count = labelled.sum(1).clamp_min(1) if over == "labelled" else rows  # (R, T) or (R, 1)
-    squared = (outputs - y).square()
-    slope = 2 * (outputs - y).detach()
+    count = (labelled.sum(1).clamp_min(1) if over == "labelled" else rows).to(outputs.dtype)
+    if not binary.all():
+        gap = torch.where(labelled, outputs - targets, 0.0)
+        losses, errors = gap.square().sum(1), 2 * gap
     if binary.any():
-        entropy = F.binary_cross_entropy_with_logits(
-            outputs, torch.where(binary, y, 0.0), reduction="none"
-        )
-        squared = torch.where(binary, entropy, squared)
-        slope = torch.where(binary, outputs.detach().sigmoid() - y, slope)
-    losses = torch.where(labelled, squared, 0.0).sum(1) / count
-    errors = torch.where(labelled, slope, 0.0) / count.unsqueeze(1)
-    return TaskLosses(losses, errors)
+        y = torch.where(labelled & binary, targets, 0.0)
+        entropy = F.binary_cross_entropy_with_logits(outputs, y, reduction="none")
+        entropy = torch.where(labelled, entropy, 0.0).sum(1)
+        slope = torch.where(labelled, outputs.sigmoid() - y, 0.0)
+        if binary.all():
+            losses, errors = entropy, slope
+        else:
+            losses = torch.where(binary, entropy, losses)
+            errors = torch.where(binary, slope, errors)
+    return TaskLosses(losses / count, errors / count.unsqueeze(1))

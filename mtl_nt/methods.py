@@ -11,10 +11,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .batches import Replicas
 from .metrics import constant_outputs
+from .recipe import Recipe
+from .records import History
 from .streams import RESEEDED
 from .tasks import BadInput, TaskData, nearest
-from .training import Fit, History, Recipe, Replicas, fit
+from .training import Fit, fit
 from .weighters import (
     DWA,
     LBTW,

@@ -19,11 +19,14 @@ import pandas as pd
 from .tasks import BadInput, TaskData
 
 CODE = (
+    "batches",
     "losses",
     "methods",
     "metrics",
     "models",
     "parts",
+    "recipe",
+    "records",
     "streams",
     "study",
     "tasks",

@@ -19,9 +19,11 @@ from jaxtyping import Float
 from .methods import CONSTANT, METHODS, NULL, STL, Method, Trained, constant, resolve, train
 from .metrics import LOWER_IS_BETTER, primary, scores
 from .parts import Part, Shelf
+from .recipe import Recipe
+from .records import CHECKPOINTS, Checkpoint
 from .streams import RESEEDED
 from .tasks import BadInput, TaskData, is_number, is_whole, nearest
-from .training import CHECKPOINTS, Checkpoint, Recipe, Stopped
+from .training import Stopped
 from .transfer import count_negative, null_counts, paired_test
 
 Source = TaskData | Callable[[int], TaskData]

@@ -24,7 +24,7 @@ from .tasks import BadInput
 class Step:
     """What a weighter may look at: one batch of every replica, before the networks move."""
 
-    losses: Float[Tensor, "R T"]  # per task, mean over labelled rows, with graph
+    losses: Float[Tensor, "R T"]  # per task, mean over labelled rows; without graph
     labelled: Bool[Tensor, "R T"]  # the replica trains on the task and the batch has a label
     first_batch: Bool[Tensor, " R"]  # of an epoch of the replica's own rows
     epoch: Int[Tensor, " R"]
@@ -132,7 +132,7 @@ class LBTW(Weighter):
         self.reference = torch.full_like(like, torch.nan)
 
     def weights(self, step: Step) -> Float[Tensor, "R T"]:
-        loss = step.losses.detach()
+        loss = step.losses
         if self.kind == "epoch":
             self.reference[step.first_batch] = torch.nan
         new = step.labelled & self.reference.isnan()
@@ -146,7 +146,7 @@ class LBTW(Weighter):
 
     def after(self, step: Step, weights: Float[Tensor, "R T"]) -> None:
         if self.kind == "average":
-            moved = self.reference.lerp(step.losses.detach(), 1 - self.momentum)
+            moved = self.reference.lerp(step.losses, 1 - self.momentum)
             self.reference = torch.where(step.labelled, moved, self.reference)
 
 
@@ -169,6 +169,8 @@ class RMTL(Weighter):
 
     def weights(self, step: Step) -> Float[Tensor, "R T"]:
         gradient = step.head_gradients
+        # Scaled first: the square of a gradient of 1e-20 is 0 in single precision.
+        gradient = gradient / positive(gradient.abs().amax(2, keepdim=True))
         direction = gradient / positive(gradient.norm(dim=2, keepdim=True))
         rows = torch.arange(len(direction), device=direction.device)
         cosine = (direction @ direction[rows, self.target].unsqueeze(2)).squeeze(2)
@@ -210,7 +212,7 @@ class GradNorm(Weighter):
         return self.w.clone()
 
     def after(self, step: Step, weights: Float[Tensor, "R T"]) -> None:
-        loss, seen, norms = step.losses.detach(), step.labelled, step.trunk_gradient_norms
+        loss, seen, norms = step.losses, step.labelled, step.trunk_gradient_norms
         self.initial = torch.where(seen & self.initial.isnan(), loss, self.initial)
         ratio = torch.where(seen, loss / positive(self.initial), 0.0)
         count = seen.sum(1, keepdim=True).clamp_min(1)
@@ -279,7 +281,7 @@ class DWA(Weighter):
         return rate.shape[1] * torch.softmax(rate / self.temperature, dim=1)
 
     def after(self, step: Step, weights: Float[Tensor, "R T"]) -> None:
-        self.sum = self.sum + torch.where(step.labelled, step.losses.detach(), 0.0)
+        self.sum = self.sum + torch.where(step.labelled, step.losses, 0.0)
         self.count = self.count + step.labelled
 
 

@@ -175,7 +175,7 @@ def _draw(name: str, groups: Sequence[Group], seed: int) -> TaskData:
             ys.append(y)
         ends.append(sum(map(len, xs)))
     x = random.standard_normal((TEST_ROWS, FEATURES))  # shared, without noise
-    scale = np.array([g.scale for g in of])
+    scale = np.array([g.scale for g in of], dtype=float)
     xs.append(x)
     ys.append(scale * np.tanh(x @ directions.T) / TANH_SD)
     ends.append(ends[-1] + TEST_ROWS)

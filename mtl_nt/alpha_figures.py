@@ -1,0 +1,230 @@
+"""Pictures of what alpha does: to the mean metric and to the counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from scipy import stats
+
+from .drawing import (
+    BASE,
+    COLOURS,
+    FAINT,
+    FOOT,
+    HEAD,
+    INK,
+    NULL_BAND,
+    SMALL,
+    axes,
+    canvas,
+    ends,
+    finish,
+    key,
+    short,
+    styles,
+)
+from .methods import CONSTANT
+from .study import Study
+from .tables import BASELINE, PLAIN, REFERENCE, Arm, Tables, label, scope, tables
+from .tasks import BadInput
+from .transfer import LEVEL
+
+FAR = 10  # times the median distance from STL: too far to be drawn in `trade_off`
+LEVEL_LINE = (0, (5, 3))
+
+
+def alpha_curve(
+    study: Study, method: str, alpha: float | None = None, metric: str | None = None
+) -> Figure:
+    """What alpha does to the mean metric and to the counts.
+
+    Above: the mean over tasks, with a band from the lowest to the highest run, and the levels of
+    STL and MTL. Below: the tasks worse than STL in one run, with such a band over the range of the
+    null; and the harmed tasks.
+
+    Args:
+        alpha: the one to mark.
+
+    Raises:
+        BadInput: an unknown method, metric or alpha; a method without alpha.
+    """
+    t = tables(study, metric)
+    marked = t.find(method, alpha)
+    arms = t.arms(method)
+    if not marked[1]:
+        raise BadInput(f"{method} has no alpha; a curve needs a method that has one")
+    at = None if alpha is None else arms.index(marked)
+    claim = t.sweep(arms) if at is None else t.claim(marked)
+    flat = [a for a in (BASELINE, PLAIN) if a in t.level]
+    gone = t.diverged(arms)
+    text = " ".join([t.words(a) for a in (arms if at is None else [marked])] + [gone])
+    for arm in (*flat, *([] if at is None else [marked])):
+        if np.isfinite(t.level[arm]).all():
+            text += f" {label(arm)}: {t.mean} {t.level[arm].mean():.3g}."
+    colour, x = styles(t.methods)[method].colour, np.array([float(a) for _, a in arms])
+    foot = "; ".join(filter(None, (gone, scope(study, t))))
+    figure = canvas(HEAD + 5.45, claim, text, foot)
+    above, below = axes(figure, 0.9, 3.35, 5.6, 1.75), axes(figure, 0.9, FOOT + 0.65, 5.6, 1.8)
+
+    mean = _banded(above, x, [t.level[a] for a in arms], colour, "-", "mean")
+    levels = [(float(t.level[a].mean()), label(a), COLOURS[a[0]]) for a in flat]
+    for level, name, own in levels:
+        above.axhline(level, color=own, lw=1.5, ls=LEVEL_LINE, gid=name)
+    above.margins(y=0.1)
+    ends(above, [(_last(mean), short(method, 14), colour), *levels])
+    above.set_title(f"{t.mean} ({t.better} is better)", size=BASE, loc="left", pad=8)
+    above.tick_params(labelbottom=False)
+
+    null = [t.counts[arms[0]][f"negative_null_{end}"] for end in ("low", "high")]
+    below.axhspan(*null, color=NULL_BAND, lw=0, gid="null")
+    below.set_ylim(0, t.tasks)
+    single = _banded(below, x, [t.single[a] for a in arms], colour, (0, (4, 2)), "one run")
+    harmed = np.array([t.decided(a, "harmed") for a in arms])
+    below.plot(x, harmed, color=colour, lw=2.5, marker="<", ms=7, clip_on=False, gid="harmed")
+    named = [(_last(harmed), "harmed", colour), (_last(single), "worse in a run", colour)]
+    ends(below, [*named, (sum(null) / 2, "null of a run", FAINT)])
+    bad = x[np.isnan(single)]
+    below.plot(bad, 0 * bad, "X", color=INK, ms=9, clip_on=False, zorder=5, gid="diverged")
+    below.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    below.set_title(f"tasks worse than STL, of {t.tasks}", size=BASE, loc="left", pad=8)
+    below.set_xlabel("alpha", size=BASE, labelpad=2)
+    for ax, lines in ((above, [mean]), (below, [single, harmed])):
+        ax.set_xlim((x.min(), x.max()) if len(x) > 1 else (x[0] - 0.5, x[0] + 0.5))
+        if at is not None:
+            ax.axvline(x[at], color=INK, lw=1, ls=(0, (1, 2)), gid="alpha")
+            for line in lines:
+                ax.plot(x[at], line[at], "o", ms=12, mfc=colour, mec=INK, clip_on=False, zorder=5)
+    return finish(figure)
+
+
+def trade_off(study: Study, metric: str | None = None) -> Figure:
+    """The mean metric, better to the right, against harmed tasks: one path a method along alpha.
+
+    Paths end, with a large marker, at the largest alpha. Horizontal bars are 95% intervals of the
+    paired difference from STL. The band holds 95% of such means of STL', the null. Equal counts
+    are drawn a little apart.
+
+    Raises:
+        BadInput: an unknown metric; no mean of STL or STL' to compare with.
+    """
+    t = tables(study, metric)
+    style, base = styles(t.methods), t.level[BASELINE]
+    gap = t.level[REFERENCE] - base
+    if not np.isfinite(gap).all():
+        raise BadInput("STL or STL' has no score in some run, so there is no trade-off to draw")
+    reach = stats.t.ppf(1 - LEVEL / 2, len(gap)) * np.sqrt(np.square(gap).mean() / len(gap))
+    every = [a for a in t.verdicts if a[0] != CONSTANT]
+    away = {a: abs(float((t.level[a] - base).mean())) for a in every}
+    far = FAR * max(float(np.nanmedian([*away.values()])), reach)
+    missing = [a for a in every if not away[a] <= far]
+    paths = {m: [a for a in t.arms(m) if a in every and a not in missing] for m in t.methods}
+    paths = {m: path for m, path in paths.items() if path}
+    y, what = "harmed", "harmed tasks"
+    if t.runs < 2:
+        y, what = "negative_per_run", "tasks worse than STL in the one run"
+    text = " ".join(
+        f"{label(a)}: {t.mean} {t.level[a].mean():.3g}, {what} {t.counts[a][y]:.0f}."
+        for p in paths.values()
+        for a in dict.fromkeys((p[0], p[-1]))
+    )
+    outside = ", ".join(
+        f"{label(a)} ({t.level[a].mean():.3g})".replace("nan", "diverged") for a in missing
+    )
+    note = f"not drawn: {outside}" if missing else "paths end at the largest alpha"
+    names = [f"{m} {p[0][1]}–{p[-1][1]}" if len(p) > 1 else label(p[0]) for m, p in paths.items()]
+    rows = -(-(len(names) + 2) // 3)
+    bottom = FOOT + 0.24 * rows + 0.85
+    title, foot = _best(t, paths), scope(study, t)
+    figure = canvas(HEAD + 0.35 + 3.3 + bottom, title, f"{text} {note[0].upper()}{note[1:]}.", foot)
+    ax = axes(figure, 0.6, bottom, 7.1, 3.3)
+    ax.axvspan(base.mean() - reach, base.mean() + reach, color=NULL_BAND, lw=0, gid="null")
+    ax.axvline(base.mean(), color=COLOURS["STL"], lw=1.5, ls=LEVEL_LINE, gid="zero")
+    top = float(max([min(4, t.tasks), *(t.counts[a][y] for p in paths.values() for a in p)]))
+    handles: list[Line2D | Patch] = []
+    xs = [base.mean() - reach, base.mean() + reach]
+    for (name, path), lift in zip(paths.items(), _lanes(len(paths)) * top, strict=True):
+        colour, dashes, marker, fill = style[name]
+        x = np.array([t.level[a].mean() for a in path])
+        up = np.array([t.counts[a][y] for a in path], float) + lift
+        wide = _interval(t.level[path[-1]] - base)
+        ax.hlines(up[-1], x[-1] - wide, x[-1] + wide, color=colour, lw=1, alpha=0.5)
+        ax.plot(x, up, color=colour, ls=dashes, lw=1.5, marker=marker, ms=4, gid=name)
+        last: dict[str, Any] = {"marker": marker, "color": colour, "fillstyle": fill}
+        last |= {"mec": INK if fill == "full" else colour, "markerfacecoloralt": "white"}
+        ax.plot(x[-1], up[-1], ms=10, zorder=4, **last)
+        handles.append(Line2D([], [], ls=dashes if len(path) > 1 else "", ms=9, **last))
+        xs += [*x]
+    ax.set_ylim(-0.12 * top, 1.12 * top)
+    pad = 0.06 * (max(xs) - min(xs)) or 1.0
+    edges = (min(xs) - pad, max(xs) + pad)
+    ax.set_xlim(edges[::-1] if t.lower else edges)
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.set_xlabel(f"← worse    {t.mean} ({t.better} is better)    better →", size=BASE)
+    ax.set_title(f"{what}, of {t.tasks}", size=BASE, loc="left", pad=8)
+    ax.set_title(short(note, 42), size=SMALL, loc="right", pad=8)
+    handles += [Line2D([], [], color=INK, ls=LEVEL_LINE), Patch(color=NULL_BAND)]
+    key(figure, handles, [*(short(n, 22) for n in names), "STL", "null: 95% of STL'"], columns=3)
+    return finish(figure)
+
+
+def _banded(
+    ax: Axes,
+    x: Float[np.ndarray, " A"],
+    runs: Sequence[Float[np.ndarray, " S"]],
+    colour: str,
+    dashes: str | tuple,
+    name: str,
+) -> Float[np.ndarray, " A"]:
+    """A line of means with a band from the lowest to the highest run."""
+    table = np.array(runs)
+    mean = table.mean(1)
+    ax.fill_between(x, table.min(1), table.max(1), color=colour, alpha=0.18, lw=0)
+    ax.plot(x, mean, color=colour, lw=2.5, ls=dashes, marker="o", ms=4, gid=name)
+    return mean
+
+
+def _last(values: Float[np.ndarray, " A"]) -> float:
+    """The last value that is there, or NaN."""
+    there = values[np.isfinite(values)]
+    return float(there[-1]) if len(there) else np.nan
+
+
+def _lanes(count: int) -> Float[np.ndarray, " M"]:
+    return np.linspace(-0.05, 0.05, count) if count > 1 else np.zeros(count)
+
+
+def _interval(difference: Float[np.ndarray, " S"]) -> float:
+    """Half the 95% interval of the mean of paired differences."""
+    runs = len(difference)
+    if runs < 2:
+        return 0.0
+    return float(stats.t.ppf(1 - LEVEL / 2, runs - 1) * difference.std(ddof=1) / np.sqrt(runs))
+
+
+def _best(t: Tables, paths: dict[str, list[Arm]]) -> str:
+    """Which arm has the best mean and what it harms; which harms fewest tasks."""
+    arms = [a for p in paths.values() for a in p if t.scored(a) and a != REFERENCE]
+    if not arms:
+        return "No method left a mean to draw"
+    sign = -1 if t.lower else 1
+    mean = {a: float(t.level[a].mean()) for a in arms}
+    harmed = {a: int(t.counts[a]["harmed"]) for a in arms}
+    best = max(arms, key=lambda a: sign * mean[a])
+    few = min(arms, key=lambda a: (harmed[a], -sign * mean[a]))
+    said = f"{label(best)} has the best {t.mean} ({mean[best]:.3g})"
+    if t.runs < 2:
+        return f"One run decides nothing: {said}"
+    said = f"{said} and harms {harmed[best] or 'none'} of {t.of(best)}"
+    null = f"(null {t.counts[best]['harmed_null']})"
+    if harmed[few] == harmed[best]:
+        return f"{said} {null}{', as few as any' if harmed[best] else ''}"
+    return f"{said} {null}; fewest, {label(few)}: {harmed[few] or 'none'} ({mean[few]:.3g})"

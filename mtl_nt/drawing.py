@@ -1,0 +1,209 @@
+"""Paper and pens of every figure: colours, canvas, labels that keep apart, small pictures."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
+
+WIDTH, DPI = 8.0, 100  # inches, pixels an inch
+HEAD, FOOT = 0.8, 0.3  # inches kept for the title and for the line of scope
+TITLE, BASE, SMALL = 14.0, 13.0, 11.5  # points; half as large on a phone, and still read there
+INK, FAINT, NULL_BAND = "#222222", "#6B6B6B", "#E3E3E3"
+
+# Okabe and Ito's colours, and darker ones of Tol's where those are used up.
+COLOURS: dict[str, str] = {
+    "STL": "#000000",
+    "STL'": "#7A7A7A",
+    "MTL": "#0072B2",
+    "Fine-Tuning": "#E69F00",
+    "RMTL": "#CC79A7",
+    "LBTW": "#D55E00",
+    "GradNorm": "#009E73",
+    "Uncertainty": "#56B4E9",
+    "DWA": "#882255",
+    "RandomWeights": "#8C8C1A",
+    "Constant": "#B8B8B8",
+}
+OTHERS = ("#332288", "#44AA99", "#AA4466", "#6B4A2B")
+MARKERS = dict(zip(COLOURS, "*Xs^DohPvd8", strict=True))
+DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
+FILLS = ("full", "none", "left", "top")
+
+
+class Style(NamedTuple):
+    """A method has its family's colour and marker; a variant, its own dashes and filling too."""
+
+    colour: str
+    dashes: str | tuple
+    marker: str
+    fill: str
+
+
+def styles(methods: Iterable[str]) -> dict[str, Style]:
+    """A style for every method. A variant ("LBTW, shuffled") takes after its family ("LBTW")."""
+    found: dict[str, Style] = {}
+    kin: dict[str, int] = {}  # variants of a family so far
+    others: dict[str, str] = {}  # colours of families of one's own
+    for name in dict.fromkeys(methods):
+        family = name if name in COLOURS else name.split(",")[0].strip()
+        colour = COLOURS.get(family) or others.setdefault(family, OTHERS[len(others) % len(OTHERS)])
+        order = kin[family] = kin.get(family, 0) + (name != family)
+        order = order % len(DASHES) if name != family else 0
+        found[name] = Style(colour, DASHES[order], MARKERS.get(family, "p"), FILLS[order])
+    return found
+
+
+def canvas(height: float, title: str, text: str, foot: str) -> Figure:
+    """A white figure 8 inches wide with its claim on top, its scope below, and its alt text."""
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    lines = textwrap.wrap(title.replace("null ", "null\N{NO-BREAK SPACE}"), 64)
+    lines = [*lines[:2], short(" ".join(lines[2:]), 64)]
+    top = 1 - 0.1 / height
+    figure.text(0.012, top, "\n".join(lines), size=TITLE, weight="bold", va="top", color=INK)
+    figure.text(0.012, 0.07 / height, short(foot, 104), size=10, va="bottom", color=FAINT)
+    figure.set_label(f"{title}. {text}")
+    return figure
+
+
+def axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place in inches, so that no layout has to be computed."""
+    tall = figure.get_figheight()
+    made = figure.add_axes((left / WIDTH, bottom / tall, width / WIDTH, height / tall))
+    made.spines[["top", "right"]].set_visible(False)
+    made.tick_params(labelsize=SMALL, color=FAINT, labelcolor=INK)
+    return made
+
+
+def key(figure: Figure, handles: Sequence[Artist], names: Sequence[str], columns: int = 9) -> None:
+    """A legend just above the line of scope."""
+    figure.legend(
+        handles,
+        names,
+        loc="lower left",
+        bbox_to_anchor=(0.005, FOOT / figure.get_figheight()),
+        ncols=min(columns, len(handles)),
+        fontsize=SMALL,
+        frameon=False,
+        handletextpad=0.4,
+        columnspacing=1.2,
+        borderpad=0,
+    )
+
+
+def ends(ax: Axes, lines: Sequence[tuple[float, str, object]]) -> None:
+    """Names at the right ends of lines, moved apart, in the lines' colours."""
+    lines = [line for line in lines if np.isfinite(line[0])]
+    low, high = ax.get_ylim()
+    places = [(v - low) / (high - low) for v, *_ in lines]
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    tall = ax.get_position().height * figure.get_figheight()
+    moved = apart(places, 0.22 / tall, 0, 1)
+    for (_, name, colour), place, at in zip(lines, places, moved, strict=True):
+        ax.plot(
+            (1, 1.025), (place, at), color=colour, lw=0.8, clip_on=False, transform=ax.transAxes
+        )
+        ax.text(1.03, at, name, size=SMALL, va="center", color=colour, transform=ax.transAxes)
+
+
+def finish(figure: Figure) -> Figure:
+    """Take every text as it is written: a `$` in a task's name starts no formula."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    return figure
+
+
+def short(name: object, length: int) -> str:
+    """A name on one line, cut in its middle when it is longer than `length`."""
+    line = " ".join(str(name).split())
+    if len(line) <= length:
+        return line
+    return f"{line[: length - length // 3 - 1]}…{line[-(length // 3) :]}"
+
+
+def margin(names: Iterable[str]) -> float:
+    """Inches that the longest of these names takes beside an axis."""
+    return 0.3 + 0.112 * max(len(short(name, 22)) for name in names)
+
+
+def apart(
+    places: Sequence[float] | Float[np.ndarray, " N"], gap: float, low: float, high: float
+) -> Float[np.ndarray, " N"]:
+    """Places moved as little as needed to stand `gap` apart, in the same order, within a range."""
+    places = np.asarray(places, float)
+    order = np.argsort(places, kind="stable")
+    gap = min(gap, (high - low) / max(len(places) - 1, 1))
+    steps = gap * np.arange(len(places))
+    # Least squares under "each at least a gap above the last" is an isotonic regression.
+    blocks: list[tuple[float, int]] = []
+    for value in places[order] - steps:
+        blocks.append((value, 1))
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (a, m), (b, n) = blocks[-2:]
+            blocks[-2:] = [((a * m + b * n) / (m + n), m + n)]
+    flat = np.repeat([v for v, _ in blocks], [n for _, n in blocks])
+    moved = np.empty_like(places)
+    moved[order] = np.clip(flat, low, max(low, high - steps[-1] if len(steps) else high)) + steps
+    return moved
+
+
+def png(figure: Figure, colours: int = 64) -> bytes:
+    """The figure as a PNG of at most so many colours, a quarter of the bytes in a notebook.
+
+    The colours that cover most stay exactly as they are, so a method keeps its own. The rest of
+    the palette goes to what is then worst served.
+    """
+    agg = figure.canvas
+    assert isinstance(agg, FigureCanvasAgg)
+    agg.draw()
+    pixels = np.asarray(agg.buffer_rgba())
+    tall, wide, _ = pixels.shape
+    packed = pixels.reshape(-1, 4).view(np.uint32)[:, 0]
+    starts = np.flatnonzero(np.r_[True, packed[1:] != packed[:-1]])  # of runs of one colour
+    lengths = np.diff(np.r_[starts, len(packed)])
+    seen, which = np.unique(packed[starts], return_inverse=True)
+    cover = np.bincount(which, lengths)
+    rgb = seen.view(np.uint8).reshape(-1, 4).T[:3].astype(np.float32)
+    chosen, nearest = _palette(rgb, cover, colours)
+    index = np.repeat(nearest[which], lengths)
+    image = Image.frombytes("P", (wide, tall), index.tobytes())
+    image.putpalette(rgb[:, chosen].T.astype(np.uint8).tobytes())
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def _palette(
+    rgb: Float[np.ndarray, "3 C"], cover: Float[np.ndarray, " C"], colours: int
+) -> tuple[list[int], UInt8[np.ndarray, " C"]]:
+    """Which colours are kept, and the kept one that is nearest to each.
+
+    First the half that covers most, then one by one the colour that is worst served.
+    """
+    common, weight = np.argsort(-cover, kind="stable"), np.sqrt(cover)
+    away, nearest = np.full(len(cover), np.inf), np.zeros(len(cover), np.uint8)
+    chosen: list[int] = []
+    for k in range(min(colours, 256, len(cover))):
+        pick = common[k] if k < max(1, colours // 2) else (away * weight).argmax()
+        chosen.append(int(pick))
+        distance = np.square(rgb - rgb[:, [pick]]).sum(0)
+        closer = distance < away
+        away[closer], nearest[closer] = distance[closer], k
+    return chosen, nearest
+
+
+def alt(figure: Figure) -> str:
+    """What the figure shows, in words: its alternative text and caption."""
+    return str(figure.get_label())

@@ -1,0 +1,198 @@
+"""A notebook run without a reader, and one HTML page of it that needs nothing else."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from html import escape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import nbformat
+import papermill
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
+
+from .page import STYLE, About, html_of
+from .tasks import BadInput, nearest
+
+STATE = "application/vnd.jupyter.widget-state+json"
+PYTHON = {"name": "python3", "language": "python", "display_name": "Python 3"}
+
+
+class NotebookFailed(RuntimeError):
+    """A notebook that did not run to its end. The message is one line: which, where, what."""
+
+
+def run(notebook: str | Path, out: str | Path, /, **parameters: Any) -> NotebookNode:
+    """Run a notebook with other parameters, by this very Python, and write the executed one.
+
+    Errors that papermill alone lets pass are found, too: misspelt parameters, and errors inside a
+    widget's output or in a thread. Nothing is written then, except that a notebook which fails
+    for another reason than bad input is kept beside `out`, as `<name>.failed.ipynb`.
+
+    Raises:
+        BadInput: no such notebook or parameter; `out` cannot be written; a cell that raised it.
+        NotebookFailed: any other error.
+    """
+    source, out = Path(notebook), Path(out)
+    plan = _read(source)
+    plan.metadata["kernelspec"] = PYTHON
+    _write(out, None)  # now, not after minutes of training
+    with tempfile.TemporaryDirectory() as folder:
+        asked, done = Path(folder, "asked.ipynb"), Path(folder, "done.ipynb")
+        nbformat.write(plan, asked)
+        known = papermill.inspect_notebook(asked)
+        for name in parameters:
+            if name not in known:
+                hint = nearest(name, known) if known else "it has none"
+                raise BadInput(f"{source.name}: unknown parameter {name!r}; {hint}")
+        failed = out.with_name(f"{out.stem}.failed.ipynb")
+        try:
+            executed = papermill.execute_notebook(
+                asked,
+                done,
+                parameters,
+                kernel_name=PYTHON["name"],
+                language=PYTHON["language"],
+                progress_bar={"desc": out.stem, "leave": False} if sys.stderr.isatty() else False,
+                kernel_manager_class=_ThisPython,
+            )
+            error = _hidden_error(executed)
+        except papermill.PapermillExecutionError as raised:
+            if raised.ename == BadInput.__name__:
+                raise BadInput(raised.evalue) from None
+            error = f"cell {raised.exec_count}: {_line(raised.ename, raised.evalue)}"
+        except DeadKernelError:
+            error = "the kernel died; was there enough memory?"
+        if error:
+            kept = _write(failed, done.read_text(encoding="utf-8")) if done.exists() else None
+            raise NotebookFailed(f"{source.name}: {error}" + (f" (see {kept})" if kept else ""))
+        executed.metadata.papermill.update(input_path=str(source), output_path=str(out))
+        _write(out, nbformat.writes(executed))
+        failed.unlink(missing_ok=True)
+    return executed
+
+
+class _ThisPython(AsyncKernelManager):
+    """Kernels of the Python that runs this, whichever are installed or named, and quiet ones."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        return KernelSpec(**get_kernel_dict(["--log-level=CRITICAL"]))
+
+
+def _hidden_error(notebook: NotebookNode) -> str | None:
+    """The first error that did not end its cell: inside a widget's output, or in a thread."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            text = output.text if output.get("name") == "stderr" else ""
+            if "Traceback (most recent call last)" in text:
+                line = text.strip().splitlines()[-1]
+                return f"cell {cell.execution_count}: an error in the background: {line}"
+    state = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
+    for model in state.values():
+        for output in model["state"].get("outputs", ()) if "Output" in model["model_name"] else ():
+            if output["output_type"] == "error":
+                return f"an error in a widget: {_line(output['ename'], output['evalue'])}"
+    return None
+
+
+def _line(name: str, text: str) -> str:
+    return " ".join(f"{name}: {text}".split())
+
+
+def _read(path: Path) -> NotebookNode:
+    try:
+        return nbformat.read(path, as_version=4)
+    except OSError as error:
+        raise BadInput(f"cannot read the notebook {path}: {error.strerror}") from None
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError):
+        raise BadInput(f"{path} is not a notebook; give an .ipynb file") from None
+
+
+def page(executed: str | Path, out: str | Path) -> Path:
+    """Turn an executed notebook into ONE HTML page that asks the network for nothing.
+
+    Explorers become range inputs, formulas become MathML, progress bars go. Raises BadInput where
+    the notebook cannot be read or the page cannot be written.
+    """
+    path = Path(executed)
+    return _write(Path(out), html_of(_read(path)))
+
+
+def index(folder: str | Path) -> Path:
+    """Write `folder/index.html`: all pages in the folder that have their notebook beside them."""
+    folder = Path(folder)
+    entries = [
+        _entry(path, About.of(_read(path)))
+        for path in sorted(folder.glob("*.ipynb"))
+        if path.with_suffix(".html").exists()
+    ]
+    text = INDEX.format(style=STYLE, entries="\n".join(entries) or "<p>No report yet.</p>")
+    return _write(folder / "index.html", text)
+
+
+INDEX = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Reports on negative transfer</title>
+<style>
+{style}
+</style>
+</head>
+<body>
+<main>
+<h1>Reports on negative transfer</h1>
+{entries}
+</main>
+</body>
+</html>
+"""
+
+ENTRY = """\
+<section class="report">
+{picture}
+<div>
+<h2><a href="{link}">{title}</a></h2>
+<p>{made}</p>
+<p class="made">{parameters}</p>
+</div>
+</section>"""
+
+
+def _entry(path: Path, about: About) -> str:
+    link = quote(path.with_suffix(".html").name)
+    picture = f'<a href="{link}" tabindex="-1"><img src="{about.picture}" alt=""></a>'
+    return ENTRY.format(
+        picture=picture if about.picture else "",
+        link=link,
+        title=escape(about.title),
+        made=escape(about.made),
+        parameters=escape(about.words),
+    )
+
+
+def _write(path: Path, text: str | None) -> Path:
+    """Write all of it or nothing, under another name first. None only tries."""
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half.write_text(text or "", encoding="utf-8")
+        if text is not None:
+            half.replace(path)
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror}; choose another folder") from None
+    finally:
+        with suppress(OSError):
+            half.unlink()
+    return path

@@ -1,0 +1,363 @@
+"""Plain networks, trained one by one in plain loops: what the stacked replicas are held against.
+
+Written from the papers' equations, with autograd for every gradient. Of the package it knows
+the data alone: of the settings that a test hands over, it reads the fields.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
+
+from mtl_nt.tasks import Split, TaskData
+
+FUNCTIONS = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+
+
+KINDS = ("binary", "regression", "binary")
+
+
+def table(seed: int) -> TaskData:
+    """Two binary tasks and a regression task; labels are missing, the last task's are rare.
+
+    A run has 20 or 18 training rows, 19 or 17 of them with a label: in batches of 8, an epoch
+    ends with three rows or with one. (Two rows make batch norm degenerate, and Adam then makes
+    steps of rounding errors: so no task has fewer than five labels.)
+    """
+    random = torch.Generator().manual_seed(seed)
+    train = 18 if seed % 2 else 20
+    x = torch.randn(train + 12, 6, generator=random, dtype=torch.float64)
+    y = x[:, :3] + 0.5 * torch.randn(len(x), 3, generator=random, dtype=torch.float64)
+    y[:, [0, 2]] = (y[:, [0, 2]] > 0).double()
+    y[:, 1] = 3 * y[:, 1] + 20
+    y[:, :2][torch.rand(len(y), 2, generator=random) < 0.3] = math.nan
+    rows = torch.arange(len(x))
+    y[rows % 4 > 0, 2] = math.nan
+    split = Split(rows[:train], rows[train : train + 6], rows[train + 6 :])
+    return TaskData("tiny", x, y, ("a", "b", "c"), KINDS, split, standardise=True)
+
+
+class Net(nn.Module):
+    """One network: a trunk of linear, batch norm, activation and dropout, and a head a task."""
+
+    def __init__(self, inputs: int, tasks: int, recipe: Any) -> None:
+        super().__init__()
+        sizes = [inputs, *recipe.trunk]
+        self.linears = nn.ModuleList(
+            nn.Linear(i, o) for i, o in zip(sizes, recipe.trunk, strict=False)
+        )
+        self.norms = nn.ModuleList(
+            nn.BatchNorm1d(o) if recipe.batch_norm else nn.Identity() for o in recipe.trunk
+        )
+        self.heads = nn.ModuleList(nn.Linear(sizes[-1], 1) for _ in range(tasks))
+        self.activation, self.dropout = FUNCTIONS[recipe.activation], recipe.dropout
+        self.double()
+
+    def forward(self, x: Tensor, keep: Sequence[Tensor] = ()) -> list[Tensor]:
+        """Every task's outputs, `[rows]`. `keep`: a dropout mask a layer, in training."""
+        for k, (linear, norm) in enumerate(zip(self.linears, self.norms, strict=True)):
+            x = self.activation(norm(linear(x)))
+            if self.training and self.dropout > 0:
+                x = x * keep[k][: len(x)] / (1 - self.dropout)
+        return [head(x).squeeze(1) for head in self.heads]
+
+    def take_trunk(self, other: Net) -> None:
+        """Go on with another network's trunk, the batch norms' statistics included."""
+        self.linears.load_state_dict(other.linears.state_dict())
+        self.norms.load_state_dict(other.norms.state_dict())
+
+    @property
+    def last_shared(self) -> Tensor:
+        return self.linears[-1].weight
+
+
+def pairs(network: Any, r: int, net: Net) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Name, replica r's numbers, the plain network's, shaped alike."""
+    for k, (layer, linear) in enumerate(zip(network.trunk.layers, net.linears, strict=True)):
+        yield f"layer {k} weight", layer.weight[r], linear.weight.T
+        yield f"layer {k} bias", layer.bias[r, 0], linear.bias
+    for k, (mine, other) in enumerate(zip(network.trunk.norms, net.norms, strict=True)):
+        if isinstance(other, nn.BatchNorm1d):
+            for name in ("weight", "bias", "running_mean", "running_var"):
+                yield f"norm {k} {name}", getattr(mine, name)[r, 0], getattr(other, name)
+    for t, head in enumerate(net.heads):
+        yield f"head {t} weight", network.head.weight[r, :, t], head.weight[0]
+        yield f"head {t} bias", network.head.bias[r, 0, t], head.bias[0]
+
+
+def targets(data: Any) -> Tensor:
+    """What the networks learn: regression targets in standard deviations of the training rows."""
+    y = data.y.clone()
+    for t, kind in enumerate(data.kinds):
+        if data.standardise and kind == "regression":
+            train = y[data.split.train, t]
+            train = train[~train.isnan()]
+            y[:, t] = (y[:, t] - train.mean()) / train.std(correction=0)
+    return y
+
+
+def loss(outputs: Tensor, y: Tensor, kind: str, over: str) -> Tensor | None:
+    """A task's loss on its labelled rows, None without any."""
+    there = ~y.isnan()
+    if not there.any():
+        return None
+    f, y = outputs[there], y[there]
+    if kind == "binary":
+        rows = -y * logsigmoid(f) - (1 - y) * logsigmoid(-f)
+    else:
+        rows = (f - y) ** 2
+    return rows.sum() / (len(there) if over == "all" else len(rows))
+
+
+@dataclass
+class Look:
+    """What a rule sees of a batch. `losses` has the tasks that have a label in it, no others."""
+
+    net: Net
+    losses: dict[int, Tensor]
+    first: bool  # batch of an epoch
+    epoch: int
+
+
+class Rule:
+    """How a method weighs the tasks: weights of 1 and no state."""
+
+    own: Sequence[nn.Parameter] = ()
+    learning_rate = 0.0
+
+    def weights(self, look: Look) -> dict[int, Any]:
+        return dict.fromkeys(look.losses, 1.0)
+
+    def penalty(self, look: Look) -> Any:
+        return 0.0
+
+    def update(self, look: Look) -> None:
+        pass
+
+
+@dataclass
+class LBTW(Rule):
+    """(L_t / L0_t) ** alpha."""
+
+    alpha: float
+    reference: str = "epoch"
+    normalise: bool = True
+    initial: dict[int, float] = field(default_factory=dict)
+
+    def weights(self, look: Look) -> dict[int, float]:
+        if self.reference == "epoch" and look.first:
+            self.initial = {}
+        for t, loss in look.losses.items():
+            self.initial.setdefault(t, loss.item())
+        w = {t: (loss.item() / self.initial[t]) ** self.alpha for t, loss in look.losses.items()}
+        if self.normalise:
+            total = sum(w.values())
+            w = {t: len(w) * value / total for t, value in w.items()}
+        return w
+
+    def update(self, look: Look) -> None:
+        if self.reference == "average":
+            for t, loss in look.losses.items():
+                self.initial[t] = 0.9 * self.initial[t] + 0.1 * loss.item()
+
+
+@dataclass
+class RMTL(Rule):
+    """max(0, cosine) of the tasks' gradients, each at its own head's weights."""
+
+    target: int
+
+    def weights(self, look: Look) -> dict[int, float]:
+        at = {t: head_gradient(look.net, t, loss) for t, loss in look.losses.items()}
+        aim = at[self.target]
+        w = {t: max(0.0, float(g @ aim / (g.norm() * aim.norm()))) for t, g in at.items()}
+        w[self.target] = 1.0
+        return w
+
+
+def head_gradient(net: Net, task: int, loss: Tensor) -> Tensor:
+    """Gradient of a task's loss at its own head's weights."""
+    (gradient,) = torch.autograd.grad(loss, net.heads[task].weight, retain_graph=True)
+    return gradient.flatten()
+
+
+class GradNorm(Rule):
+    """Algorithm 1 of Chen et al. (2018), with autograd's second derivatives."""
+
+    def __init__(self, tasks: int, alpha: float, rate: float = 0.025, floor: float = 1e-3) -> None:
+        self.alpha, self.floor = alpha, floor
+        self.w = nn.Parameter(torch.ones(tasks, dtype=torch.float64))
+        self.adam = torch.optim.Adam([self.w], lr=rate)
+        self.initial: dict[int, float] = {}
+
+    def weights(self, look: Look) -> dict[int, float]:
+        return {t: self.w[t].item() for t in look.losses}
+
+    def update(self, look: Look) -> None:
+        for t, loss in look.losses.items():
+            self.initial.setdefault(t, loss.item())
+        self.w.grad = gradnorm_gradient(look, self.w, self.initial, self.alpha)
+        before = self.w.detach().clone()
+        self.adam.step()
+        seen = list(look.losses)
+        with torch.no_grad():
+            moved = self.w[seen].clamp(min=self.floor)
+            self.w.copy_(before)
+            self.w[seen] = moved * before[seen].sum() / moved.sum()
+
+
+def gradnorm_gradient(look: Look, w: Tensor, initial: dict[int, float], alpha: float) -> Tensor:
+    """d/dw of sum |G_i - mean(G) r_i ** alpha|, the second term a constant; 0 for unseen tasks."""
+    w = w.detach().clone().requires_grad_()
+    norms = []
+    for t, loss in look.losses.items():
+        at = torch.autograd.grad(
+            w[t] * loss, look.net.last_shared, retain_graph=True, create_graph=True
+        )[0]
+        norms.append(at.norm())
+    grown = torch.stack(norms)
+    ratio = w.new_tensor([loss.item() / initial[t] for t, loss in look.losses.items()])
+    goal = grown.mean().detach() * (ratio / ratio.mean()) ** alpha
+    return torch.autograd.grad((grown - goal).abs().sum(), w, retain_graph=True)[0]
+
+
+class Uncertainty(Rule):
+    """exp(-s) L + s / 2 for classification, exp(-s) L / 2 + s / 2 for regression."""
+
+    def __init__(self, kinds: Sequence[str], rate: float = 0.025) -> None:
+        self.kinds, self.learning_rate = kinds, rate
+        self.s = nn.Parameter(torch.zeros(len(kinds), dtype=torch.float64))
+        self.own = (self.s,)
+
+    def weights(self, look: Look) -> dict[int, Tensor]:
+        return {
+            t: torch.exp(-self.s[t]) / (1 if self.kinds[t] == "binary" else 2) for t in look.losses
+        }
+
+    def penalty(self, look: Look) -> Tensor:
+        return sum(self.s[t] / 2 for t in look.losses)
+
+
+class DWA(Rule):
+    """T softmax(L(e - 1) / L(e - 2) / temperature), of the mean losses of the last two epochs.
+
+    An epoch without a label of a task repeats the task's mean of the epoch before.
+    """
+
+    def __init__(self, tasks: int, temperature: float = 2.0) -> None:
+        self.tasks, self.temperature = tasks, temperature
+        self.means: list[list[float]] = []  # of the finished epochs
+        self.seen: list[list[float]] = [[] for _ in range(tasks)]  # in this epoch
+
+    def weights(self, look: Look) -> dict[int, float]:
+        if look.epoch > len(self.means):
+            last = self.means[-1] if self.means else [math.nan] * self.tasks
+            self.means.append(
+                [sum(s) / len(s) if s else m for s, m in zip(self.seen, last, strict=True)]
+            )
+            self.seen = [[] for _ in range(self.tasks)]
+        rates = [self.rate(t) for t in range(self.tasks)]
+        w = self.tasks * torch.softmax(
+            torch.tensor(rates, dtype=torch.float64) / self.temperature, 0
+        )
+        return {t: w[t].item() for t in look.losses}
+
+    def rate(self, t: int) -> float:
+        if len(self.means) < 2 or math.isnan(self.means[-2][t]):
+            return 1.0
+        return self.means[-1][t] / self.means[-2][t]
+
+    def update(self, look: Look) -> None:
+        for t, loss in look.losses.items():
+            self.seen[t].append(loss.item())
+
+
+@dataclass
+class RandomWeights(Rule):
+    """T softmax(z), z from `normal`, a batch after another."""
+
+    tasks: int
+    normal: Callable[[], Tensor]
+
+    def weights(self, look: Look) -> dict[int, float]:
+        w = self.tasks * torch.softmax(self.normal(), 0)
+        return {t: w[t].item() for t in look.losses}
+
+
+@dataclass
+class Shuffled(Rule):
+    """A rule's weights, dealt among the seen tasks in the order of their `uniform` numbers."""
+
+    rule: Rule
+    uniform: Callable[[], Tensor]
+
+    def __post_init__(self) -> None:
+        self.own, self.learning_rate = self.rule.own, self.rule.learning_rate
+
+    def weights(self, look: Look) -> dict[int, Any]:
+        given, drawn = self.rule.weights(look), self.uniform()
+        dealt = sorted(given, key=lambda t: drawn[t].item())
+        return {t: given[d] for t, d in zip(sorted(given), dealt, strict=True)}
+
+    def penalty(self, look: Look) -> Any:
+        return self.rule.penalty(look)
+
+    def update(self, look: Look) -> None:
+        self.rule.update(look)
+
+
+def train(
+    net: Net,
+    data: Any,
+    recipe: Any,
+    tasks: Sequence[int],
+    rule: Rule,
+    batches: Iterable[tuple[Tensor, bool, int]],
+    masks: Callable[[], Sequence[Tensor]],
+) -> tuple[Tensor, Tensor]:
+    """Train one network on `tasks`; losses and weights `[steps, tasks]`, NaN where unseen.
+
+    Args:
+        batches: row numbers, whether the batch is an epoch's first, the epoch; one a step.
+        masks: dropout masks of a step, one a layer.
+    """
+    y = targets(data)
+    groups: list[dict[str, Any]] = [{"params": list(net.parameters())}]
+    if rule.own:
+        groups.append({"params": rule.own, "lr": rule.learning_rate, "weight_decay": 0.0})
+    adam = torch.optim.Adam(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    anneal = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=recipe.steps)
+    losses, weights = torch.full((2, recipe.steps, len(data.kinds)), math.nan).double()
+    net.train()
+    for step, (rows, first, epoch) in enumerate(batches):
+        outputs = net(data.x[rows].double().flatten(1), masks())
+        every = {t: loss(outputs[t], y[rows, t], data.kinds[t], recipe.loss_over) for t in tasks}
+        look = Look(net, {t: v for t, v in every.items() if v is not None}, first, epoch)
+        w = rule.weights(look)
+        objective = sum(w[t] * value for t, value in look.losses.items()) + rule.penalty(look)
+        adam.zero_grad()
+        objective.backward(retain_graph=True)
+        rule.update(look)
+        for parameter in net.parameters():  # a head that saw no label: its gradient is zero
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        adam.step()
+        if recipe.schedule == "cosine":
+            anneal.step()
+        for t, value in look.losses.items():
+            losses[step, t] = value.detach()
+            weights[step, t] = torch.as_tensor(w[t]).detach()
+    return losses, weights
+
+
+@torch.no_grad()
+def predict(net: Net, x: Tensor) -> Tensor:
+    """Outputs `[rows, tasks]` at evaluation."""
+    net.eval()
+    return torch.stack(net(x.double().flatten(1)), 1)

@@ -1,0 +1,238 @@
+"""Replicas trained together equal plain networks trained one by one, for every method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+import reference
+import torch
+from reference import KINDS, pairs, table
+from torch import Tensor
+
+from mtl_nt import methods
+from mtl_nt.batches import Batches, Replicas
+from mtl_nt.methods import METHODS, Method, plain, with_alpha
+from mtl_nt.models import Network
+from mtl_nt.recipe import Recipe
+from mtl_nt.streams import Noise
+from mtl_nt.tasks import TaskData
+from mtl_nt.training import Fit
+from mtl_nt.weighters import DWA, LBTW, GradNorm, Shuffled, Uncertainty
+
+T = len(KINDS)
+STEPS = 50
+RECIPES = {
+    "batch norm, dropout, two layers": Recipe(
+        trunk=(5, 4),
+        activation="tanh",
+        dropout=0.25,
+        batch_norm=True,
+        steps=STEPS,
+        batch_size=8,
+        learning_rate=0.01,
+        weight_decay=5e-4,
+    ),
+    "one layer, mean over all rows": Recipe(
+        trunk=(5,),
+        activation="relu",
+        steps=STEPS,
+        batch_size=8,
+        learning_rate=0.01,
+        schedule="constant",
+        loss_over="all",
+    ),
+}
+
+
+RUNS, SEEDS = [table(0), table(1)], (3, 8)
+
+
+class Case(NamedTuple):
+    method: Method
+    rule: Callable[[float, int, Noise], reference.Rule]  # of alpha, own task, random numbers
+
+
+def shuffled(weighter: Callable[..., Any]) -> Callable[..., Shuffled]:
+    return lambda *arguments: Shuffled(weighter(*arguments))
+
+
+def uniform(noise: Noise) -> Callable[[], Tensor]:
+    return lambda: noise.uniform(T)[0]
+
+
+CASES = {
+    **{
+        name: Case(METHODS[name], lambda alpha, own, noise: reference.Rule())
+        for name in ("STL", "MTL", "Fine-Tuning")
+    },
+    "RMTL": Case(METHODS["RMTL"], lambda alpha, own, noise: reference.RMTL(own)),
+    **{
+        f"LBTW {first}{' as printed' if not normalise else ''}": Case(
+            Method("LBTW", with_alpha(LBTW, reference=first, normalise=normalise), alpha=True),
+            lambda alpha, own, noise, first=first, normalise=normalise: reference.LBTW(
+                alpha, first, normalise
+            ),
+        )
+        for first in ("epoch", "training", "average")
+        for normalise in (True, False)
+    },
+    "GradNorm": Case(METHODS["GradNorm"], lambda alpha, own, noise: reference.GradNorm(T, alpha)),
+    "GradNorm, at the floor": Case(
+        Method("GradNorm", with_alpha(GradNorm, learning_rate=0.5, floor=0.2), alpha=True),
+        lambda alpha, own, noise: reference.GradNorm(T, alpha, 0.5, 0.2),
+    ),
+    "Uncertainty": Case(
+        METHODS["Uncertainty"], lambda alpha, own, noise: reference.Uncertainty(KINDS)
+    ),
+    "DWA": Case(METHODS["DWA"], lambda alpha, own, noise: reference.DWA(T)),
+    "RandomWeights": Case(
+        METHODS["RandomWeights"],
+        lambda alpha, own, noise: reference.RandomWeights(T, lambda: noise.normal(T)[0]),
+    ),
+    "LBTW, shuffled": Case(
+        Method("LBTW, shuffled", with_alpha(shuffled(LBTW)), alpha=True),
+        lambda alpha, own, noise: reference.Shuffled(reference.LBTW(alpha), uniform(noise)),
+    ),
+    "Uncertainty, shuffled": Case(
+        Method("Uncertainty, shuffled", plain(shuffled(Uncertainty))),
+        lambda alpha, own, noise: reference.Shuffled(reference.Uncertainty(KINDS), uniform(noise)),
+    ),
+    "fine-tuned DWA": Case(
+        Method("fine-tuned DWA", plain(DWA), networks="single", pretrain=True),
+        lambda alpha, own, noise: reference.DWA(T),
+    ),
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_replicas_trained_together_equal_plain_networks_trained_one_by_one(
+    case: Case, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alphas = (0.1, 1.5) if case.method.alpha else (0.0,)
+    trained, stages = all_at_once(case.method, alphas, recipe, monkeypatch)
+    places = trained.replicas.group.tolist()
+    assert len(places) == len(alphas) * len(SEEDS) * (1 if case.method.networks == "one" else T)
+    for r, group in enumerate(places):
+        alpha, run = alphas[group // len(SEEDS)], group % len(SEEDS)
+        own = int(trained.replicas.scored[r].int().argmax())
+        net, trace = one_alone(case, alpha, run, own, recipe)
+        network = stages[-1].network
+        for name, mine, other in pairs(network, r, net):
+            assert (mine - other).abs().max().item() < 1e-9, (name, r)
+        scored = trained.replicas.scored[r]
+        outputs = reference.predict(net, RUNS[run].x[RUNS[run].split.test])
+        predicted = trained.predictions[group // len(SEEDS), run]
+        assert (predicted - outputs)[:, scored].abs().max().item() < 1e-8
+        histories = (trained.history.losses, trained.history.weights)
+        for recorded, mine in zip(histories, trace, strict=True):
+            assert torch.allclose(recorded[:, r].double(), mine, rtol=1e-6, equal_nan=True)
+
+
+def test_the_runs_have_ragged_batches_and_batches_without_a_label() -> None:
+    for recipe in RECIPES.values():
+        for run, seed in zip(RUNS, SEEDS, strict=True):
+            batches = list(batches_of(run, seed, [*range(T)], -1, recipe))
+            there = torch.stack([run.labelled[rows].any(0) for rows, _, _ in batches])
+            first = torch.tensor([first for _, first, _ in batches])
+            sizes = {len(rows) for rows, _, _ in batches}
+            assert sizes == ({8, 3} if run is RUNS[0] else {8} if recipe.batch_norm else {8, 1})
+            assert not there.all()
+            assert seed != SEEDS[0] or not there[first].all()
+
+
+def all_at_once(
+    method: Method, alphas: tuple[float, ...], recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> tuple[methods.Trained, list[Fit]]:
+    """The method's own way of training, and what each of its stages leaves."""
+    stages: list[Fit] = []
+
+    def kept(*arguments: Any, **options: Any) -> Fit:
+        stages.append(fit(*arguments, **options))
+        return stages[-1]
+
+    fit = methods.fit
+    monkeypatch.setattr(methods, "fit", kept)
+    options = {"dtype": torch.float64, "record": 1}
+    return methods.train(method, RUNS, SEEDS, recipe, alphas, **options), stages
+
+
+def one_alone(
+    case: Case, alpha: float, run: int, own: int, recipe: Recipe
+) -> tuple[reference.Net, tuple[Tensor, Tensor]]:
+    method, data, seed = case.method, RUNS[run], SEEDS[run]
+    others = [t for t in range(T) if t != own]
+    stages = [[own] if method.networks == "single" else [*range(T)]]
+    stages = [others, *stages] if method.pretrain else stages
+    net = start(data, seed, recipe)
+    trace = (torch.empty(0), torch.empty(0))
+    for number, tasks in enumerate(stages):
+        if number > 0:
+            before, net = net, start(data, seed, recipe)
+            net.take_trunk(before)
+        noise, dropout = (Noise([seed], purpose, data.x) for purpose in ("weighter", "dropout"))
+        rule = case.rule(alpha, own, noise)
+        focus = own if method.networks == "each" else -1
+        batches = batches_of(data, seed, tasks, focus, recipe)
+
+        def masks(dropout: Noise = dropout) -> list[Tensor]:
+            shapes = [(recipe.batch_size, width) for width in recipe.trunk]
+            return [dropout.keep(recipe.dropout, *shape)[0] for shape in shapes]
+
+        trace = reference.train(net, data, recipe, tasks, rule, batches, masks)
+    return net, trace
+
+
+def start(data: TaskData, seed: int, recipe: Recipe) -> reference.Net:
+    """A plain network with the seed's initial weights."""
+    net = reference.Net(data.x.shape[1], T, recipe)
+    network = Network(
+        [seed],
+        data.x.shape[1],
+        T,
+        recipe.trunk,
+        recipe.activation,
+        recipe.dropout,
+        recipe.batch_norm,
+    ).double()
+    with torch.no_grad():
+        for _, mine, other in pairs(network, 0, net):
+            other.copy_(mine)
+    return net
+
+
+def batches_of(
+    data: TaskData, seed: int, tasks: list[int], focus: int, recipe: Recipe
+) -> Iterator[tuple[Tensor, bool, int]]:
+    """The batches of a network that is alone."""
+    on = torch.zeros(1, T, dtype=torch.bool)
+    on[0, tasks] = True
+    zero = torch.zeros(1, dtype=torch.int64)
+    alone = Replicas(zero, zero + seed, on, on, zero, zero + focus)
+    at_least = 2 if recipe.batch_norm else 1
+    batches = Batches([data], alone, recipe.batch_size, at_least=at_least)
+    for batch in batches.steps(recipe.steps):
+        yield batch.rows[0][batch.valid[0]], bool(batch.first), int(batch.epoch)
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+@pytest.mark.parametrize("first", ["epoch", "training", "average"])
+def test_lbtw_with_alpha_zero_is_plain_mtl(first: str, normalise: bool) -> None:
+    lbtw = Method("LBTW", with_alpha(LBTW, reference=first, normalise=normalise), alpha=True)
+    assert distance_from_mtl(lbtw) < 1e-9
+
+
+def test_gradnorm_with_alpha_zero_is_not_plain_mtl() -> None:
+    assert distance_from_mtl(METHODS["GradNorm"]) > 1e-3
+
+
+def distance_from_mtl(method: Method) -> float:
+    """Largest difference of the predictions with alpha 0 from plain multi-task learning's."""
+    (recipe, _) = RECIPES.values()
+    mtl, other = (
+        methods.train(m, RUNS, SEEDS, recipe, (0.0,), dtype=torch.float64).predictions
+        for m in (METHODS["MTL"], method)
+    )
+    return (mtl - other).abs().max().item()

@@ -1,0 +1,206 @@
+"""Losses with their closed-form errors, stacked networks, and the random numbers they share."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+from torch import Tensor, nn
+
+from mtl_nt.losses import Over, task_losses
+from mtl_nt.models import BatchNorm, Linear, Network
+from mtl_nt.streams import Noise, generator
+from mtl_nt.tasks import BadInput
+
+BINARY = torch.tensor([True, False, True, False])
+R, B, T = 2, 7, 4
+
+
+def batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Outputs, targets, labels and rows of two batches; a task has no label in the first."""
+    random = torch.Generator().manual_seed(5)
+    outputs, y = torch.randn(2, R, B, T, generator=random, dtype=torch.float64)
+    y = torch.where(BINARY, (y > 0).double(), y)
+    labelled = torch.rand(R, B, T, generator=random) < 0.6
+    labelled[0, :, 1] = False
+    labelled[1, 5:] = False  # the second batch has five rows
+    return outputs.requires_grad_(), y, labelled, torch.tensor([[7.0], [5.0]]).double()
+
+
+def of_batch(over: Over = "labelled") -> tuple[Tensor, Tensor, Tensor]:
+    outputs, y, labelled, rows = batch()
+    losses, errors = task_losses(outputs, y, labelled, BINARY, rows, over)
+    return outputs, losses, errors
+
+
+def test_a_tensor_of_the_wrong_shape_is_noticed_in_the_tests() -> None:
+    outputs, y, labelled, rows = batch()
+    with pytest.raises(TypeCheckError, match="labelled"):
+        task_losses(outputs, y, labelled[:, :, :3], BINARY, rows)
+
+
+# ---------------------------------------------------------------- losses
+
+
+def test_a_loss_is_the_mean_over_the_labelled_rows_of_its_task() -> None:
+    outputs, y, labelled, _ = batch()
+    _, losses, _ = of_batch()
+    for r in range(R):
+        for t in range(T):
+            rows = labelled[r, :, t].nonzero().flatten().tolist()
+            total = 0.0
+            for b in rows:
+                f, truth = outputs[r, b, t].item(), y[r, b, t].item()
+                p = 1 / (1 + math.exp(-f))
+                likelihood = p if truth == 1 else 1 - p
+                total += -math.log(likelihood) if BINARY[t] else (f - truth) ** 2
+            assert losses[r, t].item() == pytest.approx(total / max(len(rows), 1), abs=1e-14)
+
+
+def test_a_task_without_a_label_has_loss_zero_and_no_gradient() -> None:
+    outputs, losses, errors = of_batch()
+    assert losses[0, 1].item() == 0
+    losses.sum().backward()
+    assert outputs.grad is not None
+    assert not outputs.grad[0, :, 1].any()
+    assert not errors[0, :, 1].any()
+
+
+def test_the_mean_over_all_rows_weighs_a_task_by_its_share_of_labelled_rows() -> None:
+    _, _, labelled, rows = batch()
+    _, over_labelled, _ = of_batch("labelled")
+    _, over_all, _ = of_batch("all")
+    share = labelled.sum(1) / rows  # of seven rows, and of the five that the ragged batch has
+    assert torch.allclose(over_all, over_labelled * share, rtol=1e-14)
+    assert not torch.allclose(over_all, over_labelled)
+
+
+@pytest.mark.parametrize("over", ["labelled", "all"])
+def test_the_errors_are_the_gradient_of_the_losses_at_the_outputs(over: Over) -> None:
+    outputs, losses, errors = of_batch(over)
+    (gradient,) = torch.autograd.grad(losses.sum(), outputs)  # a task's loss has its own outputs
+    assert (gradient - errors).abs().max().item() < 1e-15
+
+
+@pytest.mark.parametrize("missing", [0.0, 1e30, math.nan, math.inf])
+def test_what_stands_where_a_label_is_missing_does_not_matter(missing: float) -> None:
+    outputs, y, labelled, rows = batch()
+    expected = of_batch()
+    losses, errors = task_losses(outputs, torch.where(labelled, y, missing), labelled, BINARY, rows)
+    assert torch.equal(losses, expected[1])
+    assert torch.equal(errors, expected[2])
+
+
+def test_huge_logits_give_finite_losses_in_single_precision() -> None:
+    outputs = torch.tensor([1e4, -1e4]).reshape(1, 2, 1).requires_grad_()
+    y, there = torch.tensor([0.0, 1.0]).reshape(1, 2, 1), torch.ones(1, 2, 1, dtype=torch.bool)
+    losses, errors = task_losses(outputs, y, there, torch.tensor([True]), torch.tensor([[2.0]]))
+    assert losses.item() == 1e4
+    (gradient,) = torch.autograd.grad(losses.sum(), outputs)
+    assert torch.equal(gradient, errors)
+    assert errors.flatten().tolist() == [0.5, -0.5]
+
+
+# ---------------------------------------------------------------- networks
+
+
+def test_batch_norm_over_ragged_batches_is_torchs_over_each_batch_alone() -> None:
+    torch.manual_seed(0)
+    stacked = BatchNorm(3, 4).double()
+    plain = [nn.BatchNorm1d(4).double() for _ in range(3)]
+    for _ in range(5):
+        x = 2 + 3 * torch.randn(3, 6, 4, dtype=torch.float64)
+        valid = torch.arange(6) < torch.tensor([[6], [4], [2]])
+        out = stacked(torch.where(valid.unsqueeze(2), x, 1e3), valid)
+        for r, norm in enumerate(plain):
+            assert torch.allclose(out[r, valid[r]], norm(x[r, valid[r]]), atol=1e-12)
+    everything = torch.ones(3, 6, dtype=torch.bool)
+    out = stacked.eval()(x, everything)
+    for r, norm in enumerate(plain):
+        assert torch.allclose(out[r], norm.eval()(x[r]), atol=1e-12)
+
+
+def test_the_initial_weights_are_as_wide_as_torchs() -> None:
+    network = Network(range(40), 25, 3, (16, 9))
+    for layer in (*network.trunk.layers, network.head):
+        assert isinstance(layer, Linear)
+        bound = layer.weight.shape[1] ** -0.5
+        for numbers in (layer.weight, layer.bias):
+            assert numbers.abs().max().item() <= bound
+            assert numbers.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.15)
+
+
+def test_a_seed_has_the_same_initial_weights_wherever_it_stands() -> None:
+    alone, stack = Network([4], 6, 2, (5, 3)), Network([9, 4, 1, 4], 6, 2, (5, 3))
+    for one, many in zip(alone.parameters(), stack.parameters(), strict=True):
+        assert torch.equal(one[0], many[1])
+        assert torch.equal(one[0], many[3])
+        assert not torch.equal(many[0], many[1])
+
+
+def test_replicas_do_not_mix() -> None:
+    network = Network([0, 1, 2], 6, 2, (5, 3), batch_norm=True)
+    x = torch.randn(3, 4, 6, requires_grad=True)
+    valid = torch.ones(3, 4, dtype=torch.bool)
+    _, outputs = network(x, valid)
+    (gradient,) = torch.autograd.grad(outputs[1].square().sum(), x)
+    assert gradient[1].any()
+    assert not gradient[[0, 2]].any()
+
+
+def test_dropout_acts_in_training_only_and_keeps_the_mean() -> None:
+    network = Network([0], 6, 1, (400,), "sigmoid", dropout=0.25)
+    x, valid = torch.randn(1, 50, 6), torch.ones(1, 50, dtype=torch.bool)
+    noise = Noise([0], "dropout", x)
+    dropped = network(x, valid, noise)[0].features
+    network.eval()
+    kept = network(x, valid, noise)[0].features
+    assert torch.equal(kept, network(x, valid)[0].features)
+    assert (dropped == 0).float().mean().item() == pytest.approx(0.25, abs=0.02)
+    assert torch.allclose(dropped[dropped > 0], kept[dropped > 0] / 0.75)
+    assert dropped.mean().item() == pytest.approx(kept.mean().item(), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"widths": ()}, "hidden width"),
+        ({"widths": (4, 0)}, "hidden width"),
+        ({"activation": "rleu"}, "'relu'"),
+        ({"dropout": 1.0}, r"\[0, 1\)"),
+        ({"dropout": -0.1}, r"\[0, 1\)"),
+    ],
+)
+def test_an_impossible_network_is_refused_in_one_line(wrong: dict, named: str) -> None:
+    with pytest.raises(BadInput, match=named) as refused:
+        Network(**{"seeds": [0], "inputs": 3, "tasks": 2, "widths": (4,), **wrong})
+    assert "\n" not in str(refused.value)
+
+
+# ---------------------------------------------------------------- random numbers
+
+
+def test_replicas_with_one_seed_share_their_numbers_and_others_do_not() -> None:
+    like = torch.zeros(1)
+    drawn = Noise([5, 2, 5], "dropout", like).uniform(1000)
+    assert torch.equal(drawn[0], drawn[2])
+    assert abs(torch.corrcoef(drawn[:2])[0, 1].item()) < 0.15
+    alone = Noise([2], "dropout", like)
+    assert torch.equal(alone.uniform(1000)[0], drawn[1])
+
+
+def test_every_purpose_of_a_seed_has_its_own_numbers() -> None:
+    like = torch.zeros(1)
+    drawn = [Noise([3], p, like).normal(1000)[0] for p in ("weights", "dropout", "weighter")]
+    drawn.append(torch.from_numpy(generator(3, "batches").standard_normal(1000)).float())
+    correlation = torch.corrcoef(torch.stack(drawn)) - torch.eye(4)
+    assert correlation.abs().max().item() < 0.15
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_precision_sees_the_same_numbers(dtype: torch.dtype) -> None:
+    drawn = Noise([7], "weighter", torch.zeros(1, dtype=dtype)).normal(9)
+    assert drawn.dtype == dtype
+    assert torch.equal(drawn.float(), Noise([7], "weighter", torch.zeros(1)).normal(9))

@@ -1,0 +1,206 @@
+"""A table of tasks: what TaskData works out, and what it refuses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from refusals import refused
+
+from mtl_nt import BadInput, Split, TaskData
+from mtl_nt.tasks import nearest
+
+NAN, INF = math.nan, math.inf
+
+
+def table(**given: Any) -> TaskData:
+    """Two regression tasks on 20 rows, with anything else in their place."""
+    random = torch.Generator().manual_seed(0)
+    rows = torch.arange(20)
+    usual = {
+        "name": "mine",
+        "x": torch.randn(20, 3, generator=random),
+        "y": torch.randn(20, 2, generator=random),
+        "tasks": ("a", "b"),
+        "kind": "regression",
+        "split": Split(rows[:10], rows[10:12], rows[12:]),
+    }
+    return TaskData(**{**usual, **given})
+
+
+def changed(values: torch.Tensor, row: int, column: int, value: float) -> torch.Tensor:
+    values = values.clone()
+    values[row, column] = value
+    return values
+
+
+def split(train: Any, validation: Any, test: Any) -> Split:
+    return Split(
+        *(torch.as_tensor([*rows], dtype=torch.int64) for rows in (train, validation, test))
+    )
+
+
+X, Y = table().x, table().y
+CLASSES = (Y > 0).float()
+ONE_HOT = torch.eye(2).repeat(10, 1)
+
+REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "a feature that is NaN": ({"x": changed(X, 4, 2, NAN)}, ("feature 2", "row 4", "impute")),
+    "a feature that is infinite": ({"x": changed(X, 0, 1, -INF)}, ("feature 1", "row 0", "drop")),
+    "a target that is infinite": ({"y": changed(Y, 3, 1, INF)}, ("'b'", "row 3", "write NaN")),
+    "fewer features than targets": ({"x": X[:15]}, ("15 rows", "20 rows", "one row each")),
+    "more features than targets": ({"y": Y[:15]}, ("20 rows", "15 rows", "one row each")),
+    "a task without training labels": (
+        {"y": torch.where(torch.arange(20)[:, None] < torch.tensor([0, 10]), NAN, Y)},
+        ("'b'", "no training labels", "leave it out"),
+    ),
+    "a task with one class": (
+        {"kind": "binary", "y": torch.where(torch.arange(20)[:, None] < 10, 1.0, CLASSES)},
+        ("'a'", "one class", "leave it out or split differently"),
+    ),
+    "binary labels that are not 0 and 1": ({"kind": "binary"}, ("'a'", "0 and 1")),
+    "binary test labels that are not 0 and 1": (
+        {"kind": "binary", "y": changed(CLASSES, 19, 1, 2)},
+        ("'b'", "0 and 1"),
+    ),
+    "too few names": ({"tasks": ("a",)}, ("2 target columns", "1 task names", "one name")),
+    "a name that occurs twice": ({"tasks": ("a", "a")}, ("'a'", "twice", "rename")),
+    "an unknown kind": ({"kind": "ordinal"}, ("kind", "'binary' or 'regression'")),
+    "a kind too few": ({"kind": ("binary",)}, ("kind", "one or 2")),
+    "a group too few": ({"groups": ("all",)}, ("1 group names", "2 tasks")),
+    "no task": ({"y": Y[:, :0], "tasks": ()}, ("no task", "at least one")),
+    "no feature": ({"x": X[:, :0]}, ("no features", "at least one")),
+    "features without columns": ({"x": X[:, 0]}, ("[rows, ...]", "(20,)")),
+    "targets without columns": ({"y": Y[:, 0]}, ("[rows, tasks]", "(20,)")),
+    "arrays": ({"x": X.numpy(), "y": Y.numpy()}, ("torch tensors", "ndarray", "torch.as_tensor")),
+    "a row in two parts": (
+        {"split": split(range(10), [9], range(12, 20))},
+        ("two parts", "one part"),
+    ),
+    "a row beyond the table": ({"split": split(range(10), [], [20])}, ("outside 0..19",)),
+    "a row before the table": ({"split": split([-1, 3], [], [7])}, ("outside 0..19",)),
+    "no training rows": ({"split": split([], [], [7])}, ("no train rows", "give it some")),
+    "no test rows": ({"split": split([7], [8], [])}, ("no test rows", "give it some")),
+    "short integers for row numbers": (
+        {"split": Split(torch.arange(9).int(), torch.arange(0), torch.arange(10, 20))},
+        ("split.train", "row numbers"),
+    ),
+    "an unknown kind of split": (
+        {"split": replace(table().split, kind="random")},
+        ("'random'", "'fixed'"),
+    ),
+    "units of another length": ({"unit": torch.ones(3)}, ("unit", "2 numbers above 0")),
+    "a unit of zero": ({"unit": torch.tensor([1.0, 0.0])}, ("unit", "2 numbers above 0")),
+    "a unit that is NaN": ({"unit": torch.tensor([NAN, 1.0])}, ("unit", "2 numbers above 0")),
+    "exclusive tasks that overlap": (
+        {"kind": "binary", "y": CLASSES, "exclusive": True},
+        ("exactly one", "exclusive=False"),
+    ),
+    "exclusive tasks that leave a row to nobody": (
+        {"kind": "binary", "y": changed(changed(ONE_HOT, 5, 0, 0), 5, 1, 0), "exclusive": True},
+        ("exactly one", "exclusive=False"),
+    ),
+    "exclusive regression": ({"exclusive": True}, ("exactly one", "exclusive=False")),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_bad_table_is_refused_in_one_line(case: str) -> None:
+    given, words = REFUSED[case]
+    refused(lambda: table(**given), "data set 'mine'", *words)
+
+
+def test_bad_input_is_a_value_error() -> None:
+    assert issubclass(BadInput, ValueError)
+
+
+def test_missing_labels_are_no_error_and_are_known() -> None:
+    y = changed(changed(Y, 2, 0, NAN), 15, 1, NAN)
+    data = table(y=y)
+    assert (~data.labelled).nonzero().tolist() == [[2, 0], [15, 1]]
+
+
+def test_a_test_split_with_one_class_is_no_error_of_the_table() -> None:
+    y = torch.where(torch.arange(20)[:, None] < 12, CLASSES, 0.0)
+    assert table(y=y, kind="binary").binary.all()
+
+
+def test_exclusive_tasks_share_out_the_rows() -> None:
+    assert table(kind="binary", y=ONE_HOT, exclusive=True).exclusive
+
+
+def test_features_may_have_any_shape() -> None:
+    assert table(x=torch.zeros(20, 1, 5, 5)).x.shape == (20, 1, 5, 5)
+
+
+def test_mean_and_unit_come_from_training_labels_alone() -> None:
+    y = changed(Y, 3, 0, NAN)
+    data = table(y=torch.cat([y[:10], 1000 * y[10:]]), standardise=True)
+    mean, unit = data.scale
+    train = y[:10, 0][~y[:10, 0].isnan()].double()
+    assert mean[0].item() == pytest.approx(train.mean().item())
+    assert unit[0].item() == pytest.approx(train.std(correction=0).item())
+    seen = data.targets[:10, 0]
+    assert seen.nanmean().item() == pytest.approx(0, abs=1e-6)
+    assert seen[~seen.isnan()].std(correction=0).item() == pytest.approx(1)
+    assert seen.isnan().nonzero().tolist() == [[3]]
+
+
+def test_targets_are_left_alone_unless_the_data_say_so() -> None:
+    assert table().targets is table().y or torch.equal(table().targets, Y)
+    binary = table(
+        kind=("binary", "regression"), standardise=True, y=torch.cat([CLASSES[:, :1], Y[:, 1:]], 1)
+    )
+    assert torch.equal(binary.targets[:, 0], CLASSES[:, 0])
+    assert not torch.equal(binary.targets[:, 1], Y[:, 1])
+
+
+def test_a_given_unit_stands_in_place_of_the_training_labels() -> None:
+    unit = torch.tensor([2.0, 3.0])
+    assert table(unit=unit).scale[1].tolist() == [2, 3]
+
+
+def test_a_task_that_never_varies_keeps_a_unit_of_one() -> None:
+    data = table(y=torch.cat([torch.full((20, 1), 7.0), Y[:, 1:]], 1), standardise=True)
+    assert data.scale[1][0] == 1
+    assert (data.targets[:, 0] == 0).all()
+
+
+def test_one_kind_serves_all_tasks_or_each_has_its_own() -> None:
+    assert table().kinds == ("regression", "regression")
+    mixed = table(kind=("regression", "binary"), y=torch.cat([Y[:, :1], CLASSES[:, 1:]], 1))
+    assert mixed.kinds == ("regression", "binary")
+    assert mixed.binary.tolist() == [False, True]
+
+
+def test_a_run_is_redrawn_by_its_seed_where_anything_can_vary() -> None:
+    data = table(redraw=lambda seed: table(data_seed=seed))
+    assert [data.run(seed).data_seed for seed in (0, 7)] == [0, 7]
+    still = table()
+    assert still.run(0) is still.run(7) is still
+
+
+def test_fixed_data_stay_whatever_the_seed_and_say_so() -> None:
+    moving = table(
+        redraw=lambda seed: table(data_seed=seed), split=replace(table().split, kind="free")
+    )
+    data = moving.fixed()
+    assert data.run(3) is data
+    assert data.split.kind == "fixed"
+    assert moving.split.kind == "free"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("mnits", "did you mean 'mnist' or 'digits'?"),
+        ("DIGITS", "did you mean 'digits'?"),
+        ("tox21", "known: dial, digits, mnist"),
+        (3, "known: dial, digits, mnist"),
+    ],
+)
+def test_an_unknown_name_comes_with_the_nearest_or_with_all(name: Any, hint: str) -> None:
+    assert nearest(name, ("dial", "digits", "mnist")) == hint
