@@ -142,7 +142,7 @@ def trade_off(study: Study, metric: str | None = None) -> Figure:
     names = [f"{m} {p[0][1]}–{p[-1][1]}" if len(p) > 1 else label(p[0]) for m, p in paths.items()]
     rows = -(-(len(names) + 2) // 3)
     bottom = FOOT + 0.24 * rows + 0.85
-    title, foot = _best(t, paths), scope(study, t)
+    title, foot = _best(t, paths, reach), scope(study, t)
     figure = canvas(HEAD + 0.35 + 3.3 + bottom, title, f"{text} {note[0].upper()}{note[1:]}.", foot)
     ax = axes(figure, 0.6, bottom, 7.1, 3.3)
     ax.axvspan(base.mean() - reach, base.mean() + reach, color=NULL_BAND, lw=0, gid="null")
@@ -210,8 +210,8 @@ def _interval(difference: Float[np.ndarray, " S"]) -> float:
     return float(stats.t.ppf(1 - LEVEL / 2, runs - 1) * difference.std(ddof=1) / np.sqrt(runs))
 
 
-def _best(t: Tables, paths: dict[str, list[Arm]]) -> str:
-    """Which arm has the best mean and what it harms; which harms fewest tasks."""
+def _best(t: Tables, paths: dict[str, list[Arm]], reach: float) -> str:
+    """Which arm has the best mean, whether chance gives that to STL' too, and what it harms."""
     arms = [a for p in paths.values() for a in p if t.scored(a) and a != REFERENCE]
     if not arms:
         return "No method left a mean to draw"
@@ -220,7 +220,9 @@ def _best(t: Tables, paths: dict[str, list[Arm]]) -> str:
     harmed = {a: int(t.counts[a]["harmed"]) for a in arms}
     best = max(arms, key=lambda a: sign * mean[a])
     few = min(arms, key=lambda a: (harmed[a], -sign * mean[a]))
-    said = f"{label(best)} has the best {t.mean} ({mean[best]:.3g})"
+    chance = abs(mean[best] - t.level[BASELINE].mean()) <= reach
+    near = ", within chance of STL" if chance and t.runs > 1 else ""
+    said = f"{label(best)} has the best {t.mean} ({mean[best]:.3g}{near})"
     if t.runs < 2:
         return f"One run decides nothing: {said}"
     said = f"{said} and harms {harmed[best] or 'none'} of {t.of(best)}"

@@ -6,6 +6,7 @@ title, from the numbers that it shows, and in plain words in `alt` (escape them 
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,7 +38,7 @@ from .drawing import (
     styles,
 )
 from .study import Study
-from .tables import PLAIN, REFERENCE, counts_table, label, scope, tables
+from .tables import BASELINE, PLAIN, REFERENCE, label, scope, tables
 from .weight_figures import weight_matrix, weights
 
 __all__ = [
@@ -56,6 +57,15 @@ ROWS = 12  # of methods in `differences`
 INTERVALS = 20  # tasks that get an interval each
 VERDICTS = {"harmed": "<", "undecided": "o", "helped": ">"}  # markers, for eyes without colour
 BLANK = {"fc": "white", "ec": "none", "pad": 1}
+STYLE = (
+    ".nt-counts{overflow-x:auto}"
+    ".nt-counts table{border-collapse:collapse;font-size:.85em;font-variant-numeric:tabular-nums}"
+    ".nt-counts caption{text-align:left;caption-side:bottom;padding:.4em 0}"
+    ".nt-counts th,.nt-counts td{border-bottom:1px solid #bbb;padding:.25em .5em;text-align:right}"
+    ".nt-counts thead th{vertical-align:bottom}"
+    ".nt-counts tbody *{white-space:nowrap}"
+    ".nt-counts :is(th,td):is(:first-child,:last-child){text-align:left}"
+)
 
 
 def differences(
@@ -124,6 +134,48 @@ def differences(
     return finish(figure)
 
 
+def counts_table(study: Study, metric: str | None = None) -> str:
+    """The counts as an HTML table: no count without its null, no run that failed left out.
+
+    Raises:
+        BadInput: an unknown metric.
+    """
+    t = tables(study, metric)
+    null = t.counts[REFERENCE]
+    head = [
+        "method",
+        "harmed",
+        "helped",
+        "undecided",
+        "negative, one run",
+        "negative, mean of runs",
+    ]
+    head += [t.mean, "networks", "seconds", "runs"]
+    rows = []
+    for arm, row in t.counts.items():
+        cells = [label(arm)]
+        if arm == BASELINE or not t.scored(arm):
+            cells += ["–"] * 5
+        else:
+            known = t.runs > 1
+            cells += [f"{row[v]} (null {null[v]})" if known else "–" for v in ("harmed", "helped")]
+            cells.append(f"{t.scored(arm) - row['harmed'] - row['helped']} of {t.scored(arm)}")
+            cells.append(f"{row['negative_per_run']:.1f} ({t.null(arm)})")
+            cells.append(f"{row['negative']} ({t.null(arm)})")
+        mean = t.level[arm].mean()
+        cells.append(f"{mean:.4g}" if np.isfinite(mean) else "–")
+        cells += [f"{row['networks']}", f"{row['seconds']:.1f}", t.marks(arm)]
+        rows.append(cells)
+    note = f"{scope(study, t)}. {t.mean}: {t.better} is better. "
+    note = html.escape(f"{note}Undecided is not “no difference”.")
+    body = "".join(_row(cells) for cells in rows)
+    titles = "".join(f"<th scope='col'>{html.escape(title)}</th>" for title in head)
+    return (
+        f"<div class='nt-counts'><style>{STYLE}</style><table><caption>{note}</caption>"
+        f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
 def _strip(ax: Axes, y: int, rows: pd.DataFrame, colour: str, limits: tuple[float, float]) -> None:
     """One method's tasks, each at the same height in every row."""
     delta, (low, high) = rows["delta"].to_numpy(), limits
@@ -168,3 +220,8 @@ def _reach(verdicts: Sequence[pd.DataFrame], null: float) -> tuple[float, float]
     low, high = values.min(initial=-1.1 * null), values.max(initial=1.1 * null)
     pad = 0.03 * (high - low) or 1.0
     return float(low - pad), float(high + pad)
+
+
+def _row(cells: Sequence[str]) -> str:
+    first, *rest = map(html.escape, cells)
+    return f"<tr><th scope='row'>{first}</th>{''.join(f'<td>{c}</td>' for c in rest)}</tr>"

@@ -40,9 +40,8 @@ def html_of(notebook: NotebookNode) -> str:
         exclude_anchor_links=True,
     )
     resources = {
-        "title": ", ".join([about.title, *about.dataset]),
+        "title": ", ".join(filter(None, [about.title, about.dataset])),
         "made": about.made,
-        "parameters": about.words,
         "policy": POLICY,
         "style": STYLE + HtmlFormatter().get_style_defs(".highlight"),
     }
@@ -56,7 +55,8 @@ class About:
 
     title: str
     notebook: str
-    parameters: dict[str, Any]
+    dataset: str | None
+    parameters: dict[str, Any]  # those given; the others are the notebook's own
     date: str
     seconds: float
     picture: str | None
@@ -66,30 +66,27 @@ class About:
         ran = notebook.metadata.get("papermill", {})
         sources = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
         heading = re.search(r"^# +(.+)$", "\n".join(sources), re.M)
-        path = Path(ran.get("input_path") or "notebook.ipynb")
+        path, given = Path(ran.get("input_path") or "notebook"), dict(ran.get("parameters", {}))
         outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
         return cls(
             title=re.sub(r"[`*$]", "", heading[1]) if heading else path.stem,
             notebook=path.name,
-            parameters=_defaults(notebook) | dict(ran.get("parameters", {})),
+            dataset=(_defaults(notebook) | given).get("dataset"),
+            parameters=given,
             date=str(ran.get("start_time", ""))[:10],
             seconds=ran.get("duration") or 0.0,
             picture=next(filter(None, map(_picture, outputs)), None),
         )
 
     @property
-    def dataset(self) -> list[str]:
-        return [str(self.parameters["dataset"])] if "dataset" in self.parameters else []
-
-    @property
-    def words(self) -> str:
-        return ", ".join(f"{name} = {value}" for name, value in self.parameters.items())
-
-    @property
     def made(self) -> str:
-        """Where it comes from, when, and how long it took."""
-        ran = [f"run on {self.date} in {self.seconds:.0f} s"] if self.date else []
-        return ", ".join([*(f"data set {d}" for d in self.dataset), self.notebook, *ran])
+        """What it comes from and is about, when it was made and how long that took."""
+        given = ", ".join(f"{name} = {value}" for name, value in self.parameters.items())
+        parts = [f"data set {self.dataset}"] if self.dataset else []
+        parts.append(f"{self.notebook} with {given or 'its own parameters'}")
+        if self.date:
+            parts.append(f"run on {self.date} in {self.seconds:.0f} s")
+        return "; ".join(parts)
 
 
 def _defaults(notebook: NotebookNode) -> dict[str, Any]:

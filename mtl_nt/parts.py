@@ -20,6 +20,7 @@ from .tasks import BadInput, TaskData
 
 CODE = (
     "batches",
+    "jobs",
     "losses",
     "methods",
     "metrics",
@@ -47,8 +48,8 @@ class Part(NamedTuple):
 class Shelf:
     """The folder of one study: `study.json` says which, `NAME.json` holds a part.
 
-    A part's first line is the SHA-256 of the rest. A part that does not match is trained again,
-    and a line says so.
+    A part's first line is the SHA-256 of `study.json` and the rest. A part that does not match is
+    trained again, and a line says so.
 
     Raises:
         BadInput: the folder holds another study, or one from other code, or cannot be written.
@@ -87,7 +88,7 @@ class Shelf:
             return None
         except (OSError, ValueError):
             checksum, text = "", ""
-        if hashlib.sha256(text.encode()).hexdigest() != checksum:
+        if self._checksum(text) != checksum:
             print(f"{path} is damaged; {name} is trained again", file=sys.stderr)
             return None
         return Part(*(pd.DataFrame(table) for table in json.loads(text)))
@@ -98,9 +99,12 @@ class Shelf:
         try:
             if not self.label.exists():
                 write(self.label, json.dumps(self.identity))
-            write(self._path(name), hashlib.sha256(text.encode()).hexdigest() + "\n" + text)
+            write(self._path(name), self._checksum(text) + "\n" + text)
         except OSError as error:
             raise BadInput(f"{self._path(name)} cannot be written: {error.strerror}") from None
+
+    def _checksum(self, text: str) -> str:
+        return hashlib.sha256((json.dumps(self.identity) + text).encode()).hexdigest()
 
     def _path(self, name: str) -> Path:
         plain = re.sub(r"[^A-Za-z0-9-]+", "_", name)

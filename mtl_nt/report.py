@@ -164,8 +164,7 @@ ENTRY = """\
 {picture}
 <div>
 <h2><a href="{link}">{title}</a></h2>
-<p>{made}</p>
-<p class="made">{parameters}</p>
+<p class="made">{made}</p>
 </div>
 </section>"""
 
@@ -178,7 +177,6 @@ def _entry(path: Path, about: About) -> str:
         link=link,
         title=escape(about.title),
         made=escape(about.made),
-        parameters=escape(about.words),
     )
 
 

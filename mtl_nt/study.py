@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
-from dataclasses import dataclass, replace
-from functools import partial
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
 
-from .methods import CONSTANT, METHODS, NULL, STL, Method, Trained, constant, resolve, train
-from .metrics import LOWER_IS_BETTER, primary, scores
+from .jobs import Bar, Job, scored, work
+from .methods import CONSTANT, METHODS, NULL, STL, Method, constant, resolve
+from .metrics import LOWER_IS_BETTER, primary
 from .parts import Part, Shelf
 from .recipe import Recipe
 from .records import CHECKPOINTS, Checkpoint
 from .streams import RESEEDED
 from .tasks import BadInput, TaskData, is_number, is_whole, nearest
-from .training import Stopped
 from .transfer import count_negative, null_counts, paired_test
 
 Source = TaskData | Callable[[int], TaskData]
-HISTORY_POINTS = 40  # of losses and weights kept a network
-FALL = 0.01  # of the whole training's fall: less is not "still improving"
 
 
 def compare(
@@ -98,9 +93,9 @@ def compare(
     shelf = Shelf(folder, runs, jobs) if folder is not None else None
     parts = {name: part for name in jobs if shelf and (part := shelf.get(name)) is not None}
     todo = {name: job for name, job in jobs.items() if name not in parts}
-    bar = _Bar(progress, todo)
+    bar = Bar(progress, todo)
     try:
-        for name, part in _work(todo, executor, bar, stop):
+        for name, part in work(todo, executor, bar, stop):
             parts[name] = part
             if shelf:
                 shelf.put(name, part)
@@ -109,171 +104,7 @@ def compare(
     return _assembled(runs, numbers, recipe, checkpoint, {n: parts[n] for n in jobs})
 
 
-class Job(NamedTuple):
-    """What it takes to train one method."""
-
-    method: Method
-    runs: list[TaskData]
-    seeds: list[int]
-    alphas: list[float]
-    recipe: Recipe
-    options: dict[str, Any]
-
-    @property
-    def steps(self) -> int:
-        """Steps of all stages."""
-        return self.recipe.steps * (2 if self.method.pretrain else 1)
-
-    @property
-    def step_cost(self) -> float:
-        """What a step costs, in small networks; its overhead is worth about ten of them."""
-        each = 1 if self.method.networks == "one" else len(self.runs[0].tasks)
-        return 10.0 + each * len(self.seeds) * len(self.alphas)
-
-
-def _work(
-    todo: dict[str, Job], executor: Executor | None, bar: _Bar, stop: Callable[[], bool] | None
-) -> Iterable[tuple[str, Part]]:
-    if executor is None:
-        for name, job in todo.items():
-            yield name, part_of(job, progress=partial(bar.step, name), stop=stop)
-        return
-    futures = {}
-    for name, job in todo.items():
-        # Workers may be other processes, and a function that redraws need not pickle.
-        drawn = {id(run): replace(run, redraw=None) for run in job.runs}
-        plain = job._replace(runs=[drawn[id(run)] for run in job.runs])
-        futures[executor.submit(part_of, plain)] = name
-    for future in as_completed(futures):
-        if stop is not None and stop():
-            for other in futures:
-                other.cancel()
-            raise Stopped
-        name = futures[future]
-        bar.step(name, todo[name].steps)
-        yield name, future.result()
-
-
-def part_of(
-    job: Job,
-    progress: Callable[[int], object] | None = None,
-    stop: Callable[[], bool] | None = None,
-) -> Part:
-    """Train one method on all runs and alphas and score it."""
-    method, runs, seeds, alphas, recipe, options = job
-    start = time.perf_counter()
-    real = [0.0 if math.isnan(a) else a for a in alphas]
-    trained = train(method, runs, seeds, recipe, real, progress=progress, stop=stop, **options)
-    seconds = (time.perf_counter() - start) / len(alphas)
-    results, training = [], []
-    for a, alpha in enumerate(alphas):
-        for s, (seed, run) in enumerate(zip(seeds, runs, strict=True)):
-            results += _scored(run, method.name, alpha, seed, trained.predictions[a, s])
-            row = _training(trained, a * len(seeds) + s)
-            training.append(
-                {
-                    "method": method.name,
-                    "alpha": alpha,
-                    "seed": seed,
-                    "networks": method.trained(len(run.tasks)),
-                    "steps": recipe.steps,
-                    "seconds": seconds / len(seeds),
-                    **row,
-                }
-            )
-    history = _history(method, trained, seeds, alphas, runs[0].tasks)
-    return Part(pd.DataFrame(results), pd.DataFrame(training), history)
-
-
-def _scored(
-    run: TaskData, method: str, alpha: float, seed: int, outputs: torch.Tensor
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "dataset": run.name,
-            "data_seed": math.nan if run.data_seed is None else run.data_seed,
-            "split": run.split.kind,
-            "method": method,
-            "alpha": alpha,
-            "seed": seed,
-            "task": task,
-            "metric": metric,
-            "value": float(values[t]),
-        }
-        for metric, values in scores(run, "test", outputs).items()
-        for t, task in enumerate(run.tasks)
-    ]
-
-
-def _training(trained: Trained, group: int) -> dict[str, Any]:
-    """Whether the networks of one run diverged or were still improving at the end."""
-    history, mine = trained.history, trained.replicas.group == group
-    validated = len(history.validation) > 0
-    curve = history.validation if validated else history.losses
-    own = trained.replicas.trained[mine]
-    level = curve[:, mine][:, own].double().nanmean(1).numpy()
-    return {
-        "watched": "validation" if validated else "training",
-        "loss": float(level[-1]),
-        "diverged": bool(history.diverged[mine].any()),
-        "still_improving": still_improving(level),
-    }
-
-
-def still_improving(loss: Float[np.ndarray, " P"]) -> bool:
-    """Does the loss over the last fifth of the steps still fall by more than its noise?
-
-    The fall is that of a straight line through the last fifth; it counts when it exceeds two
-    standard errors of the line's slope and 1% of the whole training's fall.
-    """
-    last = loss[-max(4, math.ceil(len(loss) / 5)) :]
-    last = last[np.isfinite(last)]
-    if len(last) < 4:
-        return False
-    x = np.arange(len(last)) - (len(last) - 1) / 2
-    slope = float(x @ last / (x @ x))
-    rest = last - last.mean() - slope * x
-    error = math.sqrt(float(rest @ rest) / (len(last) - 2) / float(x @ x))
-    whole = float(np.nanmax(loss) - np.nanmin(loss))
-    span = len(last) - 1
-    return -slope * span > max(2 * error * span, FALL * whole)
-
-
-def _history(
-    method: Method,
-    trained: Trained,
-    seeds: Sequence[int],
-    alphas: Sequence[float],
-    tasks: Sequence[str],
-) -> pd.DataFrame:
-    """Tidy losses and weights: method, alpha, seed, network, task, step, loss, weight."""
-    history, replicas = trained.history, trained.replicas
-    points, count = len(history.losses), len(tasks)
-    chosen = np.unique(np.linspace(0, points - 1, min(points, HISTORY_POINTS)).round().astype(int))
-    group, own = replicas.group.numpy(), replicas.scored.int().argmax(1).numpy()
-    single = method.networks != "one"
-    shape = (len(chosen), len(replicas), count)
-
-    def column(values: Any, axis: int) -> np.ndarray:
-        view = [1, 1, 1]
-        view[axis] = -1
-        return np.broadcast_to(np.asarray(values).reshape(view), shape).reshape(-1)
-
-    return pd.DataFrame(
-        {
-            "method": method.name,
-            "alpha": column(np.asarray(alphas)[group // len(seeds)], 1),
-            "seed": column(np.asarray(seeds)[group % len(seeds)], 1),
-            "network": column([tasks[t] if single else "all" for t in own], 1),
-            "task": column(list(tasks), 2),
-            "step": column((chosen + 1) * history.window, 0),
-            "loss": history.losses[chosen].numpy().reshape(-1).astype(float),
-            "weight": history.weights[chosen].numpy().reshape(-1).astype(float),
-        }
-    )
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Study:
     """What a comparison found. `results` is the tidy table that every figure reads.
 
@@ -289,19 +120,17 @@ class Study:
     overlap: float  # test rows / training rows where runs split the same rows anew
     recipe: Recipe
     checkpoint: Checkpoint
+    _known: dict[Any, Any] = field(default_factory=dict, repr=False)  # tables computed once
 
     def delta(
         self, method: str, alpha: float = math.nan, metric: str | None = None
     ) -> pd.DataFrame:
         """Difference from STL, seeds by tasks; above 0 is better than STL, for every metric."""
-        table = self._judged(metric)
-        sign = np.where(table["metric"].isin(LOWER_IS_BETTER), -1.0, 1.0)
-        table = table.assign(value=table["value"] * sign)
-        ours = _pivot(table, method, alpha)
-        if ours.empty:
+        deltas = self._once("deltas", metric, self._deltas)
+        if (arm := _arm(method, alpha)) not in deltas:
             arms = ", ".join(m if math.isnan(a) else f"{m} {a:g}" for m, a in self.arms())
             raise BadInput(f"no results of {method!r} with alpha {alpha}; there are {arms}")
-        return ours - _pivot(table, STL.name, math.nan)
+        return deltas[arm].copy()
 
     def transfer(self, metric: str | None = None) -> pd.DataFrame:
         """One row a method, alpha and task: difference from STL with its test and verdict.
@@ -310,72 +139,29 @@ class Study:
         paired t), adjusted (Benjamini-Hochberg over the tasks), detectable (the smallest effect
         that so many runs find in four of five cases), verdict.
         """
-        rows = []
-        for method, alpha in self.arms():
-            delta = self.delta(method, alpha, metric)
-            test = paired_test(delta.to_numpy(), self.overlap)
-            for t, task in enumerate(delta.columns):
-                rows.append(
-                    {
-                        "method": method,
-                        "alpha": alpha,
-                        "task": task,
-                        "delta": test.mean[t],
-                        "low": test.low[t],
-                        "high": test.high[t],
-                        "p": test.p[t],
-                        "adjusted": test.adjusted[t],
-                        "detectable": test.detectable[t],
-                        "verdict": test.verdict[t],
-                    }
-                )
-        return pd.DataFrame(rows)
+        return self._once("transfer", metric, self._transfer).copy()
 
     def counts(self, metric: str | None = None) -> pd.DataFrame:
         """One row a method and alpha: cost, mean metric, both counts with their null, verdicts.
 
-        `negative` counts tasks whose mean difference is below 0, `negative_per_run` averages the
-        count of single runs; 95% of such counts lie between `negative_null_low` and
-        `negative_null_high` where only initialisation and batch order differ. `harmed` and
-        `helped` are the test's verdicts, `harmed_null` what it flags for STL'.
+        `mean` is over the tasks that every run of every method scored. `negative` counts tasks
+        whose mean difference is below 0, `negative_per_run` averages the count of single runs;
+        95% of such counts lie between `negative_null_low` and `negative_null_high` where only
+        initialisation and batch order differ. `harmed` and `helped` are the test's verdicts,
+        `harmed_null` and `helped_null` what it flags for STL'. A method with a diverged run has
+        no mean and no counts, and its tasks are undecided.
         """
-        table = self._judged(metric)
-        scored = table.groupby("task")["value"].agg(lambda v: bool(v.notna().all()))
-        common = table[table["task"].map(scored)]  # scored in every run for every method
-        null = null_counts(self.delta(NULL.name, metric=metric).to_numpy())
-        transfer = self.transfer(metric)
-        flagged = int((_rows(transfer, NULL.name, math.nan)["verdict"] == "harmed").sum())
-        rows = []
-        for method, alpha in [(STL.name, math.nan), *self.arms()]:
-            run = _rows(self.training, method, alpha)
-            row: dict[str, Any] = {
-                "method": method,
-                "alpha": alpha,
-                "networks": int(run["networks"].max()) if len(run) else 0,
-                "seconds": run["seconds"].sum(),
-                "mean": _rows(common, method, alpha)["value"].mean(),
-            }
-            if method != STL.name:
-                count = count_negative(self.delta(method, alpha, metric).to_numpy())
-                verdict = _rows(transfer, method, alpha)["verdict"]
-                row |= {
-                    "negative": count.negative,
-                    "negative_per_run": count.per_run,
-                    "negative_null_low": null.low,
-                    "negative_null_high": null.high,
-                    **{v: int((verdict == v).sum()) for v in ("harmed", "helped", "undecided")},
-                    "harmed_null": flagged,
-                }
-            row["diverged"] = int(run["diverged"].sum())
-            row["still_improving"] = int(run["still_improving"].sum())
-            rows.append(row)
-        whole = ["negative", "harmed", "helped", "undecided", "harmed_null"]
-        return pd.DataFrame(rows).astype(dict.fromkeys(whole, "Int64"))
+        return self._once("counts", metric, self._counts).copy()
 
     def arms(self) -> list[tuple[str, float]]:
         """(method, alpha) of everything but STL, in the order of training; alpha NaN for none."""
         pairs = self.results[["method", "alpha"]].drop_duplicates()
         return [(m, a) for m, a in pairs.itertuples(index=False) if m != STL.name]
+
+    def _once(self, what: str, metric: str | None, make: Callable[[str | None], Any]) -> Any:
+        if (what, metric) not in self._known:
+            self._known[what, metric] = make(metric)
+        return self._known[what, metric]
 
     def _judged(self, metric: str | None) -> pd.DataFrame:
         """The rows of `results` with this metric, by default each task's own."""
@@ -385,16 +171,94 @@ class Study:
         wanted = self.results["task"].map(self.metric) if metric is None else metric
         return self.results[self.results["metric"] == wanted]
 
+    def _values(self, metric: str | None) -> dict[tuple[str, float | None], pd.DataFrame]:
+        """Seeds by tasks for every method and alpha."""
+        table = self._judged(metric)
+        tasks = list(dict.fromkeys(table["task"]))
+        arms = table.groupby(["method", "alpha"], sort=False, dropna=False)
+        return {
+            _arm(*arm): rows.pivot(index="seed", columns="task", values="value")[tasks]  # type: ignore[arg-type]
+            for arm, rows in arms
+        }
+
+    def _deltas(self, metric: str | None) -> dict[tuple[str, float | None], pd.DataFrame]:
+        values = self._once("values", metric, self._values)
+        single = values[_arm(STL.name)]
+        names = pd.Series(dict.fromkeys(single, metric) if metric else self.metric)[single.columns]
+        sign = np.where(names.isin(LOWER_IS_BETTER), -1.0, 1.0)
+        return {arm: (table - single) * sign for arm, table in values.items() if arm[0] != STL.name}
+
+    def _transfer(self, metric: str | None) -> pd.DataFrame:
+        parts = []
+        for method, alpha in self.arms():
+            delta = self.delta(method, alpha, metric)
+            test = paired_test(delta.to_numpy(), self.overlap)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "method": method,
+                        "alpha": alpha,
+                        "task": list(delta.columns),
+                        "delta": test.mean,
+                        "low": test.low,
+                        "high": test.high,
+                        "p": test.p,
+                        "adjusted": test.adjusted,
+                        "detectable": test.detectable,
+                        "verdict": test.verdict,
+                    }
+                )
+            )
+        return pd.concat(parts, ignore_index=True)
+
+    def _counts(self, metric: str | None) -> pd.DataFrame:
+        values = self._once("values", metric, self._values)
+        diverged = self.training.groupby(["method", "alpha"], dropna=False)["diverged"].any()
+        failed = {_arm(*arm) for arm, bad in diverged.items() if bad}  # type: ignore[misc]
+        whole = [table.notna().all() for arm, table in values.items() if arm not in failed]
+        common = pd.concat(whole, axis=1).all(axis=1)
+        null = null_counts(self.delta(NULL.name, metric=metric).to_numpy())
+        transfer = self.transfer(metric)
+        flagged = _rows(transfer, NULL.name, math.nan)["verdict"].value_counts()
+        rows = []
+        for method, alpha in [(STL.name, math.nan), *self.arms()]:
+            arm, run = _arm(method, alpha), _rows(self.training, method, alpha)
+            row: dict[str, Any] = {
+                "method": method,
+                "alpha": alpha,
+                "networks": int(run["networks"].max()) if len(run) else 0,
+                "seconds": run["seconds"].sum(),
+                "mean": math.nan if arm in failed else values[arm].loc[:, common].mean(axis=None),
+            }
+            if method != STL.name:
+                count = count_negative(self.delta(method, alpha, metric).to_numpy())
+                verdict = _rows(transfer, method, alpha)["verdict"]
+                row |= {
+                    "negative": pd.NA if arm in failed else count.negative,
+                    "negative_per_run": math.nan if arm in failed else count.per_run,
+                    "negative_null_low": null.low,
+                    "negative_null_high": null.high,
+                    **{v: int((verdict == v).sum()) for v in ("harmed", "helped", "undecided")},
+                    "harmed_null": int(flagged.get("harmed", 0)),
+                    "helped_null": int(flagged.get("helped", 0)),
+                }
+            row["diverged"] = int(run["diverged"].sum())
+            row["still_improving"] = int(run["still_improving"].sum())
+            rows.append(row)
+        table = pd.DataFrame(rows)
+        last = ["diverged", "still_improving"]
+        table = table[[*(c for c in table if c not in last), *last]]
+        whole_numbers = ["negative", "harmed", "helped", "undecided", "harmed_null", "helped_null"]
+        return table.astype(dict.fromkeys(whole_numbers, "Int64"))
+
+
+def _arm(method: str, alpha: float = math.nan) -> tuple[str, float | None]:
+    return method, None if math.isnan(alpha) else alpha
+
 
 def _rows(table: pd.DataFrame, method: str, alpha: float) -> pd.DataFrame:
     same = table["alpha"].isna() if math.isnan(alpha) else table["alpha"] == alpha
     return table[(table["method"] == method) & same]
-
-
-def _pivot(table: pd.DataFrame, method: str, alpha: float) -> pd.DataFrame:
-    rows = _rows(table, method, alpha)
-    order = list(dict.fromkeys(rows["task"]))
-    return rows.pivot(index="seed", columns="task", values="value")[order]
 
 
 def _assembled(
@@ -406,7 +270,7 @@ def _assembled(
 ) -> Study:
     results = [p.results for p in parts.values()]
     for seed, run, outputs in zip(seeds, runs, constant(runs), strict=True):
-        results.append(pd.DataFrame(_scored(run, CONSTANT, math.nan, seed, outputs)))
+        results.append(pd.DataFrame(scored(run, CONSTANT, math.nan, seed, outputs)))
     overlap = [
         len(r.split.test) / len(r.split.train) if r.split.kind == "free" else 0.0 for r in runs
     ]
@@ -479,33 +343,3 @@ def _device(device: str) -> str:
     except (RuntimeError, AssertionError, TypeError):
         raise BadInput(f"device {device!r} is not here; use 'cpu' or 'auto'") from None
     return device
-
-
-class _Bar:
-    """Progress over all parts, weighted by what their steps cost."""
-
-    def __init__(
-        self, progress: bool | Callable[[float, str], object], todo: Mapping[str, Job]
-    ) -> None:
-        self.cost = {name: job.step_cost for name, job in todo.items()}
-        self.total = sum(job.step_cost * job.steps for job in todo.values())
-        self.done = 0.0
-        self.tell = progress if callable(progress) else None
-        self.bar = None
-        if progress is True and todo:
-            from tqdm.auto import tqdm
-
-            form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
-            self.bar = tqdm(total=self.total, bar_format=form)
-
-    def step(self, name: str, steps: int) -> None:
-        self.done += self.cost[name] * steps
-        if self.bar is not None:
-            self.bar.set_description_str(name, refresh=False)
-            self.bar.update(self.cost[name] * steps)
-        if self.tell is not None:
-            self.tell(self.done / self.total, name)
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()

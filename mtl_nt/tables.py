@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import weakref
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from .tasks import BadInput, nearest
 Arm = tuple[str, str]  # a method and its alpha as printed, "" for none
 BASELINE, REFERENCE, PLAIN = (STL.name, ""), (NULL.name, ""), ("MTL", "")
 NAMED = 5  # tasks named in a sentence
+ALPHAS = 3  # rows of one method where no alpha is asked for
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Tables:
         found = [REFERENCE]
         for m in names:
             arms = [first[m]] if alpha is not None else self.arms(m)
-            places = np.linspace(len(arms) - 1, 0, min(room, len(arms))).round().astype(int)
+            places = np.linspace(len(arms) - 1, 0, min(room, ALPHAS, len(arms))).round().astype(int)
             found += [arms[i] for i in places[::-1]]
         return found
 
@@ -184,64 +184,6 @@ def scope(study: Study, t: Tables, arms: Sequence[Arm] = ()) -> str:
     seen = [t.verdicts[a]["detectable"].median() for a in arms if t.scored(a) and t.runs > 1]
     power = f"; smallest detectable effect {min(seen):.2g}–{max(seen):.2g}" if seen else ""
     return f"{name[:24]} by {t.metric}, {runs}, trunk {trunk}, {steps} steps{power}"
-
-
-def counts_table(study: Study, metric: str | None = None) -> str:
-    """The counts as an HTML table: no count without its null, no run that failed left out.
-
-    Raises:
-        BadInput: an unknown metric.
-    """
-    t = tables(study, metric)
-    null = t.counts[REFERENCE]
-    head = [
-        "method",
-        "harmed",
-        "helped",
-        "undecided",
-        "negative, one run",
-        "negative, mean of runs",
-    ]
-    head += [t.mean, "networks", "seconds", "runs"]
-    rows = []
-    for arm, row in t.counts.items():
-        cells = [label(arm)]
-        if arm == BASELINE or not t.scored(arm):
-            cells += ["–"] * 5
-        else:
-            known = t.runs > 1
-            cells += [f"{row[v]} (null {null[v]})" if known else "–" for v in ("harmed", "helped")]
-            cells.append(f"{t.scored(arm) - row['harmed'] - row['helped']} of {t.scored(arm)}")
-            cells.append(f"{row['negative_per_run']:.1f} ({t.null(arm)})")
-            cells.append(f"{row['negative']} ({t.null(arm)})")
-        mean = t.level[arm].mean()
-        cells.append(f"{mean:.4g}" if np.isfinite(mean) else "–")
-        cells += [f"{row['networks']}", f"{row['seconds']:.1f}", t.marks(arm)]
-        rows.append(cells)
-    note = f"{scope(study, t)}. {t.mean}: {t.better} is better. "
-    note = html.escape(f"{note}Undecided is not “no difference”.")
-    body = "".join(_row(cells) for cells in rows)
-    titles = "".join(f"<th scope='col'>{html.escape(title)}</th>" for title in head)
-    return (
-        f"<div class='nt-counts'><style>{STYLE}</style><table><caption>{note}</caption>"
-        f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-STYLE = (
-    ".nt-counts{overflow-x:auto}"
-    ".nt-counts table{border-collapse:collapse;font-size:.85em;font-variant-numeric:tabular-nums}"
-    ".nt-counts caption{text-align:left;caption-side:bottom;padding:.4em 0}"
-    ".nt-counts th,.nt-counts td{border-bottom:1px solid #bbb;padding:.25em .5em;text-align:right}"
-    ".nt-counts thead th{vertical-align:bottom}"
-    ".nt-counts tbody *{white-space:nowrap}"
-    ".nt-counts :is(th,td):is(:first-child,:last-child){text-align:left}"
-)
-
-
-def _row(cells: Sequence[str]) -> str:
-    first, *rest = map(html.escape, cells)
-    return f"<tr><th scope='row'>{first}</th>{''.join(f'<td>{c}</td>' for c in rest)}</tr>"
 
 
 _KEPT: dict[int, dict[Hashable, Any]] = {}

@@ -129,6 +129,8 @@ def null_counts(delta: Float[np.ndarray, "S T"]) -> Null:
     runs, tasks = kept.shape
     counts = (kept < 0).sum(1) + 0.5 * (kept == 0).sum(1)
     sd = float(np.sqrt(np.square(counts - tasks / 2).mean())) if runs else np.nan
+    if runs < 2:  # one count says nothing of its spread
+        sd = np.inf
     reach = float(stats.t.ppf(1 - LEVEL / 2, max(runs, 1))) * sd
     negative, per_run = count_negative(delta)
     return Null(

@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +79,7 @@ class Visit:
 
     def __init__(self, browser: Browser, path: Path, width: int = 800, **options: Any) -> None:
         size = {"width": width, "height": 900}
-        self.context = browser.new_context(offline=True, viewport=size, **options)
+        self.context = browser.new_context(**{"offline": True, "viewport": size} | options)
         self.page = self.context.new_page()
         self.asked: list[str] = []
         self.said: list[str] = []
@@ -185,20 +187,45 @@ def test_without_scripts_the_first_picture_stands_and_no_dead_slider(
         expect(visit.page.locator("input:visible, select:visible")).to_have_count(0)
 
 
+@pytest.fixture
+def asked() -> Iterator[tuple[str, list[str]]]:
+    """The address of a server, and what it was asked for."""
+    log: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            log.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", log
+        server.shutdown()
+
+
 def test_what_a_notebook_itself_would_fetch_is_not_asked_for(
-    browser: Browser, tmp_path: Path
+    browser: Browser, tmp_path: Path, asked: tuple[str, list[str]]
 ) -> None:
-    remote = "http://127.0.0.1:9/x"
-    html = f"""<div style="background: url({remote})">words</div><img src="{remote}" alt="instead">
-    <style>@import "{remote}"; p {{ background: url({remote}) }}</style>
-    <script>fetch("{remote}"); new Image().src = "{remote}"</script><script src="{remote}"></script>
-    <iframe src="{remote}"></iframe><link rel="stylesheet" href="{remote}">"""
+    there, log = asked
+    html = f"""<img src="{there}/2" alt="instead"><p style="background: url({there}/1)">words</p>
+    <style>@import "{there}/3"; p {{ background: url({there}/4) }}</style>
+    <script>fetch("{there}/5"); new Image().src = "{there}/6"</script>
+    <script src="{there}/7"></script><iframe src="{there}/8"></iframe><p>text</p>
+    <link rel="stylesheet" href="{there}/9"><video src="{there}/10"></video>"""
+    plain = tmp_path / "plain.html"
+    plain.write_text(html)
     output = new_output("display_data", data={"text/html": html})
     path = tmp_path / "x.ipynb"
     nbformat.write(new_notebook(cells=[new_code_cell("x", outputs=[output])]), path)
-    with Visit(browser, report.page(path, tmp_path / "x.html")) as visit:
+    with Visit(browser, report.page(path, tmp_path / "x.html"), offline=False) as visit:
         expect(visit.page.get_by_text("instead")).to_be_visible()
-        assert [url for url in visit.asked if url.startswith("http")] == []
+        visit.page.wait_for_load_state("networkidle")
+        assert log == []
+    with Visit(browser, plain, offline=False) as visit:  # the server would have heard of it
+        visit.page.wait_for_load_state("networkidle")
+        assert {"/1", "/2", "/5", "/7"} <= set(log)
 
 
 def test_the_index_leads_to_the_page(browser: Browser, exported: Path) -> None:

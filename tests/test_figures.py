@@ -24,9 +24,8 @@ from matplotlib.text import Text
 from PIL import Image
 
 import mtl_nt
-from mtl_nt import BadInput, Study, figures
+from mtl_nt import BadInput, Recipe, Study, figures
 from mtl_nt.drawing import apart, styles
-from mtl_nt.recipe import Recipe
 
 HOSTILE = ("<script>alert(1)</script>", "$x_1$", "a_b^c$", "two\nlines", "\\frac{$}", "&amp;", "$")
 LONG = "a very long name that does not seem to come to any end at all"
@@ -229,6 +228,13 @@ def test_better_is_always_to_the_right() -> None:
         ax = figures.trade_off(made(metric=metric)).axes[0]
         assert ax.xaxis_inverted() == turned
         assert metric in ax.get_xlabel()
+
+
+@pytest.mark.parametrize(("effect", "within"), [(0.0, True), (-0.5, False)])
+def test_a_best_mean_that_chance_gives_too_is_called_so(effect: float, within: bool) -> None:
+    said = title(figures.trade_off(made(effect=effect)))
+    assert ("within chance of STL" in said) == within
+    assert said.count("has the best mean MSE") == 1
 
 
 def test_a_diverged_run_is_named_and_never_counted_as_zero() -> None:

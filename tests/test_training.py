@@ -35,6 +35,8 @@ from mtl_nt.weighters import (
 T = len(KINDS)
 RUNS = [table(0), table(1)]
 RECIPE = Recipe(trunk=(5, 4), steps=20, batch_size=8, learning_rate=0.02, dropout=0.2)
+# A bias before batch norm has no gradient; without decay, Adam makes steps of its rounding errors.
+NORMED = replace(RECIPE, batch_norm=True, activation="tanh", weight_decay=1e-3)
 
 
 def stack(
@@ -314,24 +316,23 @@ EVERY: dict[str, Callable[[], Weighter]] = {
 }
 
 
-@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("recipe", [RECIPE, NORMED], ids=["plain", "batch norm"])
 @pytest.mark.parametrize("make", EVERY.values(), ids=EVERY.keys())
 def test_a_diverged_replica_is_flagged_and_changes_no_other(
-    make: Callable[[], Weighter], batch_norm: bool
+    make: Callable[[], Weighter], recipe: Recipe
 ) -> None:
     y = RUNS[1].y.clone()
-    y[:, 1] *= 1e200  # its square is more than double precision holds
+    y[:, 1] = y[:, 1].sign() * 1.5e308  # twice that is more than double precision holds
     wild = replace(RUNS[1], y=y, standardise=False)
-    recipe = replace(RECIPE, batch_norm=batch_norm)
     runs = [RUNS[0], wild]
     beside = fit(runs, stack([0, 1, 0], [3, 3, 4]), make(), recipe, dtype=torch.float64)
     alone = fit(runs, stack([0, 0], [3, 4]), make(), recipe, dtype=torch.float64)
     assert beside.history.diverged.tolist() == [False, True, False]
     assert alone.history.diverged.tolist() == [False, False]
-    assert not beside.history.losses[:, 1].isfinite().all()
-    assert (beside.predictions[[0, 2]] - alone.predictions).abs().max().item() < 1e-9
+    assert beside.predictions[1].isnan().all()
+    assert (beside.predictions[[0, 2]] - alone.predictions).abs().max().item() < 1e-12
     for many, few in zip(beside.network.parameters(), alone.network.parameters(), strict=True):
-        assert (many[[0, 2]] - few).abs().max().item() < 1e-9
+        assert (many[[0, 2]] - few).abs().max().item() < 1e-12
 
 
 def test_a_checkpoint_is_never_a_look_at_which_a_network_of_its_run_had_diverged() -> None:
@@ -350,13 +351,11 @@ def test_a_checkpoint_is_never_a_look_at_which_a_network_of_its_run_had_diverged
 # ---------------------------------------------------------------- the stack
 
 
-@pytest.mark.parametrize("batch_norm", [False, True])
-def test_training_in_any_order_and_in_any_chunks_gives_the_same_networks(batch_norm: bool) -> None:
+@pytest.mark.parametrize("recipe", [RECIPE, NORMED], ids=["plain", "batch norm"])
+def test_training_in_any_order_and_in_any_chunks_gives_the_same_networks(recipe: Recipe) -> None:
     data, seeds = [0, 1, 0, 1, 0], [3, 3, 4, 5, 3]
     tasks = [[0, 1, 2], [0, 1, 2], [0, 1], [2], [1]]
     alphas = [0.1, 0.5, 1.0, 0.0, 2.0]
-    recipe = replace(RECIPE, batch_norm=batch_norm, batch_size=7)
-    near = 1e-9 if batch_norm else 1e-12  # it divides by the spread of a few rows
 
     def trained(kept: Sequence[int], kind: type) -> Fit:
         chosen = ([every[k] for k in kept] for every in (data, seeds, tasks))
@@ -367,13 +366,13 @@ def test_training_in_any_order_and_in_any_chunks_gives_the_same_networks(batch_n
         together = trained(range(5), kind)
         for chunk in ([4, 2, 0, 3, 1], [3], [1, 0], [2, 4]):
             some = trained(chunk, kind)
-            assert (some.predictions - together.predictions[chunk]).abs().max().item() < near
+            assert (some.predictions - together.predictions[chunk]).abs().max().item() < 1e-12
             for few, many in zip(
                 some.network.state_dict().values(),
                 together.network.state_dict().values(),
                 strict=True,
             ):
-                assert (few - many[chunk]).abs().max().item() < near
+                assert (few - many[chunk]).abs().max().item() < 1e-12
             assert torch.allclose(
                 some.history.weights, together.history.weights[:, chunk], equal_nan=True
             )

@@ -1,0 +1,477 @@
+"""A study on disk: resumed without training twice, never misled by a damaged or foreign file."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+from refusals import refused
+
+from mtl_nt import LBTW, Method, Stopped, Study, compare, load, parts, with_alpha
+from mtl_nt.datasets.dial import Group
+
+GROUPS = (Group("in", 2, 30), Group("out", 1, 30, angle=90))
+ARMS = ["STL", "STL'", "MTL", "LBTW"]
+STEPS = 12
+
+
+def study(folder: Path | None, told: list[str] | None = None, **given: Any) -> Study:
+    """A small comparison; the names of the methods that are really trained go to `told`."""
+
+    def tell(fraction: float, name: str) -> None:
+        if told is not None and name not in told:
+            told.append(name)
+
+    usual: dict[str, Any] = {
+        "data": load("dial", groups=GROUPS),
+        "methods": ("MTL", "LBTW"),
+        "alphas": (0.1, 0.5),
+        "seeds": 2,
+        "steps": STEPS,
+        "batch_size": 32,
+        "device": "cpu",
+        "progress": tell,
+    }
+    return compare(**{**usual, "folder": folder, **given})
+
+
+def assert_same(one: Study, other: Study, clock: bool) -> None:
+    """The same numbers to the last bit and the same types; `clock`: the same seconds too."""
+    assert_frame_equal(one.results, other.results, check_exact=True)
+    assert_frame_equal(one.history, other.history, check_exact=True)
+    without = [] if clock else ["seconds"]
+    trainings = [s.training.drop(columns=without) for s in (one, other)]
+    assert_frame_equal(*trainings, check_exact=True)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+
+
+def part(folder: Path, method: str) -> Path:
+    (path,) = folder.glob(f"{method}-*.json")
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study]:
+    """A folder with a finished study, and what it gave. Copy it before changing anything."""
+    folder = tmp_path_factory.mktemp("finished") / "study"
+    return folder, study(folder)
+
+
+@pytest.fixture
+def copied(finished: tuple[Path, Study], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished[0], tmp_path / "study"))
+
+
+# ------------------------------------------------------------------------------- going on
+
+
+def test_a_folder_changes_no_number(finished: tuple[Path, Study]) -> None:
+    assert_same(finished[1], study(None), clock=False)
+
+
+def test_a_finished_study_is_read_and_nothing_is_trained(
+    finished: tuple[Path, Study], copied: Path
+) -> None:
+    told: list[str] = []
+    before = files(copied)
+    assert_same(study(copied, told), finished[1], clock=True)
+    assert told == []
+    assert files(copied) == before
+
+
+def test_a_study_that_was_stopped_goes_on_where_it_stopped(
+    finished: tuple[Path, Study], tmp_path: Path
+) -> None:
+    for steps in (5, STEPS + 5, 2 * STEPS + 5):  # in its first, second and third method
+        folder, asked = tmp_path / str(steps), [0]
+
+        def stop(asked: list[int] = asked, steps: int = steps) -> bool:
+            asked[0] += 1
+            return asked[0] > steps
+
+        with pytest.raises(Stopped):
+            study(folder, stop=stop)
+        told: list[str] = []
+        assert_same(study(folder, told), finished[1], clock=False)
+        assert told == ARMS[steps // STEPS :]
+
+
+def test_a_missing_part_alone_is_trained(finished: tuple[Path, Study], copied: Path) -> None:
+    part(copied, "MTL").unlink()
+    told: list[str] = []
+    assert_same(study(copied, told), finished[1], clock=False)
+    assert told == ["MTL"]
+
+
+def test_parts_from_an_executor_are_kept_too(finished: tuple[Path, Study], tmp_path: Path) -> None:
+    folder, told = tmp_path / "a" / "new" / "folder", []
+    with ThreadPoolExecutor(2) as executor:
+        study(folder, executor=executor)
+    assert_same(study(str(folder), told), finished[1], clock=False)
+    assert told == []
+
+
+def test_a_diverged_study_is_read_as_it_was_written(tmp_path: Path) -> None:
+    wild = Method("Wild", settings={"learning_rate": 1e25})
+    call = partial(study, tmp_path, methods=("MTL", wild), data=load("digits"), trunk=(2,))
+    written, told = call(), []
+    assert written.results["value"].isna().any()
+    assert_same(call(told), written, clock=True)
+    assert told == []
+
+
+def test_names_that_look_alike_or_like_paths_get_files_of_their_own(tmp_path: Path) -> None:
+    names = ["MTL (1)", "MTL [1]", "../MTL", "mtl/1", "é"]
+    methods = [Method(n, settings={"learning_rate": 10.0 ** -(i + 1)}) for i, n in enumerate(names)]
+    folder, told = tmp_path / "study", []
+    written = study(folder, methods=methods)
+    assert len(files(folder)) == 1 + 2 + len(names)  # study.json, STL and STL', these
+    assert [p.name for p in tmp_path.iterdir()] == ["study"]
+    assert_same(study(folder, told, methods=methods), written, clock=True)
+    assert told == []
+
+
+# -------------------------------------------------------------------------------- damage
+
+
+def flipped(text: bytes) -> bytes:
+    middle = len(text) // 2
+    return text[:middle] + bytes([text[middle] ^ 1]) + text[middle + 1 :]
+
+
+def other_value(text: bytes) -> bytes:
+    """Still JSON, and no longer what was written."""
+    first, _, rest = text.partition(b"\n")
+    tables = json.loads(rest)
+    tables[0]["value"][0] += 1
+    return first + b"\n" + json.dumps(tables).encode()
+
+
+def own_checksum(text: bytes) -> bytes:
+    """Other numbers with the checksum of these numbers alone."""
+    rest = other_value(text).partition(b"\n")[2]
+    return hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "a flipped bit": flipped,
+    "a flipped bit in the checksum": lambda text: flipped(text[:64]) + text[64:],
+    "a lost end": lambda text: text[: len(text) // 2],
+    "a lost last character": lambda text: text[:-1],
+    "an empty file": lambda text: b"",
+    "zeros": lambda text: bytes(len(text)),
+    "no text": lambda text: b"\xff\xfe\x00" + text,
+    "another value": other_value,
+    "another value with a checksum": own_checksum,
+    "no checksum": lambda text: text.partition(b"\n")[2],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_part_is_trained_again_and_a_line_says_so(
+    damage: str,
+    finished: tuple[Path, Study],
+    copied: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = part(copied, "LBTW")
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    told: list[str] = []
+    assert_same(study(copied, told), finished[1], clock=False)
+    assert told == ["LBTW"]
+    out, err = capsys.readouterr()
+    assert out == "" and len(err.splitlines()) == 1
+    assert str(path) in err and "damaged" in err and "LBTW is trained again" in err
+    told.clear()
+    study(copied, told)  # it is whole again
+    assert told == [] and capsys.readouterr() == ("", "")
+
+
+def test_a_folder_in_place_of_a_part_stops_with_one_line(copied: Path) -> None:
+    path = part(copied, "LBTW")
+    path.unlink()
+    path.mkdir()
+    refused(lambda: study(copied), path.name, "cannot be written")
+
+
+def test_a_part_of_another_study_is_not_taken_for_ones_own(
+    finished: tuple[Path, Study], copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    study(other, learning_rate=1e-3)
+    shutil.copy(part(other, "MTL"), part(copied, "MTL"))
+    told: list[str] = []
+    assert_same(study(copied, told), finished[1], clock=False)
+    assert told == ["MTL"] and "MTL is trained again" in capsys.readouterr().err
+    (other / "study.json").unlink()  # nor when nothing says whose parts these are
+    assert_same(study(other, told := []), finished[1], clock=False)
+    assert told == ARMS
+
+
+# ------------------------------------------------------------------ another study, other code
+
+ANOTHER: dict[str, tuple[str, dict[str, Any]]] = {
+    "other seeds": ("data, methods", {"seeds": [0, 2]}),
+    "more seeds": ("data, methods", {"seeds": 3}),
+    "other data": ("data", {"data": load("dial", groups=GROUPS, noise=(0.3, 0.4))}),
+    "data of another name": (
+        "data",
+        {"data": lambda seed: replace(load("dial", groups=GROUPS, seed=seed), name="mine")},
+    ),
+    "another split": (
+        "data",
+        {"data": lambda seed: load("dial", groups=GROUPS, seed=seed).fixed()},
+    ),
+    "other alphas": ("methods", {"alphas": (0.1, 0.4)}),
+    "other methods": ("methods", {"methods": ("MTL", "DWA")}),
+    "another budget": ("methods", {"steps": STEPS + 1}),
+    "another budget for one": ("methods", {"steps": {"MTL": 3}}),
+    "another trunk": ("methods", {"trunk": (4,)}),
+    "another setting": ("methods", {"learning_rate": 0.02}),
+    "another checkpoint": ("methods", {"checkpoint": "best_mean"}),
+    "a method with settings": (
+        "methods",
+        {"methods": (Method("MTL", settings={"dropout": 0.1}), "LBTW")},
+    ),
+    "a variant of the same name": (
+        "methods",
+        {"methods": ("MTL", Method("LBTW", with_alpha(LBTW, reference="average"), alpha=True))},
+    ),
+    "one's own weighter of the same name": (
+        "methods",
+        {
+            "methods": (
+                "MTL",
+                Method("LBTW", lambda alpha, _: LBTW(alpha, momentum=0.5), alpha=True),
+            )
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ANOTHER)
+def test_a_folder_with_another_study_is_refused_and_left_alone(case: str, copied: Path) -> None:
+    differs, given = ANOTHER[case]
+    before, told = files(copied), []
+    refused(
+        lambda: study(copied, told, **given),
+        str(copied),
+        f"holds another study ({differs} differs)",
+        "give another folder",
+    )
+    assert told == [] and files(copied) == before
+
+
+def test_a_weighter_of_ones_own_may_be_edited_only_in_another_folder(tmp_path: Path) -> None:
+    methods = [
+        Method("Own", lambda alpha, target: LBTW(alpha, momentum=0.5), alpha=True),
+        Method("Own", lambda alpha, target: LBTW(alpha, momentum=0.7), alpha=True),
+    ]
+    study(tmp_path, methods=methods[:1])
+    study(tmp_path, told := [], methods=methods[:1])
+    assert told == []
+    refused(lambda: study(tmp_path, methods=methods[1:]), "another study (methods differs)")
+
+
+SOURCES = sorted(Path(parts.__file__).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "name", ["losses", "methods", "metrics", "models", "study", "tasks", "training", "weighters"]
+)
+def test_a_study_from_other_code_is_refused(
+    name: str, copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    for source in SOURCES:
+        shutil.copy(source, code)
+    monkeypatch.setattr(parts, "__file__", str(code / "parts.py"))
+    study(copied, told := [])
+    assert told == []  # the same code elsewhere
+    with (code / f"{name}.py").open("a") as file:
+        file.write("# edited\n")
+    refused(lambda: study(copied), "another study (code differs)", "give another folder")
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[]", b"{}", b"3"])
+def test_a_damaged_label_is_refused_and_left_alone(text: bytes, copied: Path) -> None:
+    (copied / "study.json").write_bytes(text)
+    before = files(copied)
+    refused(lambda: study(copied), str(copied), "give another folder")
+    assert files(copied) == before
+
+
+# ---------------------------------------------------------------- folders that cannot be used
+
+
+@pytest.mark.parametrize("inside", [".", "deeper"])
+def test_a_file_in_place_of_the_folder_is_refused_before_any_training(
+    inside: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    told: list[str] = []
+    refused(lambda: study(tmp_path / "file" / inside, told), "cannot be used", "another folder")
+    assert told == [] and (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*args: Any, **options: Any) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(parts.tempfile, "TemporaryFile", denied)
+    told: list[str] = []
+    refused(lambda: study(tmp_path, told), str(tmp_path), "Permission denied", "another folder")
+    assert told == []
+
+
+def test_a_full_disk_stops_with_one_line_and_leaves_no_half_file(
+    finished: tuple[Path, Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = os.fsync, []
+
+    def full(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) == 4:  # study.json, STL and STL' still fit
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parts.os, "fsync", full)
+        refused(lambda: study(tmp_path), "MTL", "cannot be written", "No space left")
+    assert len(files(tmp_path)) == 3
+    study(tmp_path, told := [])
+    assert told == ["MTL", "LBTW"]
+
+
+@pytest.mark.parametrize("folder", ["", 3, True])
+def test_a_folder_without_a_name_is_refused(folder: Any) -> None:
+    refused(lambda: study(folder), f"folder {folder!r}", "None to keep nothing")
+
+
+def test_no_folder_writes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study(None)
+    assert files(tmp_path) == {}
+
+
+# ------------------------------------------------------------------------------ sudden death
+
+KILLED = """
+import os, random, signal, sys
+sys.path.insert(0, sys.argv[2])
+import torch
+torch.set_num_threads(1)
+from pathlib import Path
+from test_parts import ARMS, STEPS, study
+
+def child(work):
+    pid = os.fork()
+    if pid == 0:
+        work()
+        os._exit(0)
+    return pid
+
+def ended(pid):
+    return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+
+folder, random, deaths = Path(sys.argv[1]), random.Random(int(sys.argv[3])), []
+
+# While it trains, or writes what it has just trained: after some steps, wherever it then is.
+for moment in range(5):
+    reading, writing = os.pipe()
+    pid = child(lambda: study(folder, progress=lambda *_: os.write(writing, b".")))
+    os.close(writing)
+    for _ in range(random.randint(1, STEPS * 3 // 2)):
+        os.read(reading, 1)
+    os.kill(pid, signal.SIGKILL)
+    os.close(reading)
+    deaths.append(ended(pid))
+
+# In the middle of writing a part: before it is flushed, before and after it gets its name.
+def dying(call, after):
+    real = getattr(os, call)
+    def die(*args):
+        if after:
+            real(*args)
+        os.kill(os.getpid(), signal.SIGKILL)
+    def work():
+        setattr(os, call, die)
+        study(folder)
+    return work
+
+for call, after in (("fsync", False), ("replace", False), ("replace", True)):
+    deaths.append(ended(child(dying(call, after))))
+print(deaths)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("seed", [0])
+def test_killed_at_any_moment_it_goes_on_to_the_same_numbers(
+    seed: int, finished: tuple[Path, Study], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(Path(__file__).parent), str(seed)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "damaged" not in done.stderr  # a part is there whole or not at all
+    assert done.stdout.count("True") >= 4, done.stdout  # it really died
+    told: list[str] = []
+    assert_same(study(tmp_path, told), finished[1], clock=False)
+    assert len(told) < len(ARMS)  # and what it had finished was kept
+    assert capsys.readouterr().err == ""
+
+
+# ----------------------------------------------------------------------------------- safety
+
+
+def test_nothing_in_the_package_unpickles() -> None:
+    """What lies on a disk is never run as code."""
+    unsafe = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+    calls = {"read_pickle", "to_pickle", "eval", "exec"}
+    sources = [*Path(parts.__file__).parent.rglob("*.py")]
+    assert len(sources) >= 14
+    for source in sources:
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [alias.name.split(".")[0] for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [(node.module or "").split(".")[0], *(alias.name for alias in node.names)]
+            where = f"{source.name}:{getattr(node, 'lineno', 0)}"
+            assert not unsafe & set(names), where
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                of = (node.value.id, node.attr)
+                assert of not in {("torch", "load"), ("torch", "save"), ("np", "load")}, where
+                assert node.attr not in {"read_pickle", "to_pickle"}, where
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in calls, where
+
+
+def test_a_part_is_json_behind_its_checksum(finished: tuple[Path, Study]) -> None:
+    for name in ("STL", "LBTW"):
+        checksum, _, text = part(finished[0], name).read_text().partition("\n")
+        assert len(checksum) == 64
+        results = pd.DataFrame(json.loads(text)[0])
+        mine = finished[1].results.query("method == @name").reset_index(drop=True)
+        assert_frame_equal(results, mine, check_exact=True)
