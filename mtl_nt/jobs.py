@@ -205,7 +205,7 @@ class Bar:
             from tqdm.auto import tqdm
 
             form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
-            self.bar = tqdm(total=self.total, bar_format=form)
+            self.bar = tqdm(total=self.total, bar_format=form, mininterval=0.5)
 
     def step(self, name: str, steps: int) -> None:
         self.done += self.cost[name] * steps

@@ -50,7 +50,6 @@ class Live:
         self.error: BaseException | None = None  # of the latest training
         self._train = train
         self._latest = 0  # number of the latest request: a training with another one is stale
-        self._timer: threading.Timer | None = None
         self._shown = threading.RLock()  # holds the state and what is shown together
         self._training = threading.Lock()  # one training at a time
         self._controls = {n: _control(n, options, at) for n, (options, at) in controls.items()}
@@ -107,26 +106,21 @@ class Live:
     def _request(self, delay: float) -> None:
         """Train with the present values, unless another request comes before `delay` is over."""
         with self._shown:
-            self._cancel()
+            self._latest += 1
             self.error, values = None, self.values
             self._button.description, self._button.disabled = "Stop", False
             self._bar.value, self._bar.layout.display = 0, ""
             self._say(self._doing(values))
-            self._timer = threading.Timer(delay, self._work, (self._latest, values))
-            self._timer.daemon = True
-            self._timer.start()
-
-    def _cancel(self) -> None:
-        self._latest += 1
-        if self._timer is not None:
-            self._timer.cancel()
+            timer = threading.Timer(delay, self._work, (self._latest, values))
+            timer.daemon = True
+            timer.start()
 
     def _press(self, _: object) -> None:
         with self._shown:
             if self._button.description != "Stop":
                 self._request(0)
                 return
-            self._cancel()
+            self._latest += 1
             shown = f"; the picture shows {_words(self.made_with)}" if self.picture else ""
             self._idle(f"stopped{shown}")
 

@@ -17,7 +17,7 @@ from .recipe import Recipe
 from .records import History
 from .streams import RESEEDED
 from .tasks import BadInput, TaskData, nearest
-from .training import Fit, fit
+from .training import Fit, fit, fitting_threads
 from .weighters import (
     DWA,
     LBTW,
@@ -193,20 +193,21 @@ def train(
     column = alpha_column([a for a in alphas for _ in range(per_alpha)])
     target = replicas.scored.int().argmax(1)
     start: Fit | None = None
-    if method.pretrain:
-        if tasks < 2:
-            raise BadInput(f"{method.name} needs two tasks or more; these data have one")
-        others = replace(replicas, trained=~replicas.trained)
-        early = {**options, "checkpoint": "last"}
-        start = fit(runs, others, method.weighter(column, target), recipe, **early)
-    done = fit(
-        runs,
-        replicas,
-        method.weighter(column, target),
-        recipe,
-        trunk_from=start.network if start else None,
-        **options,
-    )
+    with fitting_threads(runs[0], replicas, recipe):
+        if method.pretrain:
+            if tasks < 2:
+                raise BadInput(f"{method.name} needs two tasks or more; these data have one")
+            others = replace(replicas, trained=~replicas.trained)
+            early = {**options, "checkpoint": "last"}
+            start = fit(runs, others, method.weighter(column, target), recipe, **early)
+        done = fit(
+            runs,
+            replicas,
+            method.weighter(column, target),
+            recipe,
+            trunk_from=start.network if start else None,
+            **options,
+        )
     shape = (len(alphas), len(seeds), *done.predictions.shape[1:])
     return Trained(done.predictions.reshape(shape), done.history, replicas)
 

@@ -186,14 +186,12 @@ def scope(study: Study, t: Tables, arms: Sequence[Arm] = ()) -> str:
     return f"{name[:24]} by {t.metric}, {runs}, trunk {trunk}, {steps} steps{power}"
 
 
-_KEPT: dict[int, dict[Hashable, Any]] = {}
+_KEPT: weakref.WeakKeyDictionary[Study, dict[Hashable, Any]] = weakref.WeakKeyDictionary()
 
 
 def kept(study: Study) -> dict[Hashable, Any]:
     """What was computed from a study before: forty pictures of a slider read the same tables."""
-    if id(study) not in _KEPT:
-        weakref.finalize(study, _KEPT.pop, id(study), None)
-    return _KEPT.setdefault(id(study), {})
+    return _KEPT.setdefault(study, {})
 
 
 def tables(study: Study, metric: str | None = None) -> Tables:

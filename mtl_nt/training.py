@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ from .weighters import Step, Weighter
 
 EVALUATIONS = 20  # looks at the validation rows per training
 WINDOWS = 200  # points of a history, unless every step is asked for
+SMALL = 1e8  # multiplications in a step's forward pass: some milliseconds of one core
 
 
 class Stopped(Exception):
@@ -140,6 +142,22 @@ def fit(
         if progress is not None:
             progress(1)
     return Fit(keeper.predictions, recorder.history(keeper), network)
+
+
+@contextmanager
+def fitting_threads(run: TaskData, replicas: Replicas, recipe: Recipe) -> Iterator[None]:
+    """One thread for small stacks, while they train: on a busy machine, threads that wait for each
+    other at every small operation cost far more than they save.
+    """
+    sizes = [run.x[0].numel(), *recipe.trunk, len(run.tasks)]
+    weights = sum(i * o for i, o in zip(sizes, sizes[1:], strict=False))
+    before = torch.get_num_threads()
+    if len(replicas) * recipe.batch_size * weights < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _factor(schedule: str, done: float) -> float:

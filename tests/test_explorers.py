@@ -261,8 +261,9 @@ def test_a_training_that_does_not_stop_is_waited_for_and_its_picture_dropped(
     shown, slider = live(trainer)
     shown._repr_mimebundle_()
     until(lambda: trainer.at_once == 1)
-    slider.value = 0.1
-    time.sleep(0.3)
+    for alpha in (0.2, 0.1):  # neither can begin, and the first never does
+        slider.value = alpha
+        time.sleep(0.3)
     assert trainer.begun == [0.5]
     seen: list[str] = []
     all_of(shown.widget, widgets.HTML)[-1].observe(
@@ -270,7 +271,7 @@ def test_a_training_that_does_not_stop_is_waited_for_and_its_picture_dropped(
     )
     trainer.go.set()
     until(lambda: seen)
-    assert trainer.ended == [0.5, 0.1]
+    assert trainer.begun == trainer.ended == [0.5, 0.1]
     assert len(seen) == 1
     assert "alpha is 0.1" in seen[0]
 

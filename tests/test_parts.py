@@ -382,6 +382,7 @@ import os, random, signal, sys
 sys.path.insert(0, sys.argv[2])
 import torch
 torch.set_num_threads(1)
+torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # imports a lot, once for all children
 from pathlib import Path
 from test_parts import ARMS, STEPS, study
 
@@ -398,11 +399,12 @@ def ended(pid):
 folder, random, deaths = Path(sys.argv[1]), random.Random(int(sys.argv[3])), []
 
 # While it trains, or writes what it has just trained: after some steps, wherever it then is.
+# The first time one method is done by then.
 for moment in range(5):
     reading, writing = os.pipe()
     pid = child(lambda: study(folder, progress=lambda *_: os.write(writing, b".")))
     os.close(writing)
-    for _ in range(random.randint(1, STEPS * 3 // 2)):
+    for _ in range(random.randint(1, STEPS) + (STEPS if moment == 0 else 0)):
         os.read(reading, 1)
     os.kill(pid, signal.SIGKILL)
     os.close(reading)
