@@ -66,7 +66,8 @@ class Live:
             [
                 widgets.HTML(note),
                 row(*self._controls.values()),
-                row(self._button, self._bar, self._status),
+                row(self._button, self._bar),
+                self._status,  # a line of its own, so that the picture never jumps
                 self._figure,
             ]
         ).add_class("nt-live")

@@ -141,6 +141,7 @@ def test_a_seed_has_the_same_initial_weights_wherever_it_stands() -> None:
 
 
 def test_replicas_do_not_mix() -> None:
+    torch.manual_seed(0)
     network = Network([0, 1, 2], 6, 2, (5, 3), batch_norm=True)
     x = torch.randn(3, 4, 6, requires_grad=True)
     valid = torch.ones(3, 4, dtype=torch.bool)
@@ -151,6 +152,7 @@ def test_replicas_do_not_mix() -> None:
 
 
 def test_dropout_acts_in_training_only_and_keeps_the_mean() -> None:
+    torch.manual_seed(0)
     network = Network([0], 6, 1, (400,), "sigmoid", dropout=0.25)
     x, valid = torch.randn(1, 50, 6), torch.ones(1, 50, dtype=torch.bool)
     noise = Noise([0], "dropout", x)

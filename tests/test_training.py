@@ -105,6 +105,19 @@ def test_a_batch_without_a_label_of_the_target_is_skipped() -> None:
     assert [rows.tolist() for rows in focused][: len(kept)] == kept
 
 
+def test_an_epoch_without_any_batch_is_not_counted() -> None:
+    torch.manual_seed(0)
+    y = torch.randn(10, 2)
+    y[1:9, 1] = math.nan  # the target's one label is in the batch of one row, or in that of eight
+    rows = torch.arange(10)
+    split = Split(rows[:9], rows[:0], rows[9:])
+    run = TaskData("rare", torch.randn(10, 3), y, ("a", "b"), "regression", split)
+    on, zero = torch.ones(1, 2, dtype=torch.bool), torch.zeros(1, dtype=torch.int64)
+    batches = Batches([run], Replicas(zero, zero, on, on, zero, zero + 1), 8, at_least=2)
+    found = [(bool(b.first), int(b.epoch)) for b in batches.steps(40)]
+    assert found == [(True, epoch) for epoch in range(40)]
+
+
 def test_networks_with_the_same_seed_and_rows_share_their_batches() -> None:
     replicas = stack([0, 0, 0, 1], [3, 3, 4, 3], trained=[[0, 1, 2], [0, 1, 2], [0, 1, 2], [0]])
     batches = Batches(RUNS, replicas, 8)
@@ -378,12 +391,16 @@ def test_training_in_any_order_and_in_any_chunks_gives_the_same_networks(recipe:
             )
 
 
-def test_a_longer_run_beside_it_changes_no_predictions_but_pads_them() -> None:
-    short = replace(RUNS[0], split=replace(RUNS[0].split, test=RUNS[0].split.test[:4]))
+def test_a_longer_run_beside_it_pads_the_predictions_of_a_run_and_changes_nothing() -> None:
+    split = RUNS[0].split
+    split = replace(split, validation=split.validation[:4], test=split.test[:4])
+    short = replace(RUNS[0], split=split)
     beside = fit([short, RUNS[1]], stack([0, 1], [3, 3]), Uniform(), RECIPE)
     alone = fit([short], one(), Uniform(), RECIPE)
     assert (alone.predictions.shape, beside.predictions.shape) == ((1, 4, T), (2, 6, T))
     assert (beside.predictions[0, :4] - alone.predictions[0]).abs().max().item() < 1e-6
+    losses = (alone.history.validation[:, 0], beside.history.validation[:, 0])
+    assert torch.allclose(*losses, rtol=1e-5, equal_nan=True)
 
 
 def test_the_same_training_twice_is_the_same_to_the_bit() -> None:
