@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
+from scipy import stats
 
 from .methods import Method, Trained, train
 from .metrics import scores
@@ -85,8 +86,12 @@ def part_of(
     results, training = [], []
     for a, alpha in enumerate(alphas):
         for s, (seed, run) in enumerate(zip(seeds, runs, strict=True)):
-            results += scored(run, method.name, alpha, seed, trained.predictions[a, s])
-            row = _training(trained, a * len(seeds) + s)
+            group = a * len(seeds) + s
+            lost = (trained.replicas.group == group) & trained.history.diverged
+            tasks = trained.replicas.scored[lost].any(0)  # whatever the checkpoint has kept of them
+            outputs = torch.where(tasks, math.nan, trained.predictions[a, s].cpu())
+            results += scored(run, method.name, alpha, seed, outputs)
+            row = _training(trained, group)
             training.append(
                 {
                     "method": method.name,
@@ -140,8 +145,8 @@ def _training(trained: Trained, group: int) -> dict[str, Any]:
 def still_improving(loss: Float[np.ndarray, " P"]) -> bool:
     """Does the loss over the last fifth of the steps still fall by more than its noise?
 
-    The fall is that of a straight line through the last fifth; it counts when it exceeds two
-    standard errors of the line's slope and 1% of the whole training's fall.
+    The fall is that of a straight line through the last fifth; it counts when the 95% interval of
+    the line's slope leaves out zero, and when it exceeds 1% of the whole training's fall.
     """
     last = loss[-max(4, math.ceil(len(loss) / 5)) :]
     last = last[np.isfinite(last)]
@@ -153,7 +158,8 @@ def still_improving(loss: Float[np.ndarray, " P"]) -> bool:
     error = math.sqrt(float(rest @ rest) / (len(last) - 2) / float(x @ x))
     whole = float(np.nanmax(loss) - np.nanmin(loss))
     span = len(last) - 1
-    return -slope * span > max(2 * error * span, FALL * whole)
+    noise = float(stats.t.ppf(0.975, len(last) - 2)) * error * span
+    return -slope * span > max(noise, FALL * whole)
 
 
 def _history(

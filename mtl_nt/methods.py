@@ -135,8 +135,10 @@ def resolve(methods: Sequence[str | Method]) -> list[Method]:
             if m not in METHODS:
                 raise BadInput(f"unknown method {m!r}; {nearest(m, METHODS)}")
             m = METHODS[m]
-        if m.name in (f.name for f in found) or m.name in (NULL.name, CONSTANT):
+        if m.name in (f.name for f in found):
             raise BadInput(f"method {m.name!r} is there already; give every method once")
+        if m.name in (NULL.name, CONSTANT) or (m.name == STL.name and m != STL):
+            raise BadInput(f"{m.name!r} is what all are compared with; give yours another name")
         found.append(m)
     if not found:
         raise BadInput(f"no methods; choose from {', '.join(METHODS)}")

@@ -36,7 +36,7 @@ def compare(
     checkpoint: Checkpoint = "last",
     folder: str | Path | None = None,
     executor: Executor | None = None,
-    device: str = "auto",
+    device: str = "cpu",
     *,
     progress: bool | Callable[[float, str], object] = True,
     stop: Callable[[], bool] | None = None,
@@ -149,7 +149,7 @@ class Study:
         95% of such counts lie between `negative_null_low` and `negative_null_high` where only
         initialisation and batch order differ. `harmed` and `helped` are the test's verdicts,
         `harmed_null` and `helped_null` what it flags for STL'. A method with a diverged run has
-        no mean and no counts, and its tasks are undecided.
+        no mean and no counts, and its tasks are undecided; so has every method if STL diverged.
         """
         return self._once("counts", metric, self._counts).copy()
 
@@ -232,10 +232,11 @@ class Study:
             }
             if method != STL.name:
                 count = count_negative(self.delta(method, alpha, metric).to_numpy())
+                unknown = not failed.isdisjoint({arm, _arm(STL.name)})
                 verdict = _rows(transfer, method, alpha)["verdict"]
                 row |= {
-                    "negative": pd.NA if arm in failed else count.negative,
-                    "negative_per_run": math.nan if arm in failed else count.per_run,
+                    "negative": pd.NA if unknown else count.negative,
+                    "negative_per_run": math.nan if unknown else count.per_run,
                     "negative_null_low": null.low,
                     "negative_null_high": null.high,
                     **{v: int((verdict == v).sum()) for v in ("harmed", "helped", "undecided")},

@@ -334,6 +334,10 @@ def test_the_nulls_range_stays_among_possible_counts() -> None:
     assert (null.negative, null.per_run, null.low, null.high) == (4, 4, 0, 4)
 
 
+def test_one_run_says_nothing_of_the_nulls_spread() -> None:
+    assert null_counts(np.array([[-1.0, 1.0, 1.0, 1.0]])) == (1, 1.0, 0, 4)
+
+
 def test_a_tie_counts_as_half_a_task_in_the_nulls_range() -> None:
     # Of 4 tasks 2, 2 and 2.5 are negative, ties halved: 0, 0 and 0.5 from 2. Five times that.
     delta = np.array([[-1, 1, 0, 0], [0, 0, 0, 0], [-1, -1, 0, 1.0]])

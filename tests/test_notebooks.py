@@ -1,0 +1,365 @@
+"""The notebooks: what a reader may rely on, and that they run, here with other parameters."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from nbformat import NotebookNode
+
+from mtl_nt import BadInput, report
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+BOOK = {path.stem: nbformat.read(path, as_version=4) for path in sorted(FOLDER.glob("*.ipynb"))}
+FIRST, SECOND = "01_negative_transfer", "02_lbtw"
+NAMES = [FIRST, SECOND]
+
+
+def code(name: str, tag: str | None = None) -> list[NotebookNode]:
+    """A notebook's code cells, all or those with this tag."""
+    cells = [cell for cell in BOOK[name].cells if cell.cell_type == "code"]
+    return [c for c in cells if tag is None or tag in c.metadata.get("tags", [])]
+
+
+def parameters(name: str) -> dict[str, Any]:
+    """The defaults: every statement of the parameters cell must be `name = literal`."""
+    found = {}
+    for statement in ast.parse(code(name)[0].source).body:
+        assert isinstance(statement, ast.Assign)
+        (target,) = statement.targets
+        assert isinstance(target, ast.Name)
+        found[target.id] = ast.literal_eval(statement.value)
+    return found
+
+
+# ---------------------------------------------------------------- as they lie in the repository
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_code_cell_holds_the_parameters_and_no_other_does(name: str) -> None:
+    assert [c.id for c in code(name, "parameters")] == [code(name)[0].id]
+    assert {"seeds", "steps"} <= parameters(name).keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_output_and_no_widget_is_saved_and_every_cell_has_a_name(name: str) -> None:
+    assert set(BOOK[name].metadata) == {"kernelspec", "language_info"}
+    assert [c.id for c in code(name) if c.outputs or c.execution_count is not None] == []
+    names = [cell.id for cell in BOOK[name].cells]
+    assert len(set(names)) == len(names)
+    assert [n for n in names if re.fullmatch(r"[0-9a-f]{8}(-.*)?", n)] == [], "a random id"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cells_are_short(name: str) -> None:
+    lines = [len(cell.source.splitlines()) for cell in code(name)]
+    assert max(lines) <= 25
+    assert statistics.median(lines) <= 8
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_a_lesson(name: str) -> None:
+    prose = [cell.source for cell in BOOK[name].cells if cell.cell_type == "markdown"]
+    assert re.match(r"# \d+\. .+\?\n", prose[0]), "the title is a question"
+    assert "**Time:**" in prose[0]
+    assert "**You need**" in prose[0]
+    headings = re.findall(r"^## (.+)$", "\n".join(prose), re.M)
+    assert headings[0] == "Predict first"
+    assert headings[-4:] == ["To take away", "Exercises", "Solutions", "References"]
+    assert "https://doi.org/" in prose[-1]
+    assert "**What next:**" in prose[-1]
+    assert len(code(name, "exercise")) == len(code(name, "solution")) == 3
+    folded = [*code(name, "checks"), *code(name, "solution")]
+    assert all(cell.metadata.jupyter.source_hidden for cell in folded)
+    assert len(code(name, "claim")) >= 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_result_is_typed_into_the_prose(name: str) -> None:
+    kept = ("predict", "exercise", "references")  # a question's own numbers, and DOIs
+    prose = [c for c in BOOK[name].cells if c.cell_type == "markdown" and not c.id.startswith(kept)]
+    assert [found for c in prose if (found := re.findall(r"\d*\.\d+", c.source))] == []
+    assert not any("no difference" in c.source for c in prose)
+
+
+def names_used(source: str) -> Iterator[tuple[str, str]]:
+    """(module, name) of everything that a cell takes from mtl_nt."""
+    modules = {"mtl_nt": "mtl_nt", "figures": "mtl_nt.figures"}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mtl_nt"):
+            yield from ((str(node.module), alias.name) for alias in node.names)
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", None) in modules:
+            yield modules[node.value.id], node.attr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_that_a_notebook_takes_from_the_package_is_there_and_public(name: str) -> None:
+    used = {pair for cell in code(name) for pair in names_used(cell.source)}
+    assert ("mtl_nt", "compare") in used
+    for module, taken in used:
+        if (FOLDER.parent / module / f"{taken}.py").exists():
+            importlib.import_module(f"{module}.{taken}")
+            continue
+        found = importlib.import_module(module)
+        assert hasattr(found, taken), f"{module}.{taken}"
+        assert taken == "__version__" or not taken.startswith("_")
+        listed = getattr(found, "__all__", [taken])
+        assert taken in (*listed, "__version__"), f"{module}.{taken} is not exported"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_link_to_a_file_leads_somewhere(name: str) -> None:
+    prose = "\n".join(c.source for c in BOOK[name].cells if c.cell_type == "markdown")
+    local = [link for link in re.findall(r"\]\(([^)]+)\)", prose) if "://" not in link]
+    assert local
+    assert [link for link in local if not (FOLDER / link).exists()] == []
+
+
+def test_the_alpha_slider_goes_through_eleven_alphas_on_real_and_made_data() -> None:
+    given = parameters(SECOND)
+    assert len(given["alphas"]) >= 11
+    assert given["seeds"] >= 5
+    assert given["dataset"] == "digits"
+    assert {"mnist", "dial-unrelated", "dial-dominant"} <= set(given["datasets"])
+
+
+# ---------------------------------------------------------------- the first cells, one by one
+
+
+def prelude(name: str, **changed: Any) -> dict[str, Any]:
+    """Everything that the cells up to the claims define, with these parameters."""
+    defined: dict[str, Any] = {}
+    for cell in code(name):
+        exec(cell.source, defined)
+        if cell.id == "parameters":
+            defined.update(changed)
+        if cell.id == "claims":
+            return defined
+    raise AssertionError("no cell 'claims'")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_run_is_reported_on_which_anything_was_chosen(name: str) -> None:
+    assert min(prelude(name)["runs"]) >= 100
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_seeds_are_a_number_or_a_list(name: str) -> None:
+    assert prelude(name, seeds=3)["runs"] == [100, 101, 102]
+    assert prelude(name, seeds=[7, 9])["runs"] == [7, 9]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_claim_must_hold_at_the_notebooks_own_budget_and_is_reported_at_another(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, other = prelude(name), prelude(name, steps=20)
+    own["claim"]("pigs walk", True)
+    with pytest.raises(AssertionError, match="does not hold: pigs fly"):
+        own["claim"]("pigs fly", False)
+    other["claim"]("pigs fly", False)
+    assert "DOES NOT HOLD with these parameters: pigs fly" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "said"),
+    [
+        (FIRST, {"seeds": 0}, "2 seeds or more"),
+        (FIRST, {"angles": [30, 120]}, "angle 120"),
+        (FIRST, {"angles": []}, "at least one"),
+        (FIRST, {"widths": [3, 0]}, "trunk"),
+        (FIRST, {"steps": 0}, "steps 0"),
+        (SECOND, {"dataset": "digit"}, "did you mean 'digits'?"),
+        (SECOND, {"datasets": ["mnits"]}, "did you mean 'mnist' or"),
+        (SECOND, {"dataset": "dial-dominent"}, "did you mean 'dominant' or"),
+        (SECOND, {"alphas": [0.0, -1.0]}, "alpha -1"),
+        (SECOND, {"alphas": []}, "alpha"),
+        (SECOND, {"alphas": "half"}, "alpha 'half'"),
+        (SECOND, {"alphas": 0.25}, "must be one of alphas"),
+        (SECOND, {"alpha": 0.3}, "must be one of alphas"),
+        (SECOND, {"seeds": []}, "2 runs or more"),
+        (SECOND, {"steps": -5}, "steps -5"),
+    ],
+)
+def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
+    name: str, changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        prelude(name, **changed)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+# ---------------------------------------------------------------- run as a whole
+
+
+EIGHT = list(range(8))  # enough runs for every claim to be held to; never the reported ones
+RUNS: dict[str, tuple[str, dict[str, Any]]] = {
+    "first": (FIRST, {"seeds": EIGHT, "angles": [0, 90], "widths": [2, 8]}),
+    "digits": (
+        SECOND,
+        {"datasets": ["dial-noisy"], "alphas": [0.0, 0.5, 2.0], "seeds": [0, 1, 2], "steps": 40},
+    ),
+    "dial": (
+        SECOND,
+        {
+            **{"dataset": "dial-unrelated", "datasets": [], "seeds": EIGHT},
+            **{"alphas": [0.0, 1.0], "alpha": 1.0},
+        },
+    ),
+}
+FAST = {
+    FIRST: {"seeds": [0, 1], "angles": [90], "widths": [3], "steps": 20},
+    SECOND: {"datasets": ["mnist"], "alphas": [0.0, 0.5], "seeds": [0, 1], "steps": 20},
+}
+WRONG = {
+    FIRST: "[(check_1, 42), (check_2, lambda e, s: 0), (check_3, -1, by_width)]",
+    SECOND: "[(check_1, [[1, 1], [1, 1]]), (check_2, lambda l, r, a: l), "
+    "(check_3, 'none of these', counted)]",
+}
+REFUSED = """\
+for check_it, *wrong in {wrong}:
+    try:
+        said = check_it(*wrong)
+    except AssertionError:
+        continue
+    raise RuntimeError(f"{{check_it.__name__}} took a wrong answer: {{said}}")
+"""
+
+
+def with_wrong_answers(name: str, folder: Path) -> Path:
+    """The notebook with one more cell, in which every check must refuse a wrong answer."""
+    longer = nbformat.from_dict(json.loads(nbformat.writes(BOOK[name])))
+    longer.cells.append(nbformat.v4.new_code_cell(REFUSED.format(wrong=WRONG[name])))
+    nbformat.write(longer, folder / f"{name}.ipynb")
+    return folder / f"{name}.ipynb"
+
+
+def nbval(folder: Path) -> subprocess.Popen[str]:
+    """nbval over both notebooks, with fewer steps: an error inside any output fails."""
+    for name, given in FAST.items():
+        shorter = nbformat.from_dict(json.loads(nbformat.writes(BOOK[name])))
+        cell = next(c for c in shorter.cells if c.id == "parameters")
+        cell.source += "".join(f"\n{key} = {value!r}" for key, value in given.items())
+        nbformat.write(shorter, folder / f"{name}.ipynb")
+    (folder / "pytest.ini").write_text("[pytest]\n")  # not the project's options
+    options = ["-q", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", *options, "."],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Everything run once: the notebooks by name of the run, nbval's status and words."""
+    with nbval(tmp_path_factory.mktemp("nbval")) as checking:
+        found: dict[str, Any] = {}
+        for key, (name, given) in RUNS.items():
+            folder = tmp_path_factory.mktemp(key)
+            longer = with_wrong_answers(name, folder)
+            found[key] = report.run(longer, folder / "out.ipynb", **given)
+        found["nbval"] = (checking.communicate()[0], checking.returncode)
+    yield found
+
+
+def outputs(notebook: NotebookNode, identity: str) -> list[NotebookNode]:
+    return next(c.outputs for c in notebook.cells if c.get("id") == identity)
+
+
+def said(notebook: NotebookNode, tag: str) -> list[str]:
+    """What the cells with this tag print or return."""
+    cells = [c for c in notebook.cells if tag in c.metadata.get("tags", [])]
+    every = [o for cell in cells for o in cell.outputs]
+    return [o.text if "text" in o else o.data["text/plain"] for o in every]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["first", "dial"])
+def test_every_claim_holds(done: dict[str, Any], key: str) -> None:
+    printed = "".join(said(done[key], "claim"))
+    assert printed.count("holds: ") >= 3
+    assert "DOES NOT HOLD" not in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", list(RUNS))
+def test_exercises_wait_for_an_answer_and_their_solutions_are_right(
+    done: dict[str, Any], key: str
+) -> None:
+    waiting = [f"'Exercise {n}: no answer yet.'" for n in (1, 2, 3)]
+    assert said(done[key], "exercise") == waiting
+    assert said(done[key], "solution") == ["'Right.'"] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", list(RUNS))
+def test_every_picture_is_described(done: dict[str, Any], key: str) -> None:
+    shown = [o for c in done[key].cells for o in c.get("outputs", []) if "data" in o]
+    pictures = [o for o in shown if "image/png" in o.data]
+    assert pictures
+    assert all(len(o.metadata["image/png"].get("alt", "")) > 20 for o in pictures)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("key", "cell", "sets", "stops"),
+    [
+        ("first", "angle-explorer", 1, 2),
+        ("first", "width-explorer", 1, 2),
+        ("digits", "tasks-explorer", 1, 3),
+        ("digits", "picker-explorer", 2, 3),
+        ("dial", "picker-explorer", 1, 2),
+    ],
+)
+def test_an_explorer_has_another_picture_at_every_stop(
+    done: dict[str, Any], key: str, cell: str, sets: int, stops: int
+) -> None:
+    (shown,) = outputs(done[key], cell)
+    assert "application/vnd.jupyter.widget-view+json" in shown.data
+    script = BeautifulSoup(shown.data["text/html"], "html.parser").find("script")
+    assert script is not None
+    pages = json.loads(script.text)["pages"]
+    assert [len(each) for each in pages] == [stops] * sets
+    assert len({page["src"] for each in pages for page in each}) == sets * stops
+
+
+@pytest.mark.slow
+def test_the_live_dials_show_a_trained_picture(done: dict[str, Any]) -> None:
+    (shown,) = outputs(done["first"], "live")
+    assert "trained with angle = 90, trunk width = 2" in shown.data["text/html"]
+    assert 'src="data:image/png;base64,' in shown.data["text/html"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["digits", "dial"])
+def test_lbtw_is_compared_with_mtl_and_with_its_shuffled_self(
+    done: dict[str, Any], key: str
+) -> None:
+    (shown,) = outputs(done[key], "help-words")
+    text = shown.data["text/markdown"]
+    assert RUNS[key][1].get("dataset", "digits") in text
+    assert ("on this split" in text) == (key == "digits")
+    assert re.search(r"LBTW [\d.]+, shuffled, against MTL: [+-]", text)
+    assert re.search(r"LBTW [\d.]+ against itself, shuffled: [+-]", text)
+
+
+@pytest.mark.slow
+def test_nbval_finds_no_error_in_any_output(done: dict[str, Any]) -> None:
+    words, status = done["nbval"]
+    assert status == 0, words[-3000:]
+    assert re.search(r"\d+ passed", words)
