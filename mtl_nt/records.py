@@ -17,6 +17,7 @@ from .models import Network
 
 Checkpoint = Literal["last", "best_mean", "best_per_task"]
 CHECKPOINTS: tuple[Checkpoint, ...] = ("last", "best_mean", "best_per_task")
+EXPLODED, SMALL = 100.0, 1e-2  # a last loss so many times the first, or the small one
 ROWS_AT_ONCE = 512  # of a forward pass without gradients
 
 
@@ -28,7 +29,7 @@ class History:
     losses: Float[Tensor, "P R T"]  # mean training loss
     weights: Float[Tensor, "P R T"]  # mean weight, where labelled
     validation: Float[Tensor, "E R T"]  # loss on the validation rows; E = 0 without any
-    diverged: Bool[Tensor, " R"]  # a loss or a prediction was not finite
+    diverged: Bool[Tensor, " R"]  # a loss or prediction not finite, or a loss EXPLODED-fold
 
 
 class Recorder:
@@ -57,14 +58,16 @@ class Recorder:
     def history(self, keeper: Keeper) -> History:
         if self.steps % self.window:
             self.close()
+        losses = torch.stack([loss for loss, _ in self.points])
+        exploded = (losses[-1] > EXPLODED * losses[0].clamp_min(SMALL)).any(1)
         return History(
             window=self.window,
-            losses=torch.stack([loss for loss, _ in self.points]),
+            losses=losses,
             weights=torch.stack([weight for _, weight in self.points]),
             validation=torch.stack(keeper.validation).cpu()
             if keeper.validation
             else torch.empty(0, *self.points[0][0].shape),
-            diverged=(self.diverged | ~keeper.finite).cpu(),
+            diverged=(self.diverged | ~keeper.finite).cpu() | exploded,
         )
 
 

@@ -59,7 +59,8 @@ def compare(
         executor: runs the methods (any `concurrent.futures.Executor`).
         device: "cpu", "cuda" or "auto".
         progress: show a bar; or a callable that takes the fraction done and a word.
-        stop: asked at every step; True ends the comparison with `Stopped`.
+        stop: asked at every step (with an executor: whenever a method is finished); True ends the
+            comparison with `Stopped`.
         settings: other training settings, see `mtl_nt.Recipe`.
 
     Raises:

@@ -16,6 +16,8 @@ from reference import KINDS, table
 from sklearn.metrics import average_precision_score
 from torch import Tensor
 
+import mtl_nt
+from mtl_nt import load
 from mtl_nt.batches import Batches, Replicas
 from mtl_nt.recipe import Recipe
 from mtl_nt.tasks import BadInput, Split, TaskData
@@ -431,3 +433,21 @@ def test_a_trunk_that_is_taken_over_brings_its_statistics_and_no_head() -> None:
         moved = (after - 0.9 * before) / 0.1  # the one batch's variance
         assert (moved > -1e-5).all()
         assert not torch.allclose(after, new, rtol=0.05)
+
+
+def test_a_loss_that_explodes_and_stays_finite_is_named_diverged() -> None:
+    calm = mtl_nt.compare(load("dial"), ("MTL",), seeds=1, steps=40, progress=False)
+    wild = mtl_nt.compare(
+        load("dial"),
+        ("MTL",),
+        seeds=1,
+        steps=40,
+        learning_rate=30.0,
+        schedule="constant",
+        progress=False,
+    )
+    assert not calm.training["diverged"].any()
+    last = wild.history.query("method == 'MTL'").groupby("task")["loss"].last()
+    assert last.notna().all() and (last < float("inf")).all()
+    assert wild.training.query("method == 'MTL'")["diverged"].all()
+    assert wild.counts().set_index("method").loc["MTL", "harmed"] == 0

@@ -117,6 +117,8 @@ def load_dial(
     if angle is not None:
         if not is_number(angle) or not 0 <= angle <= 90:
             raise BadInput(f"angle {angle!r}: must be 0 to 90 degrees")
+        if len(chosen) < 2:
+            raise BadInput(f"angle {angle}: {scenario!r} has one group; give a scenario of several")
         chosen = (chosen[0], *(replace(g, angle=angle) for g in chosen[1:]))
     _check(chosen)
 
