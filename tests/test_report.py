@@ -423,7 +423,13 @@ def test_ctrl_c_ends_with_130_leaves_nothing_and_ends_the_kernel(tmp_path: Path)
     )
     command = [sys.executable, "-m", "mtl_nt", "run", str(book), "--out", str(tmp_path / "out")]
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        start_new_session=True,
+        # A shell's background job ignores SIGINT, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         wait(lambda: started.exists() and started.read_text())
