@@ -28,6 +28,8 @@ RECIPE = {
     "learning_rate": 1e-2,
     "weight_decay": 1e-4,
 }
+# Chosen on seeds 0-3. At a learning rate of 3e-3 and 400 steps MTL is not done on digits (mean
+# PR-AUC .83, STL .90) and seems to harm; with this recipe it is at .916, and at .918 after 1,600.
 STEPS = {"mnist": 400, "digits": 800}
 
 
