@@ -140,11 +140,15 @@ class Table:
         d, stream = batches.data[:, None], batches.stream
         rows = batch.rows.to(self.x.device)
         valid = batch.valid.to(self.x.device)
-        parts = (self.x[d, rows], self.y[d, rows], self.labelled[d, rows] & valid[:, :, None])
+        flat = (d * self.x.shape[1] + rows).flatten()  # one index is much faster than two
+        x, y, labelled = (
+            table.flatten(0, 1).index_select(0, flat).unflatten(0, rows.shape)
+            for table in (self.x, self.y, self.labelled)
+        )
+        labelled = labelled & valid.unsqueeze(2)
         if len(stream) == len(d):  # streams are numbered in the order of the replicas
-            return *parts, valid
-        x, y, labelled = (part[stream] for part in parts)
-        return x, y, labelled, valid[stream]
+            return x, y, labelled, valid
+        return x[stream], y[stream], labelled[stream], valid[stream]
 
     def rows_of(self, part: Literal["validation", "test"]) -> Int[Tensor, "D rows"]:
         """Row numbers of a part of every run's split, padded with row 0."""
