@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from .datasets import load
-from .methods import METHODS, Method, plain, with_alpha, with_target
+from .methods import METHODS, Method, plain, tuned, with_alpha, with_target
 from .recipe import Recipe
 from .tasks import BadInput, Split, TaskData
 from .training import Stopped
@@ -11,6 +11,7 @@ from .weighters import (
     DWA,
     LBTW,
     RMTL,
+    Fixed,
     GradNorm,
     RandomWeights,
     Shuffled,
@@ -31,6 +32,7 @@ __all__ = [
     "METHODS",
     "RMTL",
     "BadInput",
+    "Fixed",
     "GradNorm",
     "Method",
     "RandomWeights",
@@ -47,6 +49,7 @@ __all__ = [
     "compare",
     "load",
     "plain",
+    "tuned",
     "with_alpha",
     "with_target",
 ]

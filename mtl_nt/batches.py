@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from .bits import Features, stack, take
 from .streams import generator
 from .tasks import BadInput, TaskData
 
@@ -33,6 +34,11 @@ class Replicas:
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def part(self, start: int, stop: int) -> Replicas:
+        """The networks from `start` up to `stop`, their groups counted from 0."""
+        some = Replicas(*(getattr(self, f.name)[start:stop] for f in fields(self)))
+        return replace(some, group=some.group - some.group[0])
 
 
 class Batch(NamedTuple):
@@ -115,45 +121,39 @@ class Batches:
 
 
 class Table:
-    """The runs' rows as stacked tensors `[D, N, ...]`, padded where runs differ in length."""
+    """The runs' rows in one table `[D * N, ...]`, filled up where runs differ in length."""
 
     def __init__(
         self, runs: Sequence[TaskData], device: str | torch.device, dtype: torch.dtype
     ) -> None:
         self.runs = runs
-        n = max(len(run.x) for run in runs)
-
-        def stacked(tables: list[Tensor], fill: float) -> Tensor:
-            out = torch.full((len(runs), n, tables[0].shape[1]), fill, dtype=dtype)
-            for d, rows in enumerate(tables):
-                out[d, : len(rows)] = rows
-            return out.to(device)
-
-        self.x = stacked([run.x.flatten(1) for run in runs], 0.0)
-        y = stacked([run.targets for run in runs], math.nan)
+        self.rows = max(len(run.x) for run in runs)  # N
+        y = torch.full((len(runs), self.rows, len(runs[0].tasks)), math.nan, dtype=dtype)
+        for d, run in enumerate(runs):
+            y[d, : len(run.y)] = run.targets
+        y = y.flatten(0, 1).to(device)
+        self.x = stack([run.x for run in runs], self.rows, dtype).to(device)
         self.labelled, self.y = ~y.isnan(), y.nan_to_num()
         self.binary = runs[0].binary.to(device)
         self.has_validation = all(len(run.split.validation) for run in runs)
 
-    def batch(self, batch: Batch, batches: Batches) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def batch(self, batch: Batch, batches: Batches) -> tuple[Features, Tensor, Tensor, Tensor]:
         """x `[R, B, F]`, y and labelled `[R, B, T]`, valid `[R, B]` of one batch."""
-        d, stream = batches.data[:, None], batches.stream
-        rows = batch.rows.to(self.x.device)
-        valid = batch.valid.to(self.x.device)
-        flat = (d * self.x.shape[1] + rows).flatten()  # one index is much faster than two
-        x, y, labelled = (
-            table.flatten(0, 1).index_select(0, flat).unflatten(0, rows.shape)
-            for table in (self.x, self.y, self.labelled)
-        )
-        labelled = labelled & valid.unsqueeze(2)
-        if len(stream) == len(d):  # streams are numbered in the order of the replicas
-            return x, y, labelled, valid
-        return x[stream], y[stream], labelled[stream], valid[stream]
+        rows = batches.data[:, None] * self.rows + batch.rows.to(self.y.device)
+        valid = batch.valid.to(self.y.device)
+        if len(batches.stream) > len(rows):  # streams are numbered in the order of the replicas
+            rows, valid = rows[batches.stream], valid[batches.stream]
+        labelled = take(self.labelled, rows) & valid.unsqueeze(2)
+        return take(self.x, rows), take(self.y, rows), labelled, valid
 
-    def rows_of(self, part: Literal["validation", "test"]) -> Int[Tensor, "D rows"]:
-        """Row numbers of a part of every run's split, padded with row 0."""
+    def part(
+        self, part: Literal["validation", "test"], data: Int[Tensor, " R"]
+    ) -> tuple[Int[Tensor, "R rows"], Bool[Tensor, "R rows"]]:
+        """Rows of a part of the split of every replica's data, and which are not padding."""
         rows = [getattr(run.split, part) for run in self.runs]
         padded = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
+        real = torch.zeros(padded.shape, dtype=torch.bool)
         for d, numbers in enumerate(rows):
-            padded[d, : len(numbers)] = numbers
-        return padded.to(self.x.device)
+            padded[d, : len(numbers)] = d * self.rows + numbers
+            real[d, : len(numbers)] = True
+        return padded.to(data.device)[data], real.to(data.device)[data]

@@ -33,10 +33,11 @@ COLOURS: dict[str, str] = {
     "Uncertainty": "#56B4E9",
     "DWA": "#882255",
     "RandomWeights": "#8C8C1A",
+    "Scalarisation": "#332288",
     "Constant": "#B8B8B8",
 }
-OTHERS = ("#332288", "#44AA99", "#AA4466", "#6B4A2B")
-MARKERS = dict(zip(COLOURS, "*Xs^DohPvd8", strict=True))
+OTHERS = ("#117733", "#44AA99", "#AA4466", "#6B4A2B")
+MARKERS = dict(zip(COLOURS, "*Xs^DohPvd<8", strict=True))
 DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 FILLS = ("full", "none", "left", "top")
 

@@ -1,14 +1,13 @@
-"""The training that a comparison consists of: one job a method, here or on an executor."""
+"""The training that a comparison consists of: a job a method, in pieces, here or on an executor."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,73 +15,123 @@ import torch
 from jaxtyping import Float
 from scipy import stats
 
-from .methods import Method, Trained, train
+from .methods import Method, with_settings
 from .metrics import scores
-from .parts import Part
-from .recipe import Recipe
-from .tasks import TaskData
+from .parts import Part, Shelf
+from .pieces import Job, Outcome, Trained, plan, settled, train_piece
+from .tasks import BadInput, TaskData
 from .training import Stopped
 
 HISTORY_POINTS = 40  # of losses and weights kept a network
 FALL = 0.01  # of the whole training's fall: less is not "still improving"
 
 
-class Job(NamedTuple):
-    """What it takes to train one method."""
-
-    method: Method
-    runs: list[TaskData]
-    seeds: list[int]
-    alphas: list[float]
-    recipe: Recipe
-    options: dict[str, Any]
-
-    @property
-    def steps(self) -> int:
-        """Steps of all stages."""
-        return self.recipe.steps * (2 if self.method.pretrain else 1)
-
-    @property
-    def step_cost(self) -> float:
-        """What a step costs, in small networks; its overhead is worth about ten of them."""
-        each = 1 if self.method.networks == "one" else len(self.runs[0].tasks)
-        return 10.0 + each * len(self.seeds) * len(self.alphas)
+Stop = Callable[[], bool]
 
 
 def work(
-    todo: dict[str, Job], executor: Executor | None, bar: Bar, stop: Callable[[], bool] | None
-) -> Iterable[tuple[str, Part]]:
+    todo: Mapping[str, Job],
+    shelf: Shelf | None,
+    executor: Executor | None,
+    bar: Bar,
+    stop: Stop | None,
+) -> Iterator[tuple[str, Part]]:
+    """Train every job and yield its part as soon as it is there. Finished pieces of a job that
+    has several are kept on the shelf, and taken from there.
+    """
+    waiting = {name: Pieces(name, job, shelf) for name, job in todo.items()}
+    for name, pieces in waiting.items():
+        for number in pieces.done:
+            bar.step(name, number, pieces.job.steps)
     if executor is None:
-        for name, job in todo.items():
-            yield name, part_of(job, progress=partial(bar.step, name), stop=stop)
+        for name, pieces in waiting.items():
+            for number in pieces.missing:
+                progress = partial(bar.step, name, number)
+                pieces.add(number, train_piece(pieces.job, pieces.plan[number], progress, stop))
+            yield name, part_of(pieces.job, pieces.finished())
         return
-    futures = {}
-    for name, job in todo.items():
-        # Workers may be other processes, and a function that redraws need not pickle.
-        drawn = {id(run): replace(run, redraw=None) for run in job.runs}
-        plain = job._replace(runs=[drawn[id(run)] for run in job.runs])
-        futures[executor.submit(part_of, plain)] = name
-    for future in as_completed(futures):
-        if stop is not None and stop():
-            for other in futures:
-                other.cancel()
-            raise Stopped
-        name = futures[future]
-        bar.step(name, todo[name].steps)
-        yield name, future.result()
+    futures: dict[Future, tuple[str, int]] = {}
+    try:
+        for name, pieces in waiting.items():
+            for number in pieces.missing:
+                future = executor.submit(train_piece, portable(pieces.job), pieces.plan[number])
+                futures[future] = name, number
+            if not pieces.missing:
+                yield name, part_of(pieces.job, pieces.finished())
+        for future in as_completed(futures):
+            if stop is not None and stop():
+                raise Stopped
+            name, number = futures.pop(future)
+            pieces = waiting[name]
+            pieces.add(number, _result(name, future))
+            bar.step(name, number, pieces.job.steps)
+            if not pieces.missing:
+                yield name, part_of(pieces.job, pieces.finished())
+    finally:
+        for future in futures:
+            future.cancel()
 
 
-def part_of(
-    job: Job,
-    progress: Callable[[int], object] | None = None,
-    stop: Callable[[], bool] | None = None,
-) -> Part:
-    """Train one method on all runs and alphas and score it."""
-    method, runs, seeds, alphas, recipe, options = job
-    start = time.perf_counter()
-    real = [0.0 if math.isnan(a) else a for a in alphas]
-    trained = train(method, runs, seeds, recipe, real, progress=progress, stop=stop, **options)
-    seconds = (time.perf_counter() - start) / len(alphas)
+class Pieces:
+    """The pieces of one job: those that are finished, and those that are missing."""
+
+    def __init__(self, name: str, job: Job, shelf: Shelf | None) -> None:
+        self.name, self.job, self.plan = name, job, plan(job)
+        # A job of one piece is kept as its scored part alone.
+        self.shelf = shelf if len(self.plan) > 1 else None
+        found = {
+            number: self.shelf.get_piece(name, piece) if self.shelf else None
+            for number, piece in enumerate(self.plan)
+        }
+        self.done = {number: outcome for number, outcome in found.items() if outcome is not None}
+
+    @property
+    def missing(self) -> list[int]:
+        """What is to be trained."""
+        return [number for number in range(len(self.plan)) if number not in self.done]
+
+    def add(self, number: int, outcome: Outcome) -> None:
+        """A finished piece."""
+        self.done[number] = outcome
+        if self.shelf:
+            self.shelf.put_piece(self.name, self.plan[number], outcome)
+
+    def finished(self) -> Trained:
+        """All pieces put together; they are needed no longer."""
+        trained = settled(self.job, [self.done[number] for number in range(len(self.plan))])
+        self.done.clear()
+        return trained
+
+
+def portable(job: Job) -> Job:
+    """The job for another process: a function that redraws the data need not pickle."""
+    drawn = {id(run): replace(run, redraw=None) for run in job.runs}
+    return job._replace(runs=[drawn[id(run)] for run in job.runs])
+
+
+def _result(name: str, future: Future) -> Outcome:
+    try:
+        outcome: Outcome = future.result()
+    except BrokenExecutor:
+        raise BadInput(
+            "a worker process died, perhaps for want of memory; what is finished is kept where "
+            "there is a folder: try again with a smaller memory or fewer workers"
+        ) from None
+    except Exception as error:
+        if "pickle" not in f"{type(error).__name__} {error}":
+            raise
+        raise BadInput(
+            f"{name} cannot be sent to another process ({error}); use classes and functions of a "
+            "module, such as with_alpha(MyWeighter)"
+        ) from None
+    return outcome
+
+
+def part_of(job: Job, trained: Trained) -> Part:
+    """Score all runs and alphas of a method."""
+    method, runs, seeds, alphas, recipe = job[:5]
+    seconds = trained.seconds / len(alphas) / len(seeds)
+    candidates = job.candidates
     results, training = [], []
     for a, alpha in enumerate(alphas):
         for s, (seed, run) in enumerate(zip(seeds, runs, strict=True)):
@@ -91,16 +140,21 @@ def part_of(
             tasks = trained.replicas.scored[lost].any(0)  # whatever the checkpoint has kept of them
             outputs = torch.where(tasks, math.nan, trained.predictions[a, s].cpu())
             results += scored(run, method.name, alpha, seed, outputs)
-            row = _training(trained, group)
+            chosen = int(trained.chosen[a, s])
+            own = with_settings(recipe, candidates[chosen])
             training.append(
                 {
                     "method": method.name,
                     "alpha": alpha,
                     "seed": seed,
-                    "networks": method.trained(len(run.tasks)),
+                    "networks": method.trained(len(run.tasks)) * len(candidates),
                     "steps": recipe.steps,
-                    "seconds": seconds / len(seeds),
-                    **row,
+                    "seconds": seconds,
+                    "candidates": len(candidates),
+                    "chosen": chosen,
+                    "learning_rate": own.learning_rate,
+                    "weight_decay": own.weight_decay,
+                    **_training(trained, group),
                 }
             )
     history = _history(method, trained, seeds, alphas, runs[0].tasks)
@@ -197,13 +251,17 @@ def _history(
 
 
 class Bar:
-    """Progress over all parts, weighted by what their steps cost."""
+    """Progress over all pieces, weighted by what their steps cost."""
 
     def __init__(
         self, progress: bool | Callable[[float, str], object], todo: Mapping[str, Job]
     ) -> None:
-        self.cost = {name: job.step_cost for name, job in todo.items()}
-        self.total = sum(job.step_cost * job.steps for job in todo.values())
+        # In small networks; a step's overhead is worth about ten of them.
+        self.cost = {
+            name: [10.0 + piece.stop - piece.start for piece in plan(job)]
+            for name, job in todo.items()
+        }
+        self.total = sum(sum(self.cost[name]) * job.steps for name, job in todo.items())
         self.done = 0.0
         self.tell = progress if callable(progress) else None
         self.bar = None
@@ -213,14 +271,17 @@ class Bar:
             form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
             self.bar = tqdm(total=self.total, bar_format=form, mininterval=0.5)
 
-    def step(self, name: str, steps: int) -> None:
-        self.done += self.cost[name] * steps
+    def step(self, name: str, piece: int, steps: int) -> None:
+        """So many steps of a piece are done."""
+        cost = self.cost[name][piece] * steps
+        self.done += cost
         if self.bar is not None:
             self.bar.set_description_str(name, refresh=False)
-            self.bar.update(self.cost[name] * steps)
+            self.bar.update(cost)
         if self.tell is not None:
             self.tell(self.done / self.total, name)
 
     def close(self) -> None:
+        """Leave the bar as it is."""
         if self.bar is not None:
             self.bar.close()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -14,23 +15,30 @@ from torch import Tensor
 from .batches import Replicas
 from .metrics import constant_outputs
 from .recipe import Recipe
-from .records import History
-from .streams import RESEEDED
+from .streams import RESEEDED, generator
 from .tasks import BadInput, TaskData, nearest
-from .training import Fit, fit, fitting_threads
 from .weighters import (
     DWA,
     LBTW,
     RMTL,
+    Fixed,
     GradNorm,
     RandomWeights,
     Uncertainty,
     Uniform,
     Weighter,
-    alpha_column,
 )
 
-Make = Callable[[Float[Tensor, "R 1"], Int[Tensor, " R"]], Weighter]
+
+class Given(NamedTuple):
+    """What a weighter may be made of: a row a network."""
+
+    alpha: Float[Tensor, "R 1"]
+    target: Int[Tensor, " R"]  # the network's own task
+    weights: Float[Tensor, "R T"]  # of the candidate, see `Candidate`
+
+
+Make = Callable[[Given], Weighter]
 
 
 def plain(kind: Callable[..., Weighter], **options: Any) -> Make:
@@ -48,20 +56,67 @@ def with_target(kind: Callable[..., Weighter], **options: Any) -> Make:
     return partial(_with_target, kind, options)
 
 
-def _plain(kind: Callable[..., Weighter], options: dict, alpha: Tensor, target: Tensor) -> Weighter:
+def with_weights(kind: Callable[..., Weighter], **options: Any) -> Make:
+    """Make a weighter whose first argument is the candidate's task weights."""
+    return partial(_with_weights, kind, options)
+
+
+def _plain(kind: Callable[..., Weighter], options: dict, given: Given) -> Weighter:
     return kind(**options)
 
 
-def _with_alpha(
-    kind: Callable[..., Weighter], options: dict, alpha: Tensor, target: Tensor
-) -> Weighter:
-    return kind(alpha, **options)
+def _with_alpha(kind: Callable[..., Weighter], options: dict, given: Given) -> Weighter:
+    return kind(given.alpha, **options)
 
 
-def _with_target(
-    kind: Callable[..., Weighter], options: dict, alpha: Tensor, target: Tensor
-) -> Weighter:
-    return kind(target, **options)
+def _with_target(kind: Callable[..., Weighter], options: dict, given: Given) -> Weighter:
+    return kind(given.target, **options)
+
+
+def _with_weights(kind: Callable[..., Weighter], options: dict, given: Given) -> Weighter:
+    return kind(given.weights, **options)
+
+
+class Candidate(NamedTuple):
+    """One of the settings that a tuned method chooses from, on validation rows."""
+
+    settings: tuple[tuple[str, float], ...] = ()  # in place of the recipe's
+    weights: tuple[float, ...] | None = None  # of the tasks
+
+
+def with_settings(recipe: Recipe, candidate: Candidate) -> Recipe:
+    """The recipe with the candidate's settings in place of its own."""
+    settings: dict[str, Any] = dict(candidate.settings)
+    return replace(recipe, **settings)
+
+
+Search = Callable[[int, int, Recipe], list[Candidate]]
+
+
+def rates(trials: int, tasks: int, recipe: Recipe) -> list[Candidate]:
+    """Learning rates and weight decays: the recipe's own, then random ones.
+
+    The rate is log-uniform within a factor of 10 of the recipe's, the decay log-uniform from 1e-6
+    to 1e-2.
+    """
+    random = generator(0, "search")
+    drawn = random.uniform(-1, 1, (trials - 1, 2))
+    return [Candidate()] + [
+        Candidate(
+            (
+                ("learning_rate", float(recipe.learning_rate * 10**rate)),
+                ("weight_decay", float(1e-4 * 100**decay)),
+            )
+        )
+        for rate, decay in drawn
+    ]
+
+
+def task_weights(trials: int, tasks: int, recipe: Recipe) -> list[Candidate]:
+    """Task weights: all 1, then T softmax(z) with z standard normal, as RandomWeights draws."""
+    z = generator(0, "search").standard_normal((trials - 1, tasks))
+    drawn = tasks * np.exp(z) / np.exp(z).sum(1, keepdims=True)
+    return [Candidate(weights=tuple(map(float, row))) for row in (np.ones(tasks), *drawn)]
 
 
 @dataclass(frozen=True)
@@ -70,13 +125,15 @@ class Method:
 
     Args:
         name: the published name.
-        weighter: (alpha column `[R, 1]`, target task `[R]`) -> Weighter.
+        weighter: see `plain`, `with_alpha`, `with_target` and `with_weights`.
         networks: "one" for all tasks; "each" = one a task, trained on all tasks and scored on its
             own; "single" = one a task, trained on this task alone.
         alpha: whether the method has an alpha.
         pretrain: train on all tasks but the own one first, then go on with that trunk.
         reseeded: another initialisation and batch order on the same runs.
         settings: training settings of its own, e.g. `{"learning_rate": 1e-3}`.
+        search: (trials, tasks, recipe) -> candidates; each run takes the one whose mean score on
+            its validation rows is best.
     """
 
     name: str
@@ -86,6 +143,7 @@ class Method:
     pretrain: bool = False
     reseeded: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
+    search: Search | None = None
 
     def __post_init__(self) -> None:
         known = [f.name for f in fields(Recipe)]
@@ -98,6 +156,18 @@ class Method:
     def trained(self, tasks: int) -> int:
         """Networks trained for one run (and one alpha)."""
         return (1 if self.networks == "one" else tasks) * (2 if self.pretrain else 1)
+
+
+def tuned(method: Method | str) -> Method:
+    """The method with its learning rate and weight decay chosen on validation rows.
+
+    Raises:
+        BadInput: an unknown method, or one that is tuned already.
+    """
+    found = method if isinstance(method, Method) else resolve([method])[0]
+    if found.search is not None:
+        raise BadInput(f"{found.name!r} is tuned already; give its plain form")
+    return replace(found, name=f"{found.name}, tuned", search=rates)
 
 
 STL = Method("STL", networks="single")
@@ -117,8 +187,12 @@ METHODS: dict[str, Method] = {
         Method("Uncertainty", plain(Uncertainty)),
         Method("DWA", plain(DWA)),
         Method("RandomWeights", plain(RandomWeights)),
+        tuned(Method("MTL")),
+        Method("Scalarisation", with_weights(Fixed), search=task_weights),
     )
 }
+UNTUNED = tuple(name for name, method in METHODS.items() if method.search is None)
+"""The methods that need no validation rows."""
 
 
 def resolve(methods: Sequence[str | Method]) -> list[Method]:
@@ -145,14 +219,6 @@ def resolve(methods: Sequence[str | Method]) -> list[Method]:
     return found
 
 
-class Trained(NamedTuple):
-    """One method on all runs. The first axis of everything counts alphas, the second runs."""
-
-    predictions: Float[Tensor, "A S N T"]
-    history: History  # of all networks of the last stage
-    replicas: Replicas
-
-
 def networks(method: Method, alphas: int, seeds: Sequence[int], tasks: int) -> Replicas:
     """The replicas that `method` needs: alphas x runs x (1 or T)."""
     each = method.networks != "one"
@@ -174,57 +240,6 @@ def networks(method: Method, alphas: int, seeds: Sequence[int], tasks: int) -> R
     )
 
 
-def train(
-    method: Method,
-    runs: Sequence[TaskData],
-    seeds: Sequence[int],
-    recipe: Recipe,
-    alphas: Sequence[float] = (0.0,),
-    **options: Any,
-) -> Trained:
-    """Train a method on every run and alpha at once. `options` are those of `training.fit`.
-
-    Args:
-        runs: one a seed; the same object may stand for several.
-        seeds: of initialisation and batches.
-    """
-    tasks = len(runs[0].tasks)
-    replicas = networks(method, len(alphas), seeds, tasks)
-    runs, replicas = _distinct(runs, replicas)
-    per_alpha = len(replicas) // len(alphas)
-    column = alpha_column([a for a in alphas for _ in range(per_alpha)])
-    target = replicas.scored.int().argmax(1)
-    start: Fit | None = None
-    with fitting_threads(runs[0], replicas, recipe):
-        if method.pretrain:
-            if tasks < 2:
-                raise BadInput(f"{method.name} needs two tasks or more; these data have one")
-            others = replace(replicas, trained=~replicas.trained)
-            early = {**options, "checkpoint": "last"}
-            start = fit(runs, others, method.weighter(column, target), recipe, **early)
-        done = fit(
-            runs,
-            replicas,
-            method.weighter(column, target),
-            recipe,
-            trunk_from=start.network if start else None,
-            **options,
-        )
-    shape = (len(alphas), len(seeds), *done.predictions.shape[1:])
-    return Trained(done.predictions.reshape(shape), done.history, replicas)
-
-
 def constant(runs: Sequence[TaskData]) -> list[Float[Tensor, "N T"]]:
     """Outputs of the predictor that ignores the features, for every run's test rows."""
     return [constant_outputs(run, len(run.split.test)) for run in runs]
-
-
-def _distinct(runs: Sequence[TaskData], replicas: Replicas) -> tuple[list[TaskData], Replicas]:
-    """Keep one copy of data that several runs share."""
-    kept: list[TaskData] = []
-    index = []
-    for run in runs:
-        place = next((i for i, k in enumerate(kept) if k is run), len(kept))
-        kept += [run] if place == len(kept) else []
-        index.append(place)
-    return kept, replace(replicas, data=torch.tensor(index)[replicas.data])

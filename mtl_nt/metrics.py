@@ -74,16 +74,25 @@ def scores(
     return found
 
 
-def primary_scores(
-    data: TaskData, part: Literal["validation", "test"], outputs: Float[Tensor, "N T"]
-) -> Float[Tensor, " T"]:
-    """The primary metric of every task, signed so that higher is better."""
-    found = scores(data, part, outputs)
-    names = primary(data).values()
-    signed = [
-        (-1 if name in LOWER_IS_BETTER else 1) * found[name][t] for t, name in enumerate(names)
-    ]
-    return torch.tensor(signed, dtype=torch.float64)
+def primary_score(kind: str, truth: Float[np.ndarray, " N"], guess: np.ndarray) -> float:
+    """The primary metric of one task, signed so that higher is better; NaN where it is not scored.
+
+    A guess that is not finite scores -inf: left out of a mean over tasks, it would raise it.
+
+    Args:
+        truth: labels, or targets in the task's unit; NaN where missing.
+        guess: logits, or predictions in the same unit.
+    """
+    from sklearn.metrics import average_precision_score
+
+    there = ~np.isnan(truth)
+    truth, guess = truth[there], guess[there]
+    if not np.isfinite(guess).all():
+        return -math.inf
+    if kind == "binary":
+        scored = 0 < truth.sum() < len(truth)
+        return float(average_precision_score(truth, guess)) if scored else math.nan
+    return -float(np.square(truth - guess).mean()) if len(truth) else math.nan
 
 
 def constant_outputs(data: TaskData, rows: int) -> Float[Tensor, "N T"]:

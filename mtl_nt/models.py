@@ -2,41 +2,77 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from .bits import Bits, Features
+from .recipe import Recipe
 from .streams import Noise, generator
-from .tasks import BadInput, nearest
+from .tasks import BadInput
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
 
 
-PRESETS = {"small": (64, 32), "medium": (256, 128), "large": (1024, 512)}
-"""Trunks by name: hidden widths."""
+class Normed(NamedTuple):
+    """What batch norm did: `standard * weight + bias`, with `gain` = weight / deviation."""
+
+    standard: Float[Tensor, "R B H"]  # mean 0 and variance 1 over the valid rows
+    gain: Float[Tensor, "R 1 H"]
+    valid: Bool[Tensor, "R B"]
 
 
-class Pass(NamedTuple):
-    """A trunk's forward pass: features `[R, B, H]`, and the last shared layer that made them."""
+@dataclass(eq=False)
+class Pass:
+    """A trunk's forward pass: the shared features, and how its last shared layer made them.
 
-    inputs: Float[Tensor, "R B I"]  # of the last shared layer
-    linear: Float[Tensor, "R B H"]  # inputs @ weight + bias
-    features: Float[Tensor, "R B H"]  # after batch norm, activation and dropout
+    The last shared layer is linear, batch norm (optional), activation, dropout (optional).
+    All but the features themselves are without graph.
+    """
+
+    features: Float[Tensor, "R B H"]
+    inputs: Features  # of the last shared layer, [R, B, I]
+    activated: Float[Tensor, "R B H"]  # before dropout
+    activation: str
+    keep: Bool[Tensor, "R B H"] | None  # dropout's mask
+    dropout: float
+    normed: Normed | None
+
+    @cached_property
+    def slope(self) -> Float[Tensor, "R B H"]:
+        """d features / d what the activation was applied to, elementwise."""
+        a = self.activated
+        if self.activation == "relu":
+            slope = (a > 0).to(a.dtype)
+        else:
+            slope = 1 - a * a if self.activation == "tanh" else a * (1 - a)
+        return slope if self.keep is None else slope * self.keep / (1 - self.dropout)
 
 
 class Linear(nn.Module):
-    """`R` linear layers, each initialised as `torch.nn.Linear` is: U(-1/sqrt(I), 1/sqrt(I))."""
+    """`R` linear layers. `Bits` go in as lists of ones: the rows of the weights there are added."""
 
     def __init__(self, replicas: int, inputs: int, outputs: int) -> None:
         super().__init__()
+        self.fans = inputs, outputs
         self.weight = nn.Parameter(torch.empty(replicas, inputs, outputs))
         self.bias = nn.Parameter(torch.empty(replicas, 1, outputs))
 
-    def forward(self, x: Float[Tensor, "R B I"]) -> Float[Tensor, "R B O"]:
-        return torch.baddbmm(self.bias, x, self.weight)
+    def forward(self, x: Float[Tensor, "R B I"] | Bits) -> Float[Tensor, "R B O"]:
+        if not isinstance(x, Bits):
+            return torch.baddbmm(self.bias, x, self.weight)
+        replicas, rows, inputs = x.shape
+        own = x.on + (x.row // rows) * inputs  # each replica's weights follow the other's
+        table = self.weight.flatten(0, 1)
+        added = F.embedding_bag(own, table, x.starts, mode="sum")
+        return added.view(replicas, rows, -1) + self.bias
 
 
 class BatchNorm(nn.Module):
@@ -55,7 +91,7 @@ class BatchNorm(nn.Module):
 
     def forward(
         self, x: Float[Tensor, "R B H"], valid: Bool[Tensor, "R B"]
-    ) -> Float[Tensor, "R B H"]:
+    ) -> tuple[Float[Tensor, "R B H"], Normed]:
         mean, var = self.running_mean, self.running_var
         if self.training:
             row = valid.unsqueeze(2).to(x.dtype)
@@ -65,92 +101,178 @@ class BatchNorm(nn.Module):
             with torch.no_grad():
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_var.lerp_(var * n / (n - 1), self.momentum)
-        return (x - mean) * torch.rsqrt(var + self.eps) * self.weight + self.bias
+        scale = torch.rsqrt(var + self.eps)
+        standard = (x - mean) * scale
+        normed = Normed(standard.detach(), (scale * self.weight).detach(), valid)
+        return standard * self.weight + self.bias, normed
+
+
+class Block(nn.Module):
+    """A layer of a trunk: linear, batch norm (optional), activation, dropout."""
+
+    def __init__(self, replicas: int, inputs: int, outputs: int, recipe: Recipe) -> None:
+        super().__init__()
+        self.linear = Linear(replicas, inputs, outputs)
+        self.norm = BatchNorm(replicas, outputs) if recipe.batch_norm else None
+        self.activation, self.dropout = recipe.activation, recipe.dropout
+
+    def forward(self, x: Features, valid: Bool[Tensor, "R B"], noise: Noise | None) -> Pass:
+        out, normed, keep = self.linear(x), None, None
+        if self.norm is not None:
+            out, normed = self.norm(out, valid)
+        out = activated = ACTIVATIONS[self.activation](out)
+        if self.training and self.dropout > 0 and noise is not None:
+            keep = noise.keep(self.dropout, *out.shape[1:])
+            out = torch.where(keep, out / (1 - self.dropout), 0.0)
+        inputs = x.detach() if isinstance(x, Tensor) else x
+        made_by = (self.activation, keep, self.dropout, normed)
+        return Pass(out, inputs, activated.detach(), *made_by)
 
 
 class MLP(nn.Module):
-    """The shared trunk: linear, batch norm (optional), activation, dropout, once a width."""
+    """A trunk of fully connected layers."""
 
-    def __init__(
-        self,
-        replicas: int,
-        inputs: int,
-        widths: Sequence[int],
-        activation: str = "relu",
-        dropout: float = 0.0,
-        batch_norm: bool = False,
-    ) -> None:
+    def __init__(self, replicas: int, inputs: int, recipe: Recipe) -> None:
         super().__init__()
-        self.activation, self.dropout = ACTIVATIONS[activation], dropout
-        sizes = [inputs, *widths]
-        self.layers = nn.ModuleList(
-            Linear(replicas, i, o) for i, o in zip(sizes, sizes[1:], strict=False)
-        )
-        self.norms = nn.ModuleList(
-            BatchNorm(replicas, width) if batch_norm else nn.Identity() for width in widths
+        sizes = [inputs, *recipe.trunk]
+        self.blocks = nn.ModuleList(
+            Block(replicas, i, o, recipe) for i, o in zip(sizes, recipe.trunk, strict=False)
         )
 
-    def forward(
-        self, x: Float[Tensor, "R B I"], valid: Bool[Tensor, "R B"], noise: Noise | None
-    ) -> Pass:
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            inputs = x
-            linear = layer(inputs)
-            x = norm(linear, valid) if isinstance(norm, BatchNorm) else linear
-            x = self.activation(x)
-            if self.training and self.dropout > 0 and noise is not None:
-                keep = noise.keep(self.dropout, *x.shape[1:])
-                x = torch.where(keep, x / (1 - self.dropout), 0.0)
-        return Pass(inputs, linear, x)
+    def forward(self, x: Features, valid: Bool[Tensor, "R B"], noise: Noise | None) -> Pass:
+        for block in self.blocks:
+            passed = block(x, valid, noise)
+            x = passed.features
+        return passed
+
+
+class Convolution(nn.Module):
+    """`R` valid convolutions, one replica after another: on a CPU nothing is faster."""
+
+    def __init__(self, replicas: int, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__()
+        self.fans = inputs * kernel**2, outputs * kernel**2
+        self.weight = nn.Parameter(torch.empty(replicas, outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.empty(replicas, outputs))
+
+    def forward(self, x: Sequence[Tensor]) -> list[Tensor]:
+        each = zip(x, self.weight.unbind(), self.bias.unbind(), strict=True)
+        return [F.conv2d(x, w, b) for x, w, b in each]
+
+
+class LeNet(nn.Module):
+    """Two convolutions, each with activation and 2x2 maximum pooling, and a fully connected layer.
+
+    LeCun, Bottou, Bengio and Haffner (1998), with the widths 20-50-500 of Deep-AMTFL (Lee, Yang
+    and Hwang, ICML 2018). Batch norm and dropout are the fully connected layer's.
+
+    Raises:
+        BadInput: features that are not a square image, or one too small for the kernels.
+    """
+
+    def __init__(self, replicas: int, inputs: int, recipe: Recipe) -> None:
+        super().__init__()
+        self.side, self.activation = math.isqrt(inputs), ACTIVATIONS[recipe.activation]
+        left = lenet_side(inputs, recipe.kernel)
+        first, second, width = recipe.trunk
+        self.convolutions = nn.ModuleList(
+            Convolution(replicas, i, o, recipe.kernel) for i, o in ((1, first), (first, second))
+        )
+        self.block = Block(replicas, second * left**2, width, recipe)
+
+    def forward(self, x: Features, valid: Bool[Tensor, "R B"], noise: Noise | None) -> Pass:
+        weight = self.block.linear.weight
+        dense = x.dense(weight.dtype) if isinstance(x, Bits) else x
+        images = dense.unflatten(2, (1, self.side, self.side)).unbind()
+        maps = [image.to(memory_format=torch.channels_last) for image in images]
+        for convolution in self.convolutions:
+            maps = [F.max_pool2d(self.activation(m), 2) for m in convolution(maps)]
+        flat = torch.stack([m.flatten(1) for m in maps])
+        passed: Pass = self.block(flat, valid, noise)
+        return passed
+
+
+def lenet_side(inputs: int, kernel: int) -> int:
+    """Side of the maps that LeNet's fully connected layer reads; `BadInput` if there is none."""
+    side = math.isqrt(inputs)
+    if side * side != inputs:
+        raise BadInput(f"LeNet needs square images; {inputs} features are none, so use an 'mlp'")
+    left = ((side - kernel + 1) // 2 - kernel + 1) // 2
+    if left < 1:
+        raise BadInput(f"images of {side} x {side} are too small for LeNet with kernel {kernel}")
+    return left
+
+
+TRUNKS = {"mlp": MLP, "lenet": LeNet}
 
 
 class Network(nn.Module):
     """A shared trunk and one linear head a task, `R` times; seed `s` gives the same weights
     wherever it stands in the stack.
 
+    Args:
+        seeds: one a replica.
+        inputs: features of a row.
+        tasks: heads.
+        recipe: architecture, widths, activation, dropout, batch norm and initialisation.
+
     Raises:
-        BadInput: no hidden width, a width below 1, an unknown activation, dropout outside [0, 1).
+        BadInput: data that the architecture cannot read.
     """
 
-    def __init__(
-        self,
-        seeds: Sequence[int],
-        inputs: int,
-        tasks: int,
-        widths: Sequence[int],
-        activation: str = "relu",
-        dropout: float = 0.0,
-        batch_norm: bool = False,
-    ) -> None:
+    def __init__(self, seeds: Sequence[int], inputs: int, tasks: int, recipe: Recipe) -> None:
         super().__init__()
-        if not widths or any(w < 1 for w in widths):
-            raise BadInput(f"trunk {tuple(widths)}: give at least one hidden width of 1 or more")
-        if activation not in ACTIVATIONS:
-            raise BadInput(f"unknown activation {activation!r}; {nearest(activation, ACTIVATIONS)}")
-        if not 0 <= dropout < 1:
-            raise BadInput(f"dropout {dropout}: must be in [0, 1)")
-        self.trunk = MLP(len(seeds), inputs, widths, activation, dropout, batch_norm)
-        self.head = Linear(len(seeds), widths[-1], tasks)
-        self._initialise(seeds)
+        self.trunk = TRUNKS[recipe.architecture](len(seeds), inputs, recipe)
+        self.head = Linear(len(seeds), recipe.trunk[-1], tasks)
+        self._initialise(seeds, recipe.initialisation)
 
     @torch.no_grad()
-    def _initialise(self, seeds: Sequence[int]) -> None:
+    def _initialise(self, seeds: Sequence[int], how: str) -> None:
         distinct = sorted(set(seeds))
         streams = [generator(s, "weights") for s in distinct]
         index = torch.tensor([distinct.index(s) for s in seeds])
         for layer in self.modules():
-            if isinstance(layer, Linear):
-                bound = layer.weight.shape[1] ** -0.5
+            if isinstance(layer, (Linear, Convolution)):
+                into, out = layer.fans
+                bound = into**-0.5 if how == "torch" else (6 / (into + out)) ** 0.5
                 for parameter in (layer.weight, layer.bias):
                     shape = tuple(parameter.shape[1:])
                     drawn = [torch.from_numpy(s.uniform(-bound, bound, shape)) for s in streams]
                     parameter.copy_(torch.stack(drawn)[index])
+                if how == "glorot":
+                    layer.bias.zero_()
 
     def forward(
-        self,
-        x: Float[Tensor, "R B I"],
-        valid: Bool[Tensor, "R B"],
-        noise: Noise | None = None,
+        self, x: Features, valid: Bool[Tensor, "R B"], noise: Noise | None = None
     ) -> tuple[Pass, Float[Tensor, "R B T"]]:
-        passed = self.trunk(x, valid, noise)
+        passed: Pass = self.trunk(x, valid, noise)
         return passed, self.head(passed.features)
+
+
+class Size(NamedTuple):
+    """What one network of a stack takes."""
+
+    parameters: int
+    multiplications: int  # of one row's forward pass
+    activations: int  # numbers that one row's forward pass leaves for the backward pass
+
+
+def size(inputs: int, tasks: int, recipe: Recipe) -> Size:
+    """Size of one network, without building it."""
+    if recipe.architecture == "mlp":
+        widths, multiplications, activations, parameters = [inputs, *recipe.trunk], 0, inputs, 0
+    else:
+        first, second, width = recipe.trunk
+        kernel, left = recipe.kernel, lenet_side(inputs, recipe.kernel)
+        one = math.isqrt(inputs) - kernel + 1
+        two = one // 2 - kernel + 1
+        kernels = first * kernel**2, second * first * kernel**2
+        parameters = sum(kernels) + first + second
+        multiplications = kernels[0] * one**2 + kernels[1] * two**2
+        activations = inputs + 3 * (first * one**2 + second * two**2)
+        widths = [second * left**2, width]
+    # Linear output, activation and mask, or batch norm's, are kept a layer.
+    layers = list(zip([*widths, tasks], [*widths[1:], tasks], strict=False))
+    dense = sum(i * o for i, o in layers)
+    outputs = sum(o for _, o in layers)
+    return Size(parameters + dense + outputs, multiplications + dense, activations + 4 * outputs)

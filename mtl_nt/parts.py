@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import json
@@ -15,17 +16,26 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
 
+from .bits import Bits
+from .pieces import Job, Outcome, Piece
 from .tasks import BadInput, TaskData
 
 CODE = (
     "batches",
+    "bits",
+    "gradients",
     "jobs",
     "losses",
     "methods",
     "metrics",
     "models",
     "parts",
+    "pieces",
     "recipe",
     "records",
     "streams",
@@ -46,18 +56,18 @@ class Part(NamedTuple):
 
 
 class Shelf:
-    """The folder of one study: `study.json` says which, `NAME.json` holds a part.
+    """The folder of one study: `study.json` says which. `NAME.json` holds a finished part,
+    `NAME.0-16-32.safetensors` a finished piece of a part that is not: networks 16 to 31 of its
+    first stack.
 
-    A part's first line is the SHA-256 of `study.json` and the rest. A part that does not match is
-    trained again, and a line says so.
+    Every file carries the SHA-256 of `study.json`, its own name and the rest. What a file that
+    does not match should hold is trained again, and a line says so.
 
     Raises:
         BadInput: the folder holds another study, or one from other code, or cannot be written.
     """
 
-    def __init__(
-        self, folder: str | Path, runs: Sequence[TaskData], jobs: Mapping[str, tuple]
-    ) -> None:
+    def __init__(self, folder: str | Path, runs: Sequence[TaskData], jobs: Mapping[str, Job]):
         if not isinstance(folder, (str, os.PathLike)) or not str(folder):
             raise BadInput(f"folder {folder!r}: give a folder's name, or None to keep nothing")
         self.folder = Path(folder)
@@ -67,17 +77,11 @@ class Shelf:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):
                 pass  # better now than after the training
-            known = json.loads(self.label.read_text()) if self.label.exists() else self.identity
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "study.json is damaged"
+            self._check_label()
+        except OSError as error:
             raise BadInput(
-                f"folder {str(folder)!r} cannot be used ({reason}); give another folder"
+                f"folder {str(folder)!r} cannot be used ({error.strerror}); give another folder"
             ) from None
-        if known != self.identity:
-            raise BadInput(
-                f"folder {str(folder)!r} holds another study "
-                f"({_difference(known, self.identity)} differs); give another folder"
-            )
 
     def get(self, name: str) -> Part | None:
         """The finished part, or None if it is missing or damaged."""
@@ -88,71 +92,146 @@ class Shelf:
             return None
         except (OSError, ValueError):
             checksum, text = "", ""
-        if self._checksum(text) != checksum:
+        if self._checksum(path, text.encode()) != checksum:
             print(f"{path} is damaged; {name} is trained again", file=sys.stderr)
             return None
+        self._drop_pieces(path)
         return Part(*(pd.DataFrame(table) for table in json.loads(text)))
 
     def put(self, name: str, part: Part) -> None:
-        """Keep a finished part: the whole file or nothing."""
+        """Keep a finished part, the whole file or nothing, and drop its pieces."""
         text = json.dumps([table.to_dict("list") for table in part])
+        path = self._path(name)
+        self._write(path, f"{self._checksum(path, text.encode())}\n{text}".encode())
+        self._drop_pieces(path)
+
+    def get_piece(self, name: str, piece: Piece) -> Outcome | None:
+        """A finished piece, or None if it is missing or damaged."""
+        path = self._path(name, piece)
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensors = {field: file.get_tensor(field) for field in Outcome._fields}
+                checksum = (file.metadata() or {}).get("sha256")
+        except FileNotFoundError:
+            return None
+        except (OSError, SafetensorError):
+            tensors, checksum = {}, ""
+        if self._checksum(path, _bytes(tensors)) != checksum:
+            print(f"{path} is damaged; this piece is trained again", file=sys.stderr)
+            return None
+        return Outcome(**tensors)
+
+    def put_piece(self, name: str, piece: Piece, outcome: Outcome) -> None:
+        """Keep a finished piece: the whole file or nothing."""
+        tensors = {k: v.cpu().contiguous() for k, v in outcome._asdict().items()}
+        path = self._path(name, piece)
+        self._write(path, save(tensors, {"sha256": self._checksum(path, _bytes(tensors))}))
+
+    def _drop_pieces(self, path: Path) -> None:
+        for piece in self.folder.glob(f"{path.stem}.*.safetensors"):
+            piece.unlink(missing_ok=True)
+
+    def _check_label(self) -> None:
+        try:
+            known = json.loads(self.label.read_text())
+        except FileNotFoundError:
+            return
+        except ValueError:
+            raise BadInput(
+                f"folder {str(self.folder)!r} cannot be used (study.json is damaged); "
+                "give another folder"
+            ) from None
+        if known != self.identity:
+            raise BadInput(
+                f"folder {str(self.folder)!r} holds another study "
+                f"({_difference(known, self.identity)} differs); give another folder"
+            )
+
+    def _write(self, path: Path, content: bytes) -> None:
         try:
             if not self.label.exists():
-                write(self.label, json.dumps(self.identity))
-            write(self._path(name), self._checksum(text) + "\n" + text)
+                write(self.label, json.dumps(self.identity).encode(), replace=False)
+            self._check_label()  # another study may have come first
+            write(path, content)
         except OSError as error:
-            raise BadInput(f"{self._path(name)} cannot be written: {error.strerror}") from None
+            raise BadInput(f"{path} cannot be written: {error.strerror}") from None
 
-    def _checksum(self, text: str) -> str:
-        return hashlib.sha256((json.dumps(self.identity) + text).encode()).hexdigest()
+    def _checksum(self, path: Path, content: bytes) -> str:
+        label = json.dumps([self.identity, path.name]).encode()
+        return hashlib.sha256(label + content).hexdigest()
 
-    def _path(self, name: str) -> Path:
+    def _path(self, name: str, piece: Piece | None = None) -> Path:
         plain = re.sub(r"[^A-Za-z0-9-]+", "_", name)
-        return self.folder / f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}.json"
+        kind = ".json" if piece is None else ".{}-{}-{}.safetensors".format(*piece)
+        return self.folder / f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}{kind}"
 
 
-def write(path: Path, text: str) -> None:
-    """Write through a temporary file and rename, so that nobody ever sees half a file."""
+def write(path: Path, content: bytes, replace: bool = True) -> None:
+    """Write through a temporary file and rename, so that nobody ever sees half a file.
+
+    Args:
+        replace: take the place of a file that is there; if not, leave that one as it is.
+    """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        if replace:
+            os.replace(temporary, path)
+        else:
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, path)
+            os.unlink(temporary)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
 
 
-def _identity(runs: Sequence[TaskData], jobs: Mapping[str, tuple]) -> dict[str, Any]:
+def _bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    form = [(name, str(t.dtype), tuple(t.shape)) for name, t in sorted(tensors.items())]
+    body = (t.contiguous().numpy().tobytes() for _, t in sorted(tensors.items()))
+    return repr(form).encode() + b"".join(body)
+
+
+def _identity(runs: Sequence[TaskData], jobs: Mapping[str, Job]) -> dict[str, Any]:
     """Everything that changes a study's numbers, as text."""
     digest = hashlib.sha256()
     for run in runs:
         split = run.split
-        for tensor in (run.x, run.y, split.train, split.validation, split.test, *run.scale):
+        x = (run.x.on, run.x.starts) if isinstance(run.x, Bits) else (run.x,)
+        for tensor in (*x, run.y, split.train, split.validation, split.test, *run.scale):
             digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
             digest.update(tensor.contiguous().numpy().tobytes())
-        what = (run.name, run.data_seed, split.kind, run.tasks, run.kinds)
+        what = (run.name, tuple(run.x.shape), run.data_seed, split.kind, run.tasks, run.kinds)
         digest.update(repr((*what, run.exclusive, run.standardise)).encode())
     code = hashlib.sha256()
     here = Path(__file__).parent
     for name in CODE:
         code.update((here / f"{name}.py").read_bytes())
-    parts = {}
-    for name, (method, _, seeds, alphas, recipe, options) in jobs.items():
-        made = _description(method.weighter)
-        form = (method.networks, method.alpha, method.pretrain, method.reseeded)
-        parts[name] = repr((made, form, seeds, alphas, asdict(recipe), sorted(options.items())))
-    return {"data": digest.hexdigest(), "code": code.hexdigest(), "methods": parts}
+    methods = {}
+    for name, job in jobs.items():
+        m = job.method
+        form = (m.networks, m.alpha, m.pretrain, m.reseeded)
+        made = (_description(m.weighter), _description(m.search), form)
+        budget = job.trials if m.search else 1
+        settings = (asdict(job.recipe), sorted(job.options.items()), budget)
+        methods[name] = repr((made, job.seeds, job.alphas, settings))
+    return {
+        "data": digest.hexdigest(),
+        "code": code.hexdigest(),
+        "torch": torch.__version__.partition("+")[0],
+        "methods": methods,
+    }
 
 
-def _description(weighter: Any) -> str:
-    """What a `Method.weighter` is made of, with the source of its functions and classes."""
-    keywords = getattr(weighter, "keywords", {})
-    made = [getattr(weighter, "func", weighter), *getattr(weighter, "args", ()), *keywords.values()]
+def _description(made: Any) -> str:
+    """What a method's function is made of, with the source of the functions and classes in it."""
+    keywords = getattr(made, "keywords", {})
+    things = [getattr(made, "func", made), *getattr(made, "args", ()), *keywords.values()]
     text = [repr([*keywords])]
-    for thing in made:
+    for thing in things:
         text.append(re.sub(r" at 0x[0-9a-f]+", "", repr(thing)))
         if callable(thing):
             try:

@@ -7,36 +7,65 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from .losses import Over
-from .models import ACTIVATIONS, PRESETS
 from .tasks import BadInput, TaskData, is_number, is_whole, nearest
+
+Activation = Literal["relu", "tanh", "sigmoid"]
+Architecture = Literal["mlp", "lenet"]
+Schedule = Literal["cosine", "drop", "constant"]
+Initialisation = Literal["torch", "glorot"]
+
+PRESETS = {"small": (64, 32), "medium": (256, 128), "large": (1024, 512)}
+"""Trunks by name: hidden widths."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a training. `steps` is the budget: optimiser steps a network.
+    """Settings of a training.
+
+    Args:
+        trunk: hidden widths; of "lenet" the maps of both convolutions and the hidden width.
+        architecture: "mlp", or "lenet" for square images.
+        kernel: side of LeNet's kernels.
+        activation: "relu", "tanh" or "sigmoid".
+        dropout: probability after every hidden layer, in [0, 1).
+        batch_norm: after every hidden layer's linear part.
+        initialisation: "torch" = uniform in +-1 / sqrt(inputs), biases too; "glorot" = uniform in
+            +-sqrt(6 / (inputs + outputs)), biases 0 (Glorot and Bengio, AISTATS 2010).
+        steps: the budget, optimiser steps a network.
+        batch_size: rows a step.
+        learning_rate, weight_decay: of Adam.
+        schedule: "cosine" anneals the learning rate to 0, "drop" takes a tenth of it in the
+            second half.
+        loss_over: see `losses.task_losses`.
 
     Raises:
         BadInput: a setting outside its range, in one line.
     """
 
     trunk: tuple[int, ...] = (64, 32)
-    activation: str = "relu"
+    architecture: Architecture = "mlp"
+    kernel: int = 5
+    activation: Activation = "relu"
     dropout: float = 0.0
     batch_norm: bool = False
+    initialisation: Initialisation = "torch"
     steps: int = 600
     batch_size: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 0.0
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     loss_over: Over = "labelled"
 
     def __post_init__(self) -> None:
         if not self.trunk or not all(is_whole(width, 1) for width in self.trunk):
             raise BadInput(f"trunk {self.trunk}: give at least one hidden width of 1 or more")
-        if self.activation not in ACTIVATIONS:
-            hint = nearest(self.activation, ACTIVATIONS)
-            raise BadInput(f"unknown activation {self.activation!r}; {hint}")
-        for name in ("steps", "batch_size"):
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                wrong = getattr(self, name)
+                raise BadInput(f"unknown {name} {wrong!r}; {nearest(wrong, known)}")
+        if self.architecture == "lenet" and len(self.trunk) != 3:
+            raise BadInput(f"trunk {self.trunk}: LeNet has three widths, such as (20, 50, 500)")
+        for name in ("steps", "batch_size", "kernel"):
             if not is_whole(getattr(self, name), 1):
                 raise BadInput(f"{name} {getattr(self, name)!r}: must be a whole number, 1 or more")
         if not is_number(self.learning_rate) or not self.learning_rate > 0:
@@ -49,10 +78,6 @@ class Recipe:
             raise BadInput(f"batch_norm {self.batch_norm!r}: True or False")
         if self.batch_norm and self.batch_size < 2:
             raise BadInput("batch_norm needs a batch_size of 2 or more")
-        if self.schedule not in ("cosine", "constant"):
-            raise BadInput(f"schedule {self.schedule!r}: 'cosine' or 'constant'")
-        if self.loss_over not in get_args(Over):
-            raise BadInput(f"loss_over {self.loss_over!r}: 'labelled' or 'all'")
 
     @classmethod
     def of(cls, data: TaskData, **given: Any) -> Recipe:
@@ -73,3 +98,12 @@ class Recipe:
         if "trunk" in settings:
             settings["trunk"] = tuple(widths)
         return cls(**settings)
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "activation": get_args(Activation),
+    "architecture": get_args(Architecture),
+    "initialisation": get_args(Initialisation),
+    "schedule": get_args(Schedule),
+    "loss_over": get_args(Over),
+}

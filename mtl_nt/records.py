@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .batches import Replicas, Table
+from .bits import take
 from .losses import task_losses
-from .metrics import primary_scores
+from .metrics import primary_score
 from .models import Network
+from .tasks import TaskData
 
 Checkpoint = Literal["last", "best_mean", "best_per_task"]
 CHECKPOINTS: tuple[Checkpoint, ...] = ("last", "best_mean", "best_per_task")
@@ -72,22 +76,40 @@ class Recorder:
 
 
 class Keeper:
-    """Looks at the validation rows, and keeps the test predictions of the checkpoint."""
+    """Looks at the validation rows, and keeps the test predictions of the checkpoint.
 
-    def __init__(self, table: Table, replicas: Replicas, checkpoint: Checkpoint) -> None:
-        self.table, self.checkpoint = table, checkpoint
-        self.data = replicas.data.to(table.x.device)
+    A column is a network and a task that it is scored on, in the order of `replicas.scored`.
+
+    Args:
+        judge: score the validation rows at the end even if the checkpoint does not need it.
+        whole: every group's networks are all here. If not, "best_mean" cannot be settled before
+            they are put together: every look's predictions are kept.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        replicas: Replicas,
+        checkpoint: Checkpoint,
+        judge: bool = False,
+        whole: bool = True,
+    ) -> None:
+        self.table, self.checkpoint, self.judge = table, checkpoint, judge
+        self.every = checkpoint == "best_mean" and not whole
+        self.data = replicas.data.to(table.y.device)
         self.replica, self.task = replicas.scored.nonzero(as_tuple=True)
         self.group = replicas.group[self.replica]
-        self.groups = int(replicas.group.max()) + 1
-        self.run_of_group = {
-            int(g): int(d) for g, d in zip(replicas.group, replicas.data, strict=True)
-        }
-        tasks = replicas.scored.shape[1]
-        self.best = torch.full((self.groups, tasks), -math.inf, dtype=torch.float64)
-        self.predictions = torch.zeros(0)
+        self.best = torch.full((len(self.replica),), -math.inf, dtype=torch.float64)
+        self.truth = [_truth(run) for run in table.runs]
+        self.kept: list[Tensor] = []
+        self.scores: list[Tensor] = []
         self.validation: list[Tensor] = []
-        self.finite = torch.ones(len(replicas), dtype=torch.bool, device=table.x.device)
+        self.finite = torch.ones(len(replicas), dtype=torch.bool, device=table.y.device)
+
+    @property
+    def outputs(self) -> Float[Tensor, "L C N"]:
+        """Test predictions of every column, at the checkpoint or at every look."""
+        return torch.stack(self.kept)
 
     @torch.no_grad()
     def look(self, network: Network, last: bool) -> None:
@@ -96,53 +118,66 @@ class Keeper:
         if self.table.has_validation:
             outputs = self._predict(network, "validation")
             self.validation.append(self._validation_losses(outputs))
-            if self.checkpoint != "last":
-                better = self._improved(self._assembled(outputs))
-        if (last or self.checkpoint != "last") and better.any():
+            if self.checkpoint != "last" or (self.judge and last):
+                self.scores.append(self._scores(outputs))
+                better = self._improved(self.scores[-1])
+        if (last or self.checkpoint != "last") and (self.every or better.any()):
             outputs = self._predict(network, "test")
             self.finite &= outputs.isfinite().all((1, 2))
-            new = self._assembled(outputs).cpu()
-            kept = self.predictions if len(self.predictions) else new
-            self.predictions = torch.where(better.unsqueeze(1), new, kept)
+            new = outputs[self.replica, :, self.task].cpu()
+            if self.every or not self.kept:
+                self.kept.append(new)
+            else:
+                self.kept = [torch.where(better.unsqueeze(1), new, self.kept[0])]
         network.train()
 
     def _predict(self, network: Network, part: Literal["validation", "test"]) -> Tensor:
-        rows = self.table.rows_of(part)
-        outputs = []
-        for start in range(0, rows.shape[1], ROWS_AT_ONCE):
-            x = self.table.x[self.data[:, None], rows[self.data, start : start + ROWS_AT_ONCE]]
-            outputs.append(network(x, x.new_ones(x.shape[:2], dtype=torch.bool))[1])
+        rows, real = self.table.part(part, self.data)
+        outputs = [
+            network(take(self.table.x, some), there)[1]
+            for some, there in zip(
+                rows.split(ROWS_AT_ONCE, 1), real.split(ROWS_AT_ONCE, 1), strict=True
+            )
+        ]
         return torch.cat(outputs, 1)
 
-    def _assembled(self, outputs: Float[Tensor, "R N T"]) -> Float[Tensor, "G N T"]:
-        """Every task's column from the network of its group that it is scored on."""
-        out = outputs.new_zeros(self.groups, *outputs.shape[1:])
-        out[self.group, :, self.task] = outputs[self.replica, :, self.task]
-        return out
-
     def _validation_losses(self, outputs: Float[Tensor, "R N T"]) -> Float[Tensor, "R T"]:
-        rows = self.table.rows_of("validation")[self.data]
-        y = self.table.y[self.data[:, None], rows]
-        labelled = self.table.labelled[self.data[:, None], rows]
-        length = torch.tensor([len(run.split.validation) for run in self.table.runs])
-        real = torch.arange(rows.shape[1]) < length[self.data.cpu()][:, None]
-        labelled = labelled & real.to(labelled.device).unsqueeze(2)
+        rows, real = self.table.part("validation", self.data)
+        y, labelled = take(self.table.y, rows), take(self.table.labelled, rows)
+        labelled = labelled & real.unsqueeze(2)
         count = real.sum(1, keepdim=True).to(outputs)
         losses = task_losses(outputs, y, labelled, self.table.binary, count).losses
         return torch.where(labelled.any(1), losses, math.nan)
 
-    def _improved(self, outputs: Float[Tensor, "G N T"]) -> Bool[Tensor, "G T"]:
-        scores = torch.stack(
-            [
-                primary_scores(self.table.runs[self.run_of_group[g]], "validation", outputs[g])
-                for g in range(self.groups)
-            ]
-        )
-        # A diverged task is not "not scored": left out of the mean, it would raise it.
-        scores[~outputs.isfinite().all(1).cpu()] = -math.inf
+    def _scores(self, outputs: Float[Tensor, "R N T"]) -> Float[Tensor, " C"]:
+        """Validation score of every column, higher is better; NaN where none is defined."""
+        found, data = outputs.cpu().double().numpy(), self.data.tolist()
+        scores = []
+        for r, t in zip(self.replica.tolist(), self.task.tolist(), strict=True):
+            kinds, truth, unit = self.truth[data[r]]
+            guess = found[r, : len(truth), t] / unit[t]
+            scores.append(primary_score(kinds[t], truth[:, t] / unit[t], guess))
+        return torch.tensor(scores, dtype=torch.float64)
+
+    def _improved(self, scores: Float[Tensor, " C"]) -> Bool[Tensor, " C"]:
         if self.checkpoint == "best_mean":
-            scores = scores.nanmean(1, keepdim=True).expand_as(scores)
+            scores = group_means(scores, self.group)[self.group]
         better = scores > self.best
         better |= self.best.isinf()  # the first look, and tasks without a score
         self.best = torch.where(scores > self.best, scores, self.best)
         return better
+
+
+def _truth(run: TaskData) -> tuple[Sequence[str], np.ndarray, np.ndarray]:
+    """Kinds, validation targets and the unit in which outputs are counted, of every task."""
+    truth = run.targets[run.split.validation].double().numpy()
+    unit = np.ones(len(run.tasks)) if run.standardise else run.scale[1].numpy()
+    return run.kinds, truth, unit
+
+
+def group_means(scores: Float[Tensor, "*L C"], group: Int[Tensor, " C"]) -> Float[Tensor, "*L G"]:
+    """Mean of the scores of every group's columns that have one; NaN where none has."""
+    shape = (*scores.shape[:-1], int(group.max()) + 1)
+    there = ~scores.isnan()
+    total = scores.new_zeros(shape).index_add_(-1, group, scores.nan_to_num(neginf=-math.inf))
+    return total / scores.new_zeros(shape).index_add_(-1, group, there.to(scores.dtype))

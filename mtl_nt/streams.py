@@ -7,15 +7,15 @@ batches and dropout masks, and a replica gets the same numbers whichever others 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-Purpose = Literal["weights", "batches", "dropout", "weighter", "data", "split"]
-_PURPOSES: tuple[Purpose, ...] = ("weights", "batches", "dropout", "weighter", "data", "split")
+Purpose = Literal["weights", "batches", "dropout", "weighter", "data", "split", "search"]
+_PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
 RESEEDED = 1_000_000
 """Added to a run's seed, it gives the same run another initialisation and batch order (STL')."""

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .jobs import Bar, Job, scored, work
-from .methods import CONSTANT, METHODS, NULL, STL, Method, constant, resolve
+from .jobs import Bar, scored, work
+from .methods import CONSTANT, NULL, STL, UNTUNED, Method, constant, resolve
 from .metrics import LOWER_IS_BETTER, primary
 from .parts import Part, Shelf
+from .pieces import Job
 from .recipe import Recipe
 from .records import CHECKPOINTS, Checkpoint
 from .streams import RESEEDED
@@ -28,15 +29,17 @@ Source = TaskData | Callable[[int], TaskData]
 
 def compare(
     data: Source,
-    methods: Sequence[str | Method] = tuple(METHODS),
+    methods: Sequence[str | Method] = UNTUNED,
     alphas: Sequence[float] = (0.1, 0.5),
     seeds: int | Sequence[int] = 5,
     trunk: Sequence[int] | str | None = None,
     steps: int | Mapping[str, int] | None = None,
     checkpoint: Checkpoint = "last",
+    trials: int = 8,
     folder: str | Path | None = None,
     executor: Executor | None = None,
     device: str = "cpu",
+    memory: float = 1.0,
     *,
     progress: bool | Callable[[float, str], object] = True,
     stop: Callable[[], bool] | None = None,
@@ -49,18 +52,22 @@ def compare(
 
     Args:
         data: a TaskData, or seed -> TaskData.
-        methods: names (see `mtl_nt.METHODS`) or `Method`s.
+        methods: names (see `mtl_nt.METHODS`) or `Method`s; by default all but the tuned ones.
         alphas: for the methods that have one; 0 or more.
         seeds: how many runs (0, 1, ...), or which.
         trunk: hidden widths, or a preset's name; by default the data's own.
         steps: the budget in optimiser steps a network, one for all or by method.
         checkpoint: "last", "best_mean" or "best_per_task", one rule for all methods.
-        folder: keep each finished method here; the same call goes on from there.
-        executor: runs the methods (any `concurrent.futures.Executor`).
+        trials: the tuning budget: how many candidates every tuned method trains, on every run.
+            A run takes the one with the best mean score on its validation rows.
+        folder: keep what is finished here; the same call goes on from there.
+        executor: trains the methods (any `concurrent.futures.Executor`).
         device: "cpu", "cuda" or "auto".
+        memory: GB for the networks that train side by side. Those of a method that do not fit
+            train one group after another, with the same results.
         progress: show a bar; or a callable that takes the fraction done and a word.
-        stop: asked at every step (with an executor: whenever a method is finished); True ends the
-            comparison with `Stopped`.
+        stop: asked at every step (with an executor: whenever a piece of the work is finished);
+            True ends the comparison with `Stopped`.
         settings: other training settings, see `mtl_nt.Recipe`.
 
     Raises:
@@ -74,6 +81,13 @@ def compare(
     runs = _runs(data, numbers)
     if checkpoint != "last" and not all(len(run.split.validation) for run in runs):
         raise BadInput(f"checkpoint {checkpoint!r} needs validation rows; give some or use 'last'")
+    if not is_whole(trials, 1):
+        raise BadInput(f"trials {trials!r}: must be a whole number, 1 or more")
+    if not is_number(memory) or not memory > 0:
+        raise BadInput(f"memory {memory!r}: must be a number of GB above 0")
+    tuned = [m.name for m in arms if m.search is not None]
+    if tuned and not all(len(run.split.validation) for run in runs):
+        raise BadInput(f"{tuned[0]} chooses on validation rows; give some or leave it out")
     if len(runs[0].tasks) < 2 and (m := next((m for m in arms if m.pretrain), None)):
         raise BadInput(f"{m.name} needs two tasks or more; data set {runs[0].name!r} has one")
     budget = steps if isinstance(steps, Mapping) else {}
@@ -90,13 +104,14 @@ def compare(
     for m in arms:
         own = replace(recipe, **m.settings)
         own = replace(own, steps=budget.get(m.name, own.steps))
-        jobs[m.name] = Job(m, runs, numbers, alphas if m.alpha else [math.nan], own, options)
+        mine = alphas if m.alpha else [math.nan]
+        jobs[m.name] = Job(m, runs, numbers, mine, own, options, trials, memory * 1e9)
     shelf = Shelf(folder, runs, jobs) if folder is not None else None
     parts = {name: part for name in jobs if shelf and (part := shelf.get(name)) is not None}
     todo = {name: job for name, job in jobs.items() if name not in parts}
     bar = Bar(progress, todo)
     try:
-        for name, part in work(todo, executor, bar, stop):
+        for name, part in work(todo, shelf, executor, bar, stop):
             parts[name] = part
             if shelf:
                 shelf.put(name, part)
@@ -110,7 +125,8 @@ class Study:
     """What a comparison found. `results` is the tidy table that every figure reads.
 
     Columns of `results`: dataset, data_seed, split, method, alpha, seed, task, metric, value.
-    Of `training` (a row a method, alpha and run): networks, steps, seconds, watched, loss,
+    Of `training` (a row a method, alpha and run): networks, steps, seconds; candidates (of a tuned
+    method), which of them was chosen, and its learning_rate and weight_decay; watched, loss,
     diverged, still_improving. Of `history`: losses and weights over training.
     """
 

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from .bits import Bits
+
 Kind = Literal["binary", "regression"]
 
 
@@ -60,7 +62,8 @@ class TaskData:
 
     Args:
         name: name of the data set.
-        x: features `[N, ...]`, finite.
+        x: features `[N, ...]`, finite; or `Bits` `[N, F]`, a table of zeros and ones that is kept
+            as lists of its ones.
         y: targets `[N, T]`; NaN is a missing label; binary targets are 0 or 1.
         tasks: `T` distinct names.
         kind: "binary" or "regression", one for all tasks or one a task.
@@ -81,7 +84,7 @@ class TaskData:
     """
 
     name: str
-    x: Float[Tensor, "N ..."]
+    x: Float[Tensor, "N ..."] | Bits
     y: Float[Tensor, "N T"]
     tasks: tuple[str, ...]
     kind: Kind | Sequence[Kind]
@@ -145,7 +148,7 @@ class TaskData:
 
 def _check_table(data: TaskData) -> None:
     x, y, where = data.x, data.y, f"data set {data.name!r}"
-    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+    if not isinstance(x, (Tensor, Bits)) or not isinstance(y, Tensor):
         raise BadInput(
             f"{where}: x and y must be torch tensors, not {type(x).__name__} and "
             f"{type(y).__name__}; use torch.as_tensor"
@@ -164,7 +167,7 @@ def _check_table(data: TaskData) -> None:
             f"{where}: {y.shape[1]} target columns but {len(data.tasks)} task names; "
             "give every column one name"
         )
-    if x[0:1].numel() == 0:
+    if math.prod(x.shape) == 0:
         raise BadInput(f"{where}: no rows or no features; give at least one of each")
     if not data.tasks:
         raise BadInput(f"{where}: no task; give at least one target column")
@@ -183,8 +186,10 @@ def _check_table(data: TaskData) -> None:
         good = data.unit.shape == needed.shape and data.unit[needed].isfinite().all()
         if not good or not (data.unit[needed] > 0).all():
             raise BadInput(f"{where}: unit must be {len(data.tasks)} numbers above 0, one a task")
-    bad = ~x.isfinite().flatten(1)
-    if bad.any():
+    if isinstance(x, Bits):
+        if fault := x.fault():
+            raise BadInput(f"{where}: {fault}")
+    elif (bad := ~x.isfinite().flatten(1)).any():
         row, column = (int(i) for i in bad.nonzero()[0])
         raise BadInput(
             f"{where}: feature {column} of row {row} is NaN or infinite; impute it or drop the row"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .batches import Batches, Replicas, Table
 from .losses import task_losses
-from .models import Network
+from .models import Network, size
 from .recipe import Recipe
 from .records import CHECKPOINTS, Checkpoint, History, Keeper, Recorder
 from .streams import Noise
@@ -30,11 +30,30 @@ class Stopped(Exception):
 
 
 class Fit(NamedTuple):
-    """Predictions `[G, N_test, T]` (logits, or targets as trained on) at the checkpoint."""
+    """Networks after training, and what they predict on the test rows.
 
-    predictions: Float[Tensor, "G N T"]
+    A column is a network and a task that it is scored on, in the order of `replicas.scored`.
+    """
+
+    outputs: Float[Tensor, "L C N"]  # logits, or targets as trained on; L > 1 while undecided
+    scores: Float[Tensor, "E C"]  # on the validation rows at every look; E = 0 where not needed
     history: History
     network: Network  # at the last step
+    replicas: Replicas
+
+    @property
+    def predictions(self) -> Float[Tensor, "G N T"]:
+        """Every task's test predictions from the network of its group that it is scored on."""
+        return assembled(self.outputs[-1], self.replicas)
+
+
+def assembled(outputs: Float[Tensor, "C N"], replicas: Replicas) -> Float[Tensor, "G N T"]:
+    """Columns in their places; 0 where no network of these is scored."""
+    replica, task = replicas.scored.nonzero(as_tuple=True)
+    groups = int(replicas.group.max()) + 1
+    out = outputs.new_zeros(groups, outputs.shape[1], replicas.scored.shape[1])
+    out[replicas.group[replica], :, task] = outputs
+    return out
 
 
 def fit(
@@ -46,6 +65,8 @@ def fit(
     trunk_from: Network | None = None,
     checkpoint: Checkpoint = "last",
     record: int | None = None,
+    judge: bool = False,
+    whole: bool = True,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     progress: Callable[[int], object] | None = None,
@@ -59,6 +80,8 @@ def fit(
         checkpoint: "last"; "best_mean": per group, the step with the best mean validation score;
             "best_per_task": every task its own best step.
         record: window of the history in steps; by default a 200th of the training.
+        judge: score the validation rows whatever the checkpoint.
+        whole: every group's networks are all here (see `records.Keeper`).
         progress: called with the number of steps done since the last call.
         stop: asked at every step; True ends the training with `Stopped`.
 
@@ -72,15 +95,8 @@ def fit(
     if checkpoint != "last" and not table.has_validation:
         raise BadInput(f"checkpoint {checkpoint!r} needs validation rows; use 'last'")
     seeds = replicas.seed.tolist()
-    network = Network(
-        seeds,
-        table.x.shape[2],
-        len(table.binary),
-        recipe.trunk,
-        recipe.activation,
-        recipe.dropout,
-        recipe.batch_norm,
-    ).to(device, dtype)
+    inputs, tasks = table.x.shape[-1], len(table.binary)
+    network = Network(seeds, inputs, tasks, recipe).to(device, dtype)
     if trunk_from is not None:
         network.trunk.load_state_dict(trunk_from.trunk.state_dict())
     trained = replicas.trained.to(device)
@@ -93,11 +109,11 @@ def fit(
         groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
     )
     rates = [group["lr"] for group in adam.param_groups]
-    dropout, noise = Noise(seeds, "dropout", table.x), Noise(seeds, "weighter", table.x)
+    dropout, noise = Noise(seeds, "dropout", table.y), Noise(seeds, "weighter", table.y)
     batches = Batches(runs, replicas, recipe.batch_size, at_least=2 if recipe.batch_norm else 1)
     batches.to(device)
     recorder = Recorder(record or math.ceil(recipe.steps / WINDOWS), trained)
-    keeper = Keeper(table, replicas, checkpoint)
+    keeper = Keeper(table, replicas, checkpoint, judge, whole)
     looks = {round(recipe.steps * (i + 1) / EVALUATIONS) for i in range(EVALUATIONS)}
 
     for number, batch in enumerate(batches.steps(recipe.steps)):
@@ -141,7 +157,9 @@ def fit(
             keeper.look(network, last=number + 1 == recipe.steps)
         if progress is not None:
             progress(1)
-    return Fit(keeper.predictions, recorder.history(keeper), network)
+    columns = keeper.outputs.shape[1]
+    scores = torch.stack(keeper.scores) if keeper.scores else torch.empty(0, columns).double()
+    return Fit(keeper.outputs, scores, recorder.history(keeper), network, replicas)
 
 
 @contextmanager
@@ -149,10 +167,9 @@ def fitting_threads(run: TaskData, replicas: Replicas, recipe: Recipe) -> Iterat
     """One thread for small stacks, while they train: on a busy machine, threads that wait for each
     other at every small operation cost far more than they save.
     """
-    sizes = [run.x[0].numel(), *recipe.trunk, len(run.tasks)]
-    weights = sum(i * o for i, o in zip(sizes, sizes[1:], strict=False))
+    one = size(math.prod(run.x.shape[1:]), len(run.tasks), recipe)
     before = torch.get_num_threads()
-    if len(replicas) * recipe.batch_size * weights < SMALL:
+    if len(replicas) * recipe.batch_size * one.multiplications < SMALL:
         torch.set_num_threads(1)
     try:
         yield
@@ -161,4 +178,6 @@ def fitting_threads(run: TaskData, replicas: Replicas, recipe: Recipe) -> Iterat
 
 
 def _factor(schedule: str, done: float) -> float:
-    return 0.5 * (1 + math.cos(math.pi * done)) if schedule == "cosine" else 1.0
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * done))
+    return 0.1 if schedule == "drop" and done >= 0.5 else 1.0

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from .gradients import trunk_gradient_norms
 from .models import Pass
 from .streams import Noise
 from .tasks import BadInput
@@ -47,27 +48,8 @@ class Step:
 
     @cached_property
     def trunk_gradient_norms(self) -> Float[Tensor, "R T"]:
-        """Norm of every task's gradient at the last shared layer's weight matrix, exactly.
-
-        The gradient is X^T A_t: X the layer's inputs, A_t the task's gradient at its linear output.
-        """
-        inputs, linear, features = self.passed
-        pull = (self.errors.unsqueeze(2) * self.head.detach().unsqueeze(1)).permute(3, 0, 1, 2)
-        (at,) = torch.autograd.grad(  # (T, R, B, H), through batch norm, activation and dropout
-            features, linear, pull, retain_graph=True, is_grads_batched=True
-        )
-        x, batch, (width_in, width) = inputs.detach(), inputs.shape[1], self._last_shape
-        if batch * (width + width_in / len(at)) < width_in * width:
-            # |X^T A|^2 = sum of (X X^T) * (A A^T): no [I, H] gradient is ever formed.
-            gram = torch.bmm(x, x.transpose(1, 2))
-            squared = (gram * (at @ at.transpose(2, 3))).sum((2, 3))
-        else:
-            squared = (x.transpose(1, 2) @ at).square().sum((2, 3))
-        return squared.clamp_min(0).sqrt().T
-
-    @property
-    def _last_shape(self) -> tuple[int, int]:
-        return self.passed.inputs.shape[2], self.passed.linear.shape[2]
+        """Norm of every task's gradient at the last shared layer's weight matrix, exactly."""
+        return trunk_gradient_norms(self.errors, self.head.detach(), self.passed)
 
 
 class Weighter(nn.Module):
@@ -99,6 +81,24 @@ class Uniform(Weighter):
 
     def weights(self, step: Step) -> Float[Tensor, "R T"]:
         return torch.ones_like(step.losses)
+
+
+class Fixed(Weighter):
+    """Given weights that never change: scalarisation.
+
+    Args:
+        weights: `[R, T]`, one row a replica.
+    """
+
+    def __init__(self, weights: Float[Tensor, "R T"]) -> None:
+        super().__init__()
+        self.given = weights
+
+    def reset(self, like: Float[Tensor, "R T"]) -> None:
+        self.given = self.given.to(like).expand_as(like)
+
+    def weights(self, step: Step) -> Float[Tensor, "R T"]:
+        return self.given
 
 
 class LBTW(Weighter):

@@ -15,15 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from mtl_nt.bits import Bits
 from mtl_nt.tasks import Split, TaskData
 
-FUNCTIONS = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+FUNCTIONS = {"relu": nn.ReLU(), "tanh": nn.Tanh(), "sigmoid": nn.Sigmoid()}
 
 
 KINDS = ("binary", "regression", "binary")
 
 
-def table(seed: int) -> TaskData:
+def table(seed: int, features: int = 6, bits: bool = False) -> TaskData:
     """Two binary tasks and a regression task; labels are missing, the last task's are rare.
 
     A run has 20 or 18 training rows, 19 or 17 of them with a label: in batches of 8, an epoch
@@ -32,7 +33,7 @@ def table(seed: int) -> TaskData:
     """
     random = torch.Generator().manual_seed(seed)
     train = 18 if seed % 2 else 20
-    x = torch.randn(train + 12, 6, generator=random, dtype=torch.float64)
+    x = torch.randn(train + 12, features, generator=random, dtype=torch.float64)
     y = x[:, :3] + 0.5 * torch.randn(len(x), 3, generator=random, dtype=torch.float64)
     y[:, [0, 2]] = (y[:, [0, 2]] > 0).double()
     y[:, 1] = 3 * y[:, 1] + 20
@@ -40,27 +41,48 @@ def table(seed: int) -> TaskData:
     rows = torch.arange(len(x))
     y[rows % 4 > 0, 2] = math.nan
     split = Split(rows[:train], rows[train : train + 6], rows[train + 6 :])
-    return TaskData("tiny", x, y, ("a", "b", "c"), KINDS, split, standardise=True)
+    given = Bits.of(x > 0.5) if bits else x
+    return TaskData("tiny", given, y, ("a", "b", "c"), KINDS, split, standardise=True)
+
+
+def features(data: Any) -> Tensor:
+    """Every row's features, zeros and all."""
+    x = data.x if isinstance(data.x, Tensor) else data.x.dense()
+    return x.double().flatten(1)
 
 
 class Net(nn.Module):
-    """One network: a trunk of linear, batch norm, activation and dropout, and a head a task."""
+    """One network: convolutions (of LeNet), then layers of linear, batch norm, activation and
+    dropout, and a head a task.
+    """
 
     def __init__(self, inputs: int, tasks: int, recipe: Any) -> None:
         super().__init__()
-        sizes = [inputs, *recipe.trunk]
+        self.activation, self.dropout = FUNCTIONS[recipe.activation], recipe.dropout
+        self.convolutions, self.widths = nn.Sequential(), list(recipe.trunk)
+        if recipe.architecture == "lenet":
+            first, second, *self.widths = recipe.trunk
+            side = math.isqrt(inputs)
+            self.convolutions = nn.Sequential(
+                nn.Unflatten(1, (1, side, side)),
+                *(nn.Conv2d(1, first, recipe.kernel), self.activation, nn.MaxPool2d(2)),
+                *(nn.Conv2d(first, second, recipe.kernel), self.activation, nn.MaxPool2d(2)),
+                nn.Flatten(),
+            )
+            inputs = self.convolutions(torch.zeros(1, inputs)).shape[1]
+        sizes = [inputs, *self.widths]
         self.linears = nn.ModuleList(
-            nn.Linear(i, o) for i, o in zip(sizes, recipe.trunk, strict=False)
+            nn.Linear(i, o) for i, o in zip(sizes, self.widths, strict=False)
         )
         self.norms = nn.ModuleList(
-            nn.BatchNorm1d(o) if recipe.batch_norm else nn.Identity() for o in recipe.trunk
+            nn.BatchNorm1d(o) if recipe.batch_norm else nn.Identity() for o in self.widths
         )
         self.heads = nn.ModuleList(nn.Linear(sizes[-1], 1) for _ in range(tasks))
-        self.activation, self.dropout = FUNCTIONS[recipe.activation], recipe.dropout
         self.double()
 
     def forward(self, x: Tensor, keep: Sequence[Tensor] = ()) -> list[Tensor]:
         """Every task's outputs, `[rows]`. `keep`: a dropout mask a layer, in training."""
+        x = self.convolutions(x)
         for k, (linear, norm) in enumerate(zip(self.linears, self.norms, strict=True)):
             x = self.activation(norm(linear(x)))
             if self.training and self.dropout > 0:
@@ -69,6 +91,7 @@ class Net(nn.Module):
 
     def take_trunk(self, other: Net) -> None:
         """Go on with another network's trunk, the batch norms' statistics included."""
+        self.convolutions.load_state_dict(other.convolutions.state_dict())
         self.linears.load_state_dict(other.linears.state_dict())
         self.norms.load_state_dict(other.norms.state_dict())
 
@@ -79,13 +102,17 @@ class Net(nn.Module):
 
 def pairs(network: Any, r: int, net: Net) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Name, replica r's numbers, the plain network's, shaped alike."""
-    for k, (layer, linear) in enumerate(zip(network.trunk.layers, net.linears, strict=True)):
-        yield f"layer {k} weight", layer.weight[r], linear.weight.T
-        yield f"layer {k} bias", layer.bias[r, 0], linear.bias
-    for k, (mine, other) in enumerate(zip(network.trunk.norms, net.norms, strict=True)):
-        if isinstance(other, nn.BatchNorm1d):
+    trunk, plain = network.trunk, [m for m in net.convolutions if isinstance(m, nn.Conv2d)]
+    for k, (mine, other) in enumerate(zip(getattr(trunk, "convolutions", ()), plain, strict=True)):
+        yield f"convolution {k} weight", mine.weight[r], other.weight
+        yield f"convolution {k} bias", mine.bias[r], other.bias
+    blocks = [trunk.block] if plain else trunk.blocks
+    for k, (block, linear, norm) in enumerate(zip(blocks, net.linears, net.norms, strict=True)):
+        yield f"layer {k} weight", block.linear.weight[r], linear.weight.T
+        yield f"layer {k} bias", block.linear.bias[r, 0], linear.bias
+        if isinstance(norm, nn.BatchNorm1d):
             for name in ("weight", "bias", "running_mean", "running_var"):
-                yield f"norm {k} {name}", getattr(mine, name)[r, 0], getattr(other, name)
+                yield f"norm {k} {name}", getattr(block.norm, name)[r, 0], getattr(norm, name)
     for t, head in enumerate(net.heads):
         yield f"head {t} weight", network.head.weight[r, :, t], head.weight[0]
         yield f"head {t} bias", network.head.bias[r, 0, t], head.bias[0]
@@ -327,16 +354,20 @@ def train(
         batches: row numbers, whether the batch is an epoch's first, the epoch; one a step.
         masks: dropout masks of a step, one a layer.
     """
-    y = targets(data)
+    x, y = features(data), targets(data)
     groups: list[dict[str, Any]] = [{"params": list(net.parameters())}]
     if rule.own:
         groups.append({"params": rule.own, "lr": rule.learning_rate, "weight_decay": 0.0})
     adam = torch.optim.Adam(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    anneal = torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=recipe.steps)
+    rates = {
+        "cosine": torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=recipe.steps),
+        "drop": torch.optim.lr_scheduler.MultiStepLR(adam, [recipe.steps // 2], gamma=0.1),
+    }
+    schedule = rates.get(recipe.schedule)
     losses, weights = torch.full((2, recipe.steps, len(data.kinds)), math.nan).double()
     net.train()
     for step, (rows, first, epoch) in enumerate(batches):
-        outputs = net(data.x[rows].double().flatten(1), masks())
+        outputs = net(x[rows], masks())
         every = {t: loss(outputs[t], y[rows, t], data.kinds[t], recipe.loss_over) for t in tasks}
         look = Look(net, {t: v for t, v in every.items() if v is not None}, first, epoch)
         w = rule.weights(look)
@@ -348,8 +379,8 @@ def train(
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         adam.step()
-        if recipe.schedule == "cosine":
-            anneal.step()
+        if schedule is not None:
+            schedule.step()
         for t, value in look.losses.items():
             losses[step, t] = value.detach()
             weights[step, t] = torch.as_tensor(w[t]).detach()
@@ -360,4 +391,4 @@ def train(
 def predict(net: Net, x: Tensor) -> Tensor:
     """Outputs `[rows, tasks]` at evaluation."""
     net.eval()
-    return torch.stack(net(x.double().flatten(1)), 1)
+    return torch.stack(net(x), 1)

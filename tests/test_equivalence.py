@@ -11,7 +11,7 @@ import torch
 from reference import KINDS, pairs, table
 from torch import Tensor
 
-from mtl_nt import methods
+from mtl_nt import pieces
 from mtl_nt.batches import Batches, Replicas
 from mtl_nt.methods import METHODS, Method, plain, with_alpha
 from mtl_nt.models import Network
@@ -43,10 +43,32 @@ RECIPES = {
         schedule="constant",
         loss_over="all",
     ),
+    "lists of ones": Recipe(
+        trunk=(5, 4), dropout=0.25, steps=STEPS, batch_size=8, learning_rate=0.01
+    ),
+    "LeNet, a tenth of the rate in the second half": Recipe(
+        trunk=(2, 3, 5),
+        architecture="lenet",
+        kernel=3,
+        dropout=0.25,
+        initialisation="glorot",
+        steps=STEPS,
+        batch_size=8,
+        learning_rate=0.01,
+        schedule="drop",
+    ),
 }
 
 
 RUNS, SEEDS = [table(0), table(1)], (3, 8)
+LISTS = [table(seed, bits=True) for seed in (0, 1)]
+IMAGES = [table(seed, features=100) for seed in (0, 1)]
+
+
+def runs_of(recipe: Recipe) -> list[TaskData]:
+    if recipe.architecture == "lenet":
+        return IMAGES
+    return LISTS if recipe is RECIPES["lists of ones"] else RUNS
 
 
 class Case(NamedTuple):
@@ -123,7 +145,8 @@ def test_replicas_trained_together_equal_plain_networks_trained_one_by_one(
         for name, mine, other in pairs(network, r, net):
             assert (mine - other).abs().max().item() < 1e-9, (name, r)
         scored = trained.replicas.scored[r]
-        outputs = reference.predict(net, RUNS[run].x[RUNS[run].split.test])
+        data = runs_of(recipe)[run]
+        outputs = reference.predict(net, reference.features(data)[data.split.test])
         predicted = trained.predictions[group // len(SEEDS), run]
         assert (predicted - outputs)[:, scored].abs().max().item() < 1e-8
         histories = (trained.history.losses, trained.history.weights)
@@ -145,7 +168,7 @@ def test_the_runs_have_ragged_batches_and_batches_without_a_label() -> None:
 
 def all_at_once(
     method: Method, alphas: tuple[float, ...], recipe: Recipe, monkeypatch: pytest.MonkeyPatch
-) -> tuple[methods.Trained, list[Fit]]:
+) -> tuple[pieces.Trained, list[Fit]]:
     """The method's own way of training, and what each of its stages leaves."""
     stages: list[Fit] = []
 
@@ -153,16 +176,16 @@ def all_at_once(
         stages.append(fit(*arguments, **options))
         return stages[-1]
 
-    fit = methods.fit
-    monkeypatch.setattr(methods, "fit", kept)
+    fit = pieces.fit
+    monkeypatch.setattr(pieces, "fit", kept)
     options = {"dtype": torch.float64, "record": 1}
-    return methods.train(method, RUNS, SEEDS, recipe, alphas, **options), stages
+    return pieces.train(method, runs_of(recipe), SEEDS, recipe, alphas, **options), stages
 
 
 def one_alone(
     case: Case, alpha: float, run: int, own: int, recipe: Recipe
 ) -> tuple[reference.Net, tuple[Tensor, Tensor]]:
-    method, data, seed = case.method, RUNS[run], SEEDS[run]
+    method, data, seed = case.method, runs_of(recipe)[run], SEEDS[run]
     others = [t for t in range(T) if t != own]
     stages = [[own] if method.networks == "single" else [*range(T)]]
     stages = [others, *stages] if method.pretrain else stages
@@ -172,13 +195,13 @@ def one_alone(
         if number > 0:
             before, net = net, start(data, seed, recipe)
             net.take_trunk(before)
-        noise, dropout = (Noise([seed], purpose, data.x) for purpose in ("weighter", "dropout"))
+        noise, dropout = (Noise([seed], purpose, data.y) for purpose in ("weighter", "dropout"))
         rule = case.rule(alpha, own, noise)
         focus = own if method.networks == "each" else -1
         batches = batches_of(data, seed, tasks, focus, recipe)
 
-        def masks(dropout: Noise = dropout) -> list[Tensor]:
-            shapes = [(recipe.batch_size, width) for width in recipe.trunk]
+        def masks(dropout: Noise = dropout, net: reference.Net = net) -> list[Tensor]:
+            shapes = [(recipe.batch_size, width) for width in net.widths]
             return [dropout.keep(recipe.dropout, *shape)[0] for shape in shapes]
 
         trace = reference.train(net, data, recipe, tasks, rule, batches, masks)
@@ -188,15 +211,7 @@ def one_alone(
 def start(data: TaskData, seed: int, recipe: Recipe) -> reference.Net:
     """A plain network with the seed's initial weights."""
     net = reference.Net(data.x.shape[1], T, recipe)
-    network = Network(
-        [seed],
-        data.x.shape[1],
-        T,
-        recipe.trunk,
-        recipe.activation,
-        recipe.dropout,
-        recipe.batch_norm,
-    ).double()
+    network = Network([seed], data.x.shape[1], T, recipe).double()
     with torch.no_grad():
         for _, mine, other in pairs(network, 0, net):
             other.copy_(mine)
@@ -230,9 +245,9 @@ def test_gradnorm_with_alpha_zero_is_not_plain_mtl() -> None:
 
 def distance_from_mtl(method: Method) -> float:
     """Largest difference of the predictions with alpha 0 from plain multi-task learning's."""
-    (recipe, _) = RECIPES.values()
+    recipe = next(iter(RECIPES.values()))
     mtl, other = (
-        methods.train(m, RUNS, SEEDS, recipe, (0.0,), dtype=torch.float64).predictions
+        pieces.train(m, RUNS, SEEDS, recipe, (0.0,), dtype=torch.float64).predictions
         for m in (METHODS["MTL"], method)
     )
     return (mtl - other).abs().max().item()

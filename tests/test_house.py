@@ -116,7 +116,7 @@ def test_every_dependency_says_why_it_is_there() -> None:
         m.groups() for m in map(re.compile(r'    "(.+)", +# (.{5,})').fullmatch, lines) if m
     )
     extras = PROJECT["optional-dependencies"]
-    required = [*PROJECT["dependencies"], *extras["test"], *extras["chem"]]
+    required = [*PROJECT["dependencies"], *extras["test"], *extras["chem"], *extras["cluster"]]
     assert len(required) > 20
     assert [line for line in required if line not in reasons] == []
     assert all(Requirement(line).specifier for line in required), "a lower bound is missing"

@@ -8,9 +8,11 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from mtl_nt.losses import Over, task_losses
-from mtl_nt.models import BatchNorm, Linear, Network
+from mtl_nt.models import BatchNorm, Convolution, Linear, Network, size
+from mtl_nt.recipe import Recipe
 from mtl_nt.streams import Noise, generator
 from mtl_nt.tasks import BadInput
 
@@ -113,18 +115,18 @@ def test_batch_norm_over_ragged_batches_is_torchs_over_each_batch_alone() -> Non
     for _ in range(5):
         x = 2 + 3 * torch.randn(3, 6, 4, dtype=torch.float64)
         valid = torch.arange(6) < torch.tensor([[6], [4], [2]])
-        out = stacked(torch.where(valid.unsqueeze(2), x, 1e3), valid)
+        out, _ = stacked(torch.where(valid.unsqueeze(2), x, 1e3), valid)
         for r, norm in enumerate(plain):
             assert torch.allclose(out[r, valid[r]], norm(x[r, valid[r]]), atol=1e-12)
     everything = torch.ones(3, 6, dtype=torch.bool)
-    out = stacked.eval()(x, everything)
+    out, _ = stacked.eval()(x, everything)
     for r, norm in enumerate(plain):
         assert torch.allclose(out[r], norm.eval()(x[r]), atol=1e-12)
 
 
 def test_the_initial_weights_are_as_wide_as_torchs() -> None:
-    network = Network(range(40), 25, 3, (16, 9))
-    for layer in (*network.trunk.layers, network.head):
+    network = Network(range(40), 25, 3, Recipe(trunk=(16, 9)))
+    for layer in (*(block.linear for block in network.trunk.blocks), network.head):
         assert isinstance(layer, Linear)
         bound = layer.weight.shape[1] ** -0.5
         for numbers in (layer.weight, layer.bias):
@@ -133,7 +135,8 @@ def test_the_initial_weights_are_as_wide_as_torchs() -> None:
 
 
 def test_a_seed_has_the_same_initial_weights_wherever_it_stands() -> None:
-    alone, stack = Network([4], 6, 2, (5, 3)), Network([9, 4, 1, 4], 6, 2, (5, 3))
+    recipe = Recipe(trunk=(5, 3))
+    alone, stack = (Network(seeds, 6, 2, recipe) for seeds in ([4], [9, 4, 1, 4]))
     for one, many in zip(alone.parameters(), stack.parameters(), strict=True):
         assert torch.equal(one[0], many[1])
         assert torch.equal(one[0], many[3])
@@ -142,7 +145,7 @@ def test_a_seed_has_the_same_initial_weights_wherever_it_stands() -> None:
 
 def test_replicas_do_not_mix() -> None:
     torch.manual_seed(0)
-    network = Network([0, 1, 2], 6, 2, (5, 3), batch_norm=True)
+    network = Network([0, 1, 2], 6, 2, Recipe(trunk=(5, 3), batch_norm=True))
     x = torch.randn(3, 4, 6, requires_grad=True)
     valid = torch.ones(3, 4, dtype=torch.bool)
     _, outputs = network(x, valid)
@@ -153,7 +156,7 @@ def test_replicas_do_not_mix() -> None:
 
 def test_dropout_acts_in_training_only_and_keeps_the_mean() -> None:
     torch.manual_seed(0)
-    network = Network([0], 6, 1, (400,), "sigmoid", dropout=0.25)
+    network = Network([0], 6, 1, Recipe(trunk=(400,), activation="sigmoid", dropout=0.25))
     x, valid = torch.randn(1, 50, 6), torch.ones(1, 50, dtype=torch.bool)
     noise = Noise([0], "dropout", x)
     dropped = network(x, valid, noise)[0].features
@@ -165,20 +168,44 @@ def test_dropout_acts_in_training_only_and_keeps_the_mean() -> None:
     assert dropped.mean().item() == pytest.approx(kept.mean().item(), rel=0.02)
 
 
+def test_glorots_weights_are_as_wide_as_the_paper_says_and_its_biases_zero() -> None:
+    recipe = Recipe(trunk=(4, 6, 30), architecture="lenet", kernel=3, initialisation="glorot")
+    network = Network(range(40), 100, 3, recipe)
+    fans = {(9, 36), (36, 54), (6, 30), (30, 3)}
+    for layer in network.modules():
+        if isinstance(layer, (Linear, Convolution)):
+            fans.remove(layer.fans)
+            bound = math.sqrt(6 / sum(layer.fans))
+            assert layer.weight.abs().max().item() <= bound
+            assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.15)
+            assert not layer.bias.any()
+    assert not fans
+
+
 @pytest.mark.parametrize(
-    ("wrong", "named"),
-    [
-        ({"widths": ()}, "hidden width"),
-        ({"widths": (4, 0)}, "hidden width"),
-        ({"activation": "rleu"}, "'relu'"),
-        ({"dropout": 1.0}, r"\[0, 1\)"),
-        ({"dropout": -0.1}, r"\[0, 1\)"),
-    ],
+    ("inputs", "kernel", "named"), [(99, 3, "square images"), (49, 3, "7 x 7 are too small")]
 )
-def test_an_impossible_network_is_refused_in_one_line(wrong: dict, named: str) -> None:
-    with pytest.raises(BadInput, match=named) as refused:
-        Network(**{"seeds": [0], "inputs": 3, "tasks": 2, "widths": (4,), **wrong})
-    assert "\n" not in str(refused.value)
+def test_what_lenet_cannot_read_is_refused_in_one_line(
+    inputs: int, kernel: int, named: str
+) -> None:
+    recipe = Recipe(trunk=(2, 3, 4), architecture="lenet", kernel=kernel)
+    for build in (lambda: Network([0], inputs, 2, recipe), lambda: size(inputs, 2, recipe)):
+        with pytest.raises(BadInput, match=named) as refused:
+            build()
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [Recipe(trunk=(7, 5)), Recipe(trunk=(4, 6, 30), architecture="lenet", kernel=3)],
+    ids=["MLP", "LeNet"],
+)
+def test_the_size_of_a_network_is_what_it_is_when_built(recipe: Recipe) -> None:
+    network, found = Network([0], 100, 3, recipe), size(100, 3, recipe)
+    assert found.parameters == sum(p.numel() for p in network.parameters())
+    with FlopCounterMode(display=False) as counter:
+        network(torch.randn(1, 6, 100), torch.ones(1, 6, dtype=torch.bool))
+    assert counter.get_total_flops() == 2 * 6 * found.multiplications
 
 
 # ---------------------------------------------------------------- random numbers

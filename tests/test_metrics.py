@@ -16,7 +16,7 @@ from mtl_nt.metrics import (
     constant_outputs,
     metric_names,
     primary,
-    primary_scores,
+    primary_score,
     scores,
 )
 
@@ -169,10 +169,26 @@ def test_tasks_of_both_kinds_are_each_judged_by_their_own_metric() -> None:
 def test_primary_scores_are_higher_where_better() -> None:
     data = tasks(("binary", "regression"), missing=0)
     truth = data.y[data.split.test]
-    good, bad = primary_scores(data, "test", truth), primary_scores(data, "test", -truth)
-    assert (good > bad).all()
     found = scores(data, "test", -truth)
-    assert bad.tolist() == [found["PR-AUC"][0], -found["MSE"][1]]
+    for t, worst in enumerate([found["PR-AUC"][0], -found["MSE"][1]]):
+        unit = data.scale[1][t].item()
+        y = truth[:, t].double().numpy() / unit
+        good, bad = (primary_score(data.kinds[t], y, sign * y) for sign in (1, -1))
+        assert good > bad
+        assert bad == pytest.approx(worst, rel=1e-12)
+
+
+def test_a_task_without_both_classes_or_labels_has_no_primary_score() -> None:
+    y = np.array([0.0, math.nan, 0.0])
+    assert math.isnan(primary_score("binary", y, np.zeros(3)))
+    assert math.isnan(primary_score("regression", y + math.nan, np.zeros(3)))
+
+
+def test_a_guess_that_is_not_finite_scores_below_every_other() -> None:
+    y, guess = np.array([0.0, 1.0, math.nan]), np.array([0.0, math.inf, 0.0])
+    assert primary_score("binary", y, guess) == -math.inf
+    assert primary_score("regression", y, guess) == -math.inf
+    assert primary_score("regression", y, guess[[0, 0, 1]]) == -0.5
 
 
 def test_errors_are_lower_where_better_and_the_other_metrics_are_not() -> None:

@@ -141,6 +141,7 @@ def test_counts_has_a_row_a_method_and_alpha_stl_first(everything: Study) -> Non
 def test_networks_steps_and_seconds_are_those_of_a_run(everything: Study) -> None:
     one, each, twice = 1, 3, 6  # of three tasks
     wanted = {"STL": each, "STL'": each, "Fine-Tuning": twice, "RMTL": each, "Constant": 0}
+    wanted |= {"MTL, tuned": 8, "Scalarisation": 8}  # candidates
     counts = everything.counts()
     for method, networks in zip(counts["method"], counts["networks"], strict=True):
         assert networks == wanted.get(method, one), method
@@ -521,7 +522,7 @@ def test_a_method_may_have_settings_of_its_own() -> None:
 
 
 def test_a_method_of_ones_own_is_compared_like_the_others() -> None:
-    own = Method("LBTW, shuffled", lambda alpha, _: Shuffled(LBTW(alpha)), alpha=True)
+    own = Method("LBTW, shuffled", lambda given: Shuffled(LBTW(given.alpha)), alpha=True)
     study = quick(methods=("LBTW", own), alphas=(1.0,))
     assert ("LBTW, shuffled", 1.0) in study.arms()
     assert (values(study, own.name, 1.0) != values(study, "LBTW", 1.0)).any(axis=None)
@@ -606,7 +607,7 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "an unknown checkpoint": ({"checkpoint": "best"}, ("'best'", "did you mean 'best_mean'")),
     "nothing for a checkpoint": ({"checkpoint": None}, ("checkpoint None", "known: last")),
     "a misspelt setting": ({"learnin_rate": 1}, ("'learnin_rate'", "did you mean 'learning_rate'")),
-    "an unknown setting": ({"optimizer": 1}, ("'optimizer'", "known: trunk, activation")),
+    "an unknown setting": ({"optimizer": 1}, ("'optimizer'", "known: trunk, architecture")),
     "no learning rate": ({"learning_rate": 0}, ("learning_rate 0", "above 0")),
     "an endless learning rate": ({"learning_rate": math.inf}, ("learning_rate inf", "above 0")),
     "a learning rate in words": ({"learning_rate": "1"}, ("learning_rate '1'", "above 0")),
@@ -615,8 +616,8 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "dropping everything": ({"dropout": 1}, ("dropout 1", "[0, 1)")),
     "dropout in words": ({"dropout": "half"}, ("dropout 'half'", "[0, 1)")),
     "a batch norm that is no choice": ({"batch_norm": "yes"}, ("batch_norm 'yes'", "True")),
-    "an unknown schedule": ({"schedule": "linear"}, ("'linear'", "'cosine' or 'constant'")),
-    "an unknown mean": ({"loss_over": "some"}, ("'some'", "'labelled' or 'all'")),
+    "an unknown schedule": ({"schedule": "linear"}, ("'linear'", "'cosine'")),
+    "an unknown mean": ({"loss_over": "some"}, ("'some'", "labelled, all")),
     "the best step without validation rows": (
         {"data": lopsided, "checkpoint": "best_mean"},
         ("'best_mean'", "validation rows", "use 'last'"),

@@ -13,6 +13,8 @@ import torch
 from reference import KINDS, pairs
 from torch import Tensor
 
+from mtl_nt import gradients
+from mtl_nt.bits import Bits, Features
 from mtl_nt.losses import task_losses
 from mtl_nt.models import Network, Pass
 from mtl_nt.recipe import Recipe
@@ -59,7 +61,7 @@ def plain_step(
         outputs=wide,
         errors=wide,
         head=wide,
-        passed=Pass(wide[:, :, :1], wide[:, :, :1], wide[:, :, :1]),
+        passed=Pass(*[wide[:, :, :1]] * 3, "relu", None, 0.0, None),
         binary=torch.tensor(binary or [True] * tasks),
         noise=Noise([seed], "weighter", wide),
     )
@@ -86,11 +88,19 @@ def go(weighter: Weighter, step: Step) -> list[float]:
 
 
 TRUNKS = {
-    f"{activation} {widths} {'batch norm' * norm} {'dropout' * (dropout > 0)}": Recipe(
-        trunk=widths, activation=activation, batch_norm=norm, dropout=dropout
+    f"{shape} {activation} {'batch norm' * norm} {'dropout' * (dropout > 0)}": Recipe(
+        **trunk, kernel=3, activation=activation, batch_norm=norm, dropout=dropout
     )
-    for widths, activation, norm, dropout in product(
-        [(9,), (7, 9), (6, 7, 9)], ["relu", "tanh", "sigmoid"], [False, True], [0.0, 0.3]
+    for (shape, trunk), activation, norm, dropout in product(
+        {
+            "MLP of one layer": {"trunk": (9,)},
+            "MLP of two": {"trunk": (7, 9)},
+            "MLP of three": {"trunk": (6, 7, 9)},
+            "LeNet": {"trunk": (2, 3, 9), "architecture": "lenet"},
+        }.items(),
+        ["relu", "tanh", "sigmoid"],
+        [False, True],
+        [0.0, 0.3],
     )
 }
 
@@ -103,20 +113,22 @@ class Seen(NamedTuple):
     network: Network
 
 
-def see(recipe: Recipe, rows: int, seeds: Sequence[int] = (3, 4)) -> Seen:
+def see(recipe: Recipe, rows: int, seeds: Sequence[int] = (3, 4), bits: bool = False) -> Seen:
     """A ragged batch with missing labels; the second replica sees no label of the last task."""
     random = torch.Generator().manual_seed(11)
-    shape = (len(seeds), rows)
-    x = torch.randn(*shape, 12, generator=random, dtype=torch.float64)
+    shape, inputs = (len(seeds), rows), 100 if recipe.architecture == "lenet" else 12
+    x: Features = torch.randn(*shape, inputs, generator=random, dtype=torch.float64)
+    dense = x
+    if bits:
+        x = Bits.of(dense > 0.5)
+        dense = x.dense(torch.float64)
     y = torch.randn(*shape, T, generator=random, dtype=torch.float64)
     y = torch.where(BINARY, (y > 0).double(), y)
     valid = torch.arange(rows) < torch.tensor([[rows], [rows - 1]])
     labelled = (torch.rand(*shape, T, generator=random) < 0.7) & valid.unsqueeze(2)
     labelled[:, 0] = True
     labelled[1, :, 2] = False
-    network = Network(
-        seeds, 12, T, recipe.trunk, recipe.activation, recipe.dropout, recipe.batch_norm
-    ).double()
+    network = Network(seeds, inputs, T, recipe).double()
     passed, outputs = network(x, valid, Noise(seeds, "dropout", LIKE))
     count = valid.sum(1, keepdim=True).double()
     losses, errors = task_losses(outputs.detach(), y, labelled, BINARY, count)
@@ -134,14 +146,14 @@ def see(recipe: Recipe, rows: int, seeds: Sequence[int] = (3, 4)) -> Seen:
     )
     looks = []
     for r, seed in enumerate(seeds):
-        net = reference.Net(12, T, recipe)
+        net = reference.Net(inputs, T, recipe)
         with torch.no_grad():
             for name, mine, other in pairs(network, r, net):
                 if "running" not in name:
                     other.copy_(mine)
         noise = Noise([seed], "dropout", LIKE)
-        keep = [noise.keep(recipe.dropout, rows, width)[0] for width in recipe.trunk]
-        own = net(x[r, valid[r]], [mask[valid[r]] for mask in keep])
+        keep = [noise.keep(recipe.dropout, rows, width)[0] for width in net.widths]
+        own = net(dense[r, valid[r]], [mask[valid[r]] for mask in keep])
         truth = torch.where(labelled, y, math.nan)[r, valid[r]]
         every = {t: reference.loss(own[t], truth[:, t], KINDS[t], "labelled") for t in range(T)}
         looks.append(
@@ -152,14 +164,23 @@ def see(recipe: Recipe, rows: int, seeds: Sequence[int] = (3, 4)) -> Seen:
 
 
 FEW, MANY = 4, 13  # rows: norms from products of rows, and from the gradients themselves
+FORMS: dict[str, dict[str, float]] = {
+    "all tasks at once": {},
+    "task after task": {"AT_ONCE": 0},
+    "pairs of rows": {"AT_ONCE": 0, "WORTH_PAIRS": 0, "PAIRS": -1e9},
+}
 
 
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 @pytest.mark.parametrize("recipe", TRUNKS.values(), ids=TRUNKS.keys())
 def test_gradient_norms_and_weight_gradients_equal_autograds_on_every_trunk(
-    recipe: Recipe,
+    recipe: Recipe, form: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for rows in (FEW, MANY):
-        step, looks, _ = see(recipe, rows)
+    for constant, value in form.items():
+        monkeypatch.setattr(gradients, constant, value)
+    by_pairs = _counted(monkeypatch)
+    for rows, bits in product((FEW, MANY), (False, True)):
+        step, looks, _ = see(recipe, rows, bits=bits)
         gradnorm = started_at_random(GradNorm([0.3, 1.5]))
         initial, w = gradnorm.initial.clone(), gradnorm.w.clone()
         gradnorm.after(step, w)
@@ -173,6 +194,20 @@ def test_gradient_norms_and_weight_gradients_equal_autograds_on_every_trunk(
             assert expected[list(look.losses)].abs().min().item() > 1e-4
             assert gradnorm.w.grad is not None
             assert (gradnorm.w.grad[r] - expected).abs().max().item() < 1e-10
+    assert bool(by_pairs) == ("PAIRS" in form)
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """A list that grows whenever norms come from pairs of rows."""
+    calls: list[None] = []
+    pairs_of_rows = gradients._by_pairs
+
+    def counted(*arguments: Tensor) -> Tensor:
+        calls.append(None)
+        return pairs_of_rows(*arguments)
+
+    monkeypatch.setattr(gradients, "_by_pairs", counted)
+    return calls
 
 
 def started_at_random(gradnorm: GradNorm) -> GradNorm:
@@ -203,7 +238,7 @@ def test_head_gradients_and_cosines_equal_autograds_on_every_trunk(recipe: Recip
 
 def test_gradnorm_leaves_no_trace_in_the_gradients_of_the_network() -> None:
     def gradients(weighter: GradNorm | None) -> list[Tensor]:
-        step, _, network = see([*TRUNKS.values()][-1], MANY)
+        step, _, network = see(TRUNKS["MLP of three sigmoid batch norm dropout"], MANY)
         weights = torch.tensor([[1.4, 0.9, 0.7], [0.5, 1.5, 1.0]], dtype=torch.float64)
         if weighter is not None:
             weighter.reset(step.losses)
@@ -477,7 +512,9 @@ def scene(
 
     In the second epoch task 1 has no label in the first batch; in the third, task 0 has none.
     """
-    network = Network(seeds, 6, T, (5, 4), "tanh", batch_norm=True).to(dtype)
+    network = Network(seeds, 6, T, Recipe(trunk=(5, 4), activation="tanh", batch_norm=True)).to(
+        dtype
+    )
     with torch.no_grad():
         network.head.weight.copy_(network.head.weight[:, :, order])
         network.head.bias.copy_(network.head.bias[:, :, order])

@@ -1,0 +1,126 @@
+"""Features that are mostly zero, as lists of their ones: fingerprints never become dense rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Bits:
+    """A table of zeros and ones that keeps the places of its ones alone.
+
+    Args:
+        on: columns of the ones, row after row; within a row each once, in ascending order.
+        starts: where every row's ones begin in `on`.
+        shape: `(*rows, features)`; `starts` counts the rows of all leading axes in one.
+    """
+
+    on: Int[Tensor, " ones"]
+    starts: Int[Tensor, " rows"]
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, dense: Bool[Tensor, "... F"]) -> Bits:
+        """The lists of a table's ones."""
+        flat = dense.reshape(-1, dense.shape[-1])
+        return cls(flat.nonzero()[:, 1].int(), _starts(flat.sum(1)), tuple(dense.shape))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the lists lie."""
+        return self.on.device
+
+    @property
+    def lengths(self) -> Int[Tensor, " rows"]:
+        """How many ones every row has."""
+        return self.starts.diff(append=self.starts.new_tensor([len(self.on)]))
+
+    @property
+    def row(self) -> Int[Tensor, " ones"]:
+        """The row of every one, all leading axes counted in one."""
+        rows = torch.arange(len(self.starts), device=self.device)
+        return rows.repeat_interleave(self.lengths, output_size=len(self.on))
+
+    def to(self, device: str | torch.device) -> Bits:
+        """The same on another device."""
+        return Bits(self.on.to(device), self.starts.to(device), self.shape)
+
+    def take(self, rows: Int[Tensor, "..."]) -> Bits:
+        """These rows, shaped `(*rows.shape, features)`."""
+        wanted = rows.flatten()
+        lengths, begins = self.lengths[wanted], self.starts[wanted]
+        starts = _starts(lengths)
+        ones = int(lengths.sum())
+        shift = (begins - starts).repeat_interleave(lengths, output_size=ones)
+        on = self.on[shift + torch.arange(ones, device=self.device)]
+        return Bits(on, starts, (*rows.shape, self.shape[-1]))
+
+    def dense(self, dtype: torch.dtype = torch.float32) -> Float[Tensor, "... F"]:
+        """The whole table, zeros and all."""
+        out = torch.zeros(len(self.starts), self.shape[-1], dtype=dtype, device=self.device)
+        out[self.row, self.on.long()] = 1
+        return out.reshape(self.shape)
+
+    def fault(self) -> str | None:
+        """What is wrong with these lists, or None."""
+        whole = {torch.int32, torch.int64}
+        if not {self.on.dtype, self.starts.dtype} <= whole or self.on.ndim + self.starts.ndim != 2:
+            return "bits: on and starts must be whole numbers, each of one axis"
+        rows = math.prod(self.shape[:-1])
+        if self.ndim < 2 or len(self.starts) != rows:
+            return f"bits: {len(self.starts)} starts for a table of shape {self.shape}"
+        if rows and (int(self.starts[0]) != 0 or (self.lengths < 0).any()):
+            return "bits: starts must begin at 0 and never fall"
+        if len(self.on) and not 0 <= int(self.on.min()) <= int(self.on.max()) < self.shape[-1]:
+            return f"bits: a one lies outside the columns 0..{self.shape[-1] - 1}"
+        same = self.row[1:] == self.row[:-1]
+        if (same & (self.on[1:] <= self.on[:-1])).any():
+            return "bits: a row's ones must be in ascending order, each once"
+        return None
+
+
+Features = Tensor | Bits
+
+
+@overload
+def take(x: Tensor, rows: Int[Tensor, "..."]) -> Tensor: ...
+@overload
+def take(x: Bits, rows: Int[Tensor, "..."]) -> Bits: ...
+def take(x: Features, rows: Int[Tensor, "..."]) -> Features:
+    """Rows of a table `[N, F]`, shaped `[*rows.shape, F]`."""
+    if isinstance(x, Bits):
+        return x.take(rows)
+    return x.index_select(0, rows.flatten()).unflatten(0, rows.shape)
+
+
+def stack(tables: Sequence[Features], rows: int, dtype: torch.dtype) -> Features:
+    """Tables one after another as `[tables * rows, F]`, each filled up with zeros."""
+    lists = [t for t in tables if isinstance(t, Bits)]
+    if lists:
+        lengths = [torch.nn.functional.pad(t.lengths, (0, rows - len(t))) for t in lists]
+        shape = (rows * len(lists), lists[0].shape[-1])
+        return Bits(torch.cat([t.on for t in lists]), _starts(torch.cat(lengths)), shape)
+    out = torch.zeros(len(tables), rows, math.prod(tables[0].shape[1:]), dtype=dtype)
+    for d, table in enumerate(tables):
+        if isinstance(table, Tensor):
+            out[d, : len(table)] = table.flatten(1)
+    return out.flatten(0, 1)
+
+
+def _starts(lengths: Int[Tensor, " rows"]) -> Int[Tensor, " rows"]:
+    return lengths.cumsum(0) - lengths
