@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from .bits import Features, stack, take
+from .bits import Bits, Features
 from .streams import generator
 from .tasks import BadInput, TaskData
 
@@ -120,40 +120,57 @@ class Batches:
             epoch += not first
 
 
+class Rows(NamedTuple):
+    """Rows of every replica's data."""
+
+    x: Features  # [R, B, F]
+    y: Float[Tensor, "R B T"]  # 0 where there is no label
+    labels: Float[Tensor, "R B T"]  # 1 where there is one, 0 elsewhere
+
+
 class Table:
-    """The runs' rows in one table `[D * N, ...]`, filled up where runs differ in length."""
+    """All rows of all runs in one table, and a last row without anything to fill up with."""
 
     def __init__(
         self, runs: Sequence[TaskData], device: str | torch.device, dtype: torch.dtype
     ) -> None:
-        self.runs = runs
-        self.rows = max(len(run.x) for run in runs)  # N
-        y = torch.full((len(runs), self.rows, len(runs[0].tasks)), math.nan, dtype=dtype)
-        for d, run in enumerate(runs):
-            y[d, : len(run.y)] = run.targets
-        y = y.flatten(0, 1).to(device)
-        self.x = stack([run.x for run in runs], self.rows, dtype).to(device)
-        self.labelled, self.y = ~y.isnan(), y.nan_to_num()
+        self.runs, self.tasks = runs, len(runs[0].tasks)
+        lengths = [len(run.x) for run in runs]
+        self.begin = torch.tensor([0, *lengths]).cumsum(0).to(device)
+        y = torch.cat([run.targets.to(dtype) for run in runs])
+        y = torch.cat([y, y.new_full((1, self.tasks), math.nan)])
+        known = torch.cat([y.nan_to_num(), (~y.isnan()).to(dtype)], 1)
+        x = [run.x for run in runs]
+        self.bits = Bits.joined(x).to(device) if isinstance(x[0], Bits) else None
+        if self.bits is None:  # one row of one table is found faster than three of three
+            dense = torch.cat([t.flatten(1).to(dtype) for t in x if isinstance(t, Tensor)])
+            known = torch.cat([known, torch.cat([dense, torch.zeros_like(dense[:1])])], 1)
+        self.known = known.to(device)
+        self.features = math.prod(x[0].shape[1:])
         self.binary = runs[0].binary.to(device)
         self.has_validation = all(len(run.split.validation) for run in runs)
 
-    def batch(self, batch: Batch, batches: Batches) -> tuple[Features, Tensor, Tensor, Tensor]:
-        """x `[R, B, F]`, y and labelled `[R, B, T]`, valid `[R, B]` of one batch."""
-        rows = batches.data[:, None] * self.rows + batch.rows.to(self.y.device)
-        valid = batch.valid.to(self.y.device)
-        if len(batches.stream) > len(rows):  # streams are numbered in the order of the replicas
-            rows, valid = rows[batches.stream], valid[batches.stream]
-        labelled = take(self.labelled, rows) & valid.unsqueeze(2)
-        return take(self.x, rows), take(self.y, rows), labelled, valid
+    def rows(self, numbers: Int[Tensor, "R B"]) -> Rows:
+        """Rows by their numbers in this table."""
+        known = self.known.index_select(0, numbers.flatten()).unflatten(0, numbers.shape)
+        y, labels, x = known.split([self.tasks, self.tasks, known.shape[2] - 2 * self.tasks], 2)
+        return Rows(x if self.bits is None else self.bits.take(numbers), y, labels)
+
+    def batch(self, batch: Batch, batches: Batches) -> tuple[Rows, Bool[Tensor, "R B"]]:
+        """One batch of every replica, and which of its rows are not filling."""
+        valid = batch.valid.to(self.known.device)
+        numbers = self.begin[batches.data][:, None] + batch.rows.to(self.known.device)
+        numbers = torch.where(valid, numbers, self.begin[-1])
+        if len(batches.stream) > len(numbers):  # streams come in the order of the replicas
+            numbers, valid = numbers[batches.stream], valid[batches.stream]
+        return self.rows(numbers), valid
 
     def part(
         self, part: Literal["validation", "test"], data: Int[Tensor, " R"]
-    ) -> tuple[Int[Tensor, "R rows"], Bool[Tensor, "R rows"]]:
-        """Rows of a part of the split of every replica's data, and which are not padding."""
+    ) -> Int[Tensor, "R rows"]:
+        """Numbers of the rows in a part of every replica's split, filled up."""
         rows = [getattr(run.split, part) for run in self.runs]
-        padded = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
-        real = torch.zeros(padded.shape, dtype=torch.bool)
-        for d, numbers in enumerate(rows):
-            padded[d, : len(numbers)] = d * self.rows + numbers
-            real[d, : len(numbers)] = True
-        return padded.to(data.device)[data], real.to(data.device)[data]
+        numbers = self.begin[-1].cpu().repeat(len(rows), max(map(len, rows)))
+        for d, own in enumerate(rows):
+            numbers[d, : len(own)] = self.begin[d].cpu() + own
+        return numbers.to(data.device)[data]

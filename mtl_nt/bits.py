@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import overload
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -31,6 +30,14 @@ class Bits:
         """The lists of a table's ones."""
         flat = dense.reshape(-1, dense.shape[-1])
         return cls(flat.nonzero()[:, 1].int(), _starts(flat.sum(1)), tuple(dense.shape))
+
+    @classmethod
+    def joined(cls, tables: Sequence[Features]) -> Bits:
+        """Tables one after another, and an empty row at the end."""
+        lists = [t for t in tables if isinstance(t, Bits)]
+        lengths = torch.cat([*(t.lengths for t in lists), lists[0].starts.new_zeros(1)])
+        shape = (len(lengths), lists[0].shape[-1])
+        return cls(torch.cat([t.on for t in lists]), _starts(lengths), shape)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -95,31 +102,6 @@ class Bits:
 
 
 Features = Tensor | Bits
-
-
-@overload
-def take(x: Tensor, rows: Int[Tensor, "..."]) -> Tensor: ...
-@overload
-def take(x: Bits, rows: Int[Tensor, "..."]) -> Bits: ...
-def take(x: Features, rows: Int[Tensor, "..."]) -> Features:
-    """Rows of a table `[N, F]`, shaped `[*rows.shape, F]`."""
-    if isinstance(x, Bits):
-        return x.take(rows)
-    return x.index_select(0, rows.flatten()).unflatten(0, rows.shape)
-
-
-def stack(tables: Sequence[Features], rows: int, dtype: torch.dtype) -> Features:
-    """Tables one after another as `[tables * rows, F]`, each filled up with zeros."""
-    lists = [t for t in tables if isinstance(t, Bits)]
-    if lists:
-        lengths = [torch.nn.functional.pad(t.lengths, (0, rows - len(t))) for t in lists]
-        shape = (rows * len(lists), lists[0].shape[-1])
-        return Bits(torch.cat([t.on for t in lists]), _starts(torch.cat(lengths)), shape)
-    out = torch.zeros(len(tables), rows, math.prod(tables[0].shape[1:]), dtype=dtype)
-    for d, table in enumerate(tables):
-        if isinstance(table, Tensor):
-            out[d, : len(table)] = table.flatten(1)
-    return out.flatten(0, 1)
 
 
 def _starts(lengths: Int[Tensor, " rows"]) -> Int[Tensor, " rows"]:

@@ -17,12 +17,13 @@ class TaskLosses(NamedTuple):
 
     losses: Float[Tensor, "R T"]
     errors: Float[Tensor, "R B T"]
+    labelled: Bool[Tensor, "R T"]  # the task has a label in the batch
 
 
 def task_losses(
     outputs: Float[Tensor, "R B T"],
     targets: Float[Tensor, "R B T"],
-    labelled: Bool[Tensor, "R B T"],
+    labels: Float[Tensor, "R B T"],
     binary: Bool[Tensor, " T"],
     rows: Float[Tensor, "R 1"],
     over: Over = "labelled",
@@ -32,19 +33,23 @@ def task_losses(
     A task's loss is the mean over its labelled rows in the batch; 0 where it has none.
     `over="all"` divides by all `rows` of the batch instead, so that a task weighs as much as it is
     labelled: the code published with Liu, Liang and Gitter (AAAI-19) does so.
+
+    Args:
+        targets: any finite number where there is no label.
+        labels: 1 where there is a label, 0 elsewhere.
     """
-    count = (labelled.sum(1).clamp_min(1) if over == "labelled" else rows).to(outputs.dtype)
+    every = labels.sum(1)
+    count = every.clamp_min(1) if over == "labelled" else rows
     if not binary.all():
-        gap = torch.where(labelled, outputs - targets, 0.0)
+        gap = (outputs - targets) * labels
         losses, errors = gap.square().sum(1), 2 * gap
     if binary.any():
-        y = torch.where(labelled & binary, targets, 0.0)
-        entropy = F.binary_cross_entropy_with_logits(outputs, y, reduction="none")
-        entropy = torch.where(labelled, entropy, 0.0).sum(1)
-        slope = torch.where(labelled, outputs.sigmoid() - y, 0.0)
+        y = targets * binary
+        entropy = F.binary_cross_entropy_with_logits(outputs, y, weight=labels, reduction="none")
+        entropy, slope = entropy.sum(1), (outputs.sigmoid() - y) * labels
         if binary.all():
             losses, errors = entropy, slope
         else:
             losses = torch.where(binary, entropy, losses)
             errors = torch.where(binary, slope, errors)
-    return TaskLosses(losses / count, errors / count.unsqueeze(1))
+    return TaskLosses(losses / count, errors / count.unsqueeze(1), every > 0)

@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .batches import Replicas, Table
-from .bits import take
 from .losses import task_losses
 from .metrics import primary_score
 from .models import Network
@@ -46,8 +45,9 @@ class Recorder:
         self.diverged = torch.zeros(len(like), dtype=torch.bool, device=like.device)
 
     def add(self, labelled: Tensor, losses: Tensor, weights: Tensor) -> None:
+        """One step's; losses and weights are 0 where a task has no label."""
         for total, new in zip(self.sums, (labelled, losses, weights), strict=True):
-            total += torch.where(labelled, new, 0.0)
+            total += new
         self.steps += 1
         if self.steps % self.window == 0:
             self.close()
@@ -96,7 +96,7 @@ class Keeper:
     ) -> None:
         self.table, self.checkpoint, self.judge = table, checkpoint, judge
         self.every = checkpoint == "best_mean" and not whole
-        self.data = replicas.data.to(table.y.device)
+        self.data = replicas.data.to(table.known.device)
         self.replica, self.task = replicas.scored.nonzero(as_tuple=True)
         self.group = replicas.group[self.replica]
         self.best = torch.full((len(self.replica),), -math.inf, dtype=torch.float64)
@@ -104,7 +104,7 @@ class Keeper:
         self.kept: list[Tensor] = []
         self.scores: list[Tensor] = []
         self.validation: list[Tensor] = []
-        self.finite = torch.ones(len(replicas), dtype=torch.bool, device=table.y.device)
+        self.finite = torch.ones(len(replicas), dtype=torch.bool, device=table.known.device)
 
     @property
     def outputs(self) -> Float[Tensor, "L C N"]:
@@ -132,22 +132,18 @@ class Keeper:
         network.train()
 
     def _predict(self, network: Network, part: Literal["validation", "test"]) -> Tensor:
-        rows, real = self.table.part(part, self.data)
-        outputs = [
-            network(take(self.table.x, some), there)[1]
-            for some, there in zip(
-                rows.split(ROWS_AT_ONCE, 1), real.split(ROWS_AT_ONCE, 1), strict=True
-            )
-        ]
+        outputs = []
+        for some in self.table.part(part, self.data).split(ROWS_AT_ONCE, 1):
+            everything = torch.ones_like(some, dtype=torch.bool)
+            outputs.append(network(self.table.rows(some).x, everything)[1])
         return torch.cat(outputs, 1)
 
     def _validation_losses(self, outputs: Float[Tensor, "R N T"]) -> Float[Tensor, "R T"]:
-        rows, real = self.table.part("validation", self.data)
-        y, labelled = take(self.table.y, rows), take(self.table.labelled, rows)
-        labelled = labelled & real.unsqueeze(2)
-        count = real.sum(1, keepdim=True).to(outputs)
-        losses = task_losses(outputs, y, labelled, self.table.binary, count).losses
-        return torch.where(labelled.any(1), losses, math.nan)
+        numbers = self.table.part("validation", self.data)
+        _, y, labels = self.table.rows(numbers)
+        rows = (numbers < self.table.begin[-1]).sum(1, keepdim=True).to(outputs)
+        losses, _, labelled = task_losses(outputs, y, labels, self.table.binary, rows)
+        return torch.where(labelled, losses, math.nan)
 
     def _scores(self, outputs: Float[Tensor, "R N T"]) -> Float[Tensor, " C"]:
         """Validation score of every column, higher is better; NaN where none is defined."""

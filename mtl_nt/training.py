@@ -95,11 +95,11 @@ def fit(
     if checkpoint != "last" and not table.has_validation:
         raise BadInput(f"checkpoint {checkpoint!r} needs validation rows; use 'last'")
     seeds = replicas.seed.tolist()
-    inputs, tasks = table.x.shape[-1], len(table.binary)
-    network = Network(seeds, inputs, tasks, recipe).to(device, dtype)
+    network = Network(seeds, table.features, table.tasks, recipe).to(device, dtype)
     if trunk_from is not None:
         network.trunk.load_state_dict(trunk_from.trunk.state_dict())
     trained = replicas.trained.to(device)
+    all_trained = bool(trained.all())
     weighter.to(device)
     weighter.reset(torch.zeros(trained.shape, device=device, dtype=dtype))
     groups: list[dict[str, Any]] = [{"params": list(network.parameters())}]
@@ -108,8 +108,9 @@ def fit(
     adam = torch.optim.Adam(
         groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
     )
+    parameters = [p for group in groups for p in group["params"]]
     rates = [group["lr"] for group in adam.param_groups]
-    dropout, noise = Noise(seeds, "dropout", table.y), Noise(seeds, "weighter", table.y)
+    dropout, noise = Noise(seeds, "dropout", table.known), Noise(seeds, "weighter", table.known)
     batches = Batches(runs, replicas, recipe.batch_size, at_least=2 if recipe.batch_norm else 1)
     batches.to(device)
     recorder = Recorder(record or math.ceil(recipe.steps / WINDOWS), trained)
@@ -122,16 +123,16 @@ def fit(
         factor = _factor(recipe.schedule, number / recipe.steps)
         for group, rate in zip(adam.param_groups, rates, strict=True):
             group["lr"] = rate * factor
-        x, y, present, valid = table.batch(batch, batches)
-        labelled = present & trained.unsqueeze(1)
+        (x, y, labels), valid = table.batch(batch, batches)
+        labels = labels if all_trained else labels * trained.unsqueeze(1)
         passed, outputs = network(x, valid, dropout)
         rows = valid.sum(1, keepdim=True).to(dtype)
-        losses, errors = task_losses(
-            outputs.detach(), y, labelled, table.binary, rows, recipe.loss_over
+        losses, errors, labelled = task_losses(
+            outputs.detach(), y, labels, table.binary, rows, recipe.loss_over
         )
         step = Step(
             losses=losses,
-            labelled=labelled.any(1),
+            labelled=labelled,
             first_batch=batch.first.to(device)[batches.stream],
             epoch=batch.epoch.to(device)[batches.stream],
             outputs=outputs.detach(),
@@ -141,10 +142,11 @@ def fit(
             binary=table.binary,
             noise=noise,
         )
-        weights = torch.where(step.labelled, weighter.weights(step), 0.0)  # (R, T): W
+        weights = torch.where(labelled, weighter.weights(step), 0.0)  # (R, T): W
         objective = (weights * losses).sum() + weighter.penalty(step).sum()
         weighter.after(step, weights.detach())
-        adam.zero_grad(set_to_none=True)
+        for parameter in parameters:
+            parameter.grad = None
         # d objective / d outputs is W * errors: the networks' backward pass starts there, and
         # the objective's own graph leads to the weighter's parameters alone.
         roots, pull = [outputs], [weights.detach().unsqueeze(1) * errors]
@@ -152,7 +154,7 @@ def fit(
             roots, pull = [*roots, objective], [*pull, torch.ones_like(objective)]
         torch.autograd.backward(roots, pull)
         adam.step()
-        recorder.add(step.labelled, losses, weights.detach())
+        recorder.add(labelled, losses, weights.detach())
         if number + 1 in looks or number + 1 == recipe.steps:
             keeper.look(network, last=number + 1 == recipe.steps)
         if progress is not None:

@@ -9,7 +9,7 @@ import torch
 from refusals import refused
 from torch import Tensor
 
-from mtl_nt.bits import Bits, stack, take
+from mtl_nt.bits import Bits
 from mtl_nt.models import Linear
 from mtl_nt.tasks import Split, TaskData
 
@@ -36,22 +36,16 @@ def test_lists_of_ones_come_back_as_the_table_they_were_made_of() -> None:
 def test_rows_are_taken_in_any_order_and_shape_as_from_the_table(shape: tuple[int, ...]) -> None:
     table = dense()
     rows = torch.randint(7, shape, generator=torch.Generator().manual_seed(1))
-    taken = take(Bits.of(table), rows)
+    taken = Bits.of(table).take(rows)
     assert taken.shape == (*shape, 11)
     assert torch.equal(taken.dense(), table[rows].float())
-    if shape:
-        assert torch.equal(take(table.float(), rows), table[rows].float())
 
 
-def test_stacked_tables_are_filled_up_with_empty_rows() -> None:
+def test_tables_are_joined_and_end_with_an_empty_row() -> None:
     tables = [dense(7), dense(5, seed=1)]
-    stacked = stack([Bits.of(table) for table in tables], 8, torch.float32)
-    plain = stack([table.float() for table in tables], 8, torch.float32)
-    assert isinstance(stacked, Bits)
-    assert isinstance(plain, Tensor)
-    assert stacked.shape == plain.shape == (16, 11)
-    assert torch.equal(stacked.dense(), plain)
-    assert torch.equal(plain[8:13], tables[1].float())
+    joined = Bits.joined([Bits.of(table) for table in tables])
+    assert torch.equal(joined.dense(), torch.cat([*tables, torch.zeros(1, 11)]))
+    assert joined.fault() is None
 
 
 def test_a_linear_layer_reads_lists_as_it_reads_the_table() -> None:

@@ -131,10 +131,10 @@ def see(recipe: Recipe, rows: int, seeds: Sequence[int] = (3, 4), bits: bool = F
     network = Network(seeds, inputs, T, recipe).double()
     passed, outputs = network(x, valid, Noise(seeds, "dropout", LIKE))
     count = valid.sum(1, keepdim=True).double()
-    losses, errors = task_losses(outputs.detach(), y, labelled, BINARY, count)
+    losses, errors, seen = task_losses(outputs.detach(), y, labelled.double(), BINARY, count)
     step = Step(
         losses,
-        labelled.any(1),
+        seen,
         torch.tensor([True, True]),
         torch.tensor([0, 0]),
         outputs.detach(),
@@ -534,18 +534,19 @@ def scene(
         y, labelled = y[:, :, order].to(dtype), labelled[:, :, order]
         passed, outputs = network((1 + k % 5) * x.to(dtype), valid)
         rows = torch.full((len(seeds), 1), 7, dtype=dtype)
-        losses, errors = task_losses(outputs.detach(), y, labelled, BINARY[list(order)], rows)
+        kinds = BINARY[list(order)]
+        losses, errors, seen = task_losses(outputs.detach(), y, labelled.to(dtype), kinds, rows)
         found.append(
             Step(
                 losses,
-                labelled.any(1),
+                seen,
                 torch.full((len(seeds),), k % 4 == 0),
                 torch.full((len(seeds),), k // 4),
                 outputs.detach(),
                 errors,
                 network.head.weight,
                 passed,
-                BINARY[list(order)],
+                kinds,
                 noise,
             )
         )
