@@ -70,6 +70,7 @@ class TaskData:
         split: rows for training, validation and test.
         provenance: where the data come from, with licence.
         groups: a group's name for every task, where groups are known.
+        relatedness: `[T, T]`, correlation of what the tasks truly respond to, where it is known.
         exclusive: the tasks are one class each (one against the rest), exactly one holds a row.
         unit: `[T]`, the standard deviation in which a regression task's errors are counted;
             by default that of its training labels.
@@ -91,6 +92,7 @@ class TaskData:
     split: Split
     provenance: str = ""
     groups: tuple[str, ...] | None = None
+    relatedness: Float[Tensor, "T T"] | None = None
     exclusive: bool = False
     unit: Float[Tensor, " T"] | None = None
     standardise: bool = False
@@ -181,6 +183,14 @@ def _check_table(data: TaskData) -> None:
             f"{where}: {len(data.groups)} group names for {len(data.tasks)} tasks; "
             "give every task's group"
         )
+    if data.relatedness is not None:
+        r = data.relatedness
+        square = r.shape == (len(data.tasks), len(data.tasks)) and torch.allclose(r, r.T)
+        if not square or not ((r.abs() <= 1 + 1e-6).all() and r.isfinite().all()):
+            raise BadInput(
+                f"{where}: relatedness must be a symmetric table of correlations, "
+                f"{len(data.tasks)} x {len(data.tasks)}"
+            )
     if data.unit is not None:
         needed = ~data.binary
         good = data.unit.shape == needed.shape and data.unit[needed].isfinite().all()

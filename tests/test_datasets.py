@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.resources
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ import sklearn.datasets
 import torch
 from refusals import refused
 
-from mtl_nt import TaskData, load
+from mtl_nt import Recipe, TaskData, load
 from mtl_nt.datasets import handwriting
 from mtl_nt.datasets.dial import Group
+from mtl_nt.methods import METHODS
+from mtl_nt.metrics import scores
+from mtl_nt.pieces import train
 
 SCENARIOS = {
     # name: tasks, training rows a task, noise, scale of every group
@@ -320,8 +324,8 @@ def test_damaged_digits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 REFUSED: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "a misspelt data set": ("mnits", {}, ("unknown dataset 'mnits'", "did you mean 'mnist'")),
-    "an unknown data set": ("pcba", {}, ("unknown dataset", "known: dial, digits, mnist")),
-    "no name at all": (None, {}, ("unknown dataset None", "known: dial, digits, mnist")),  # type: ignore[dict-item]
+    "an unknown data set": ("pcba", {}, ("unknown dataset", "known: dial, assays, digits, mnist")),
+    "no name at all": (None, {}, ("unknown dataset None", "known: dial, assays, digits, mnist")),  # type: ignore[dict-item]
     "a misspelt option": ("dial", {"angel": 3}, ("'angel'", "did you mean 'angle'")),
     "another data set's option": ("digits", {"angle": 3}, ("'digits'", "'angle'", "known: split")),
     "a misspelt scenario": ("dial", {"scenario": "unrelate"}, ("did you mean 'unrelated'",)),
@@ -364,3 +368,52 @@ REFUSED: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
 def test_a_data_set_that_cannot_be_loaded_is_refused_in_one_line(case: str) -> None:
     name, options, words = REFUSED[case]
     refused(lambda: load(name, **options), *words)
+
+
+# ---------------------------------------------------------------- presets of mnist
+
+
+def test_the_small_preset_has_averages_of_two_by_two_pixels() -> None:
+    large, small = load("mnist"), load("mnist", preset="small")
+    assert small.x.shape == (5000, 1, 14, 14)
+    for i, j in ((0, 0), (6, 7), (13, 13)):
+        block = large.x[:, 0, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
+        assert torch.allclose(small.x[:, 0, i, j], block.mean((1, 2)))
+    assert torch.equal(small.y, large.y)
+    assert torch.equal(small.split.train, large.split.train)
+
+
+def test_the_papers_preset_has_the_papers_network_and_budget() -> None:
+    data = load("mnist", preset="paper")
+    recipe = Recipe.of(data)
+    assert data.x.shape == (5000, 1, 28, 28)
+    assert (recipe.architecture, recipe.trunk, recipe.kernel) == ("lenet", (20, 50, 500), 5)
+    assert (recipe.initialisation, recipe.schedule) == ("glorot", "drop")
+    assert recipe.steps == 1000 * len(data.split.train) / recipe.batch_size
+    assert recipe.learning_rate == 1e-4
+
+
+@pytest.mark.slow
+def test_the_small_preset_learns_in_a_hundred_steps() -> None:
+    data = load("mnist", preset="small")
+    trained = train(METHODS["MTL"], [data], [0], Recipe.of(data, steps=100))
+    ranks = scores(data, "test", trained.predictions[0, 0])["PR-AUC"]
+    assert ranks[:5].mean() > 0.5  # one image in ten has the digit
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    refused(lambda: load("mnist", preset="smal"), "mnist", "'smal'", "'small'")
+
+
+def test_the_dials_relatedness_is_what_its_clean_targets_show() -> None:
+    data = load("dial", scenario="combined", angle=60)
+    assert data.relatedness is not None
+    shown = torch.corrcoef(data.y[data.split.test].double().T)
+    assert (shown - data.relatedness).abs().max() < 0.15
+    assert torch.allclose(data.relatedness.diagonal(), torch.ones(10, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("wrong", [torch.eye(2), torch.tensor([[1.0, 0.5], [0.4, 1.0]]) * 2])
+def test_a_relatedness_that_is_no_correlation_is_refused(wrong: torch.Tensor) -> None:
+    data = load("dial")
+    refused(lambda: replace(data, relatedness=wrong), "'dial-unrelated'", "relatedness", "9 x 9")

@@ -7,18 +7,20 @@ from collections.abc import Callable
 from typing import Any
 
 from ..tasks import BadInput, TaskData, nearest
+from .assays import load_assays
 from .dial import load_dial
 from .handwriting import load_digits, load_mnist
 
 DATASETS: dict[str, Callable[..., TaskData]] = {
     "dial": load_dial,
+    "assays": load_assays,
     "digits": load_digits,
     "mnist": load_mnist,
 }
 
 
 def load(name: str, **options: Any) -> TaskData:
-    """Load a data set: "dial" (synthetic), "digits" or "mnist".
+    """Load a data set: "dial" or "assays" (synthetic), "digits" or "mnist".
 
     `help(mtl_nt.datasets.DATASETS[name])` lists a data set's options. "dial-dominant" is short for
     `load("dial", scenario="dominant")`.

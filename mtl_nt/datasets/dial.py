@@ -165,6 +165,16 @@ def _directions(groups: Sequence[Group], random: np.random.Generator) -> np.ndar
     return np.array(found)
 
 
+def _correlation(directions: np.ndarray) -> np.ndarray:
+    """Correlation of tanh(u . x) and tanh(v . x) for all pairs of these unit vectors, x normal."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+    cosine = (directions @ directions.T).clip(-1, 1)[..., None, None]
+    one, other = nodes[:, None], nodes[None, :]
+    product = np.tanh(one) * np.tanh(cosine * one + np.sqrt(1 - cosine**2) * other)
+    mean: np.ndarray = (product * np.outer(weights, weights)).sum((2, 3)) / weights.sum() ** 2
+    return (mean / TANH_SD**2).clip(-1, 1)
+
+
 def _draw(name: str, groups: Sequence[Group], seed: int) -> TaskData:
     random = generator(seed, "data")
     directions = _directions(groups, random)
@@ -194,6 +204,7 @@ def _draw(name: str, groups: Sequence[Group], seed: int) -> TaskData:
         split=Split(train, validation, test, "new data"),
         provenance="drawn by mtl_nt (synthetic)",
         groups=tuple(g.name for g in of),
+        relatedness=torch.from_numpy(_correlation(directions)),
         unit=torch.from_numpy(scale),
         recipe={**RECIPE, "trunk": TRUNKS.get(name, RECIPE["trunk"])},
         redraw=lambda other: _draw(name, groups, other),
