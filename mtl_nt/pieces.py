@@ -100,6 +100,8 @@ def train(
     alphas: Sequence[float] = (0.0,),
     trials: int = 1,
     memory: float = math.inf,
+    progress: Callable[[int], object] | None = None,
+    stop: Callable[[], bool] | None = None,
     **options: Any,
 ) -> Trained:
     """Train a method on every run and alpha. `options` are those of `training.fit`.
@@ -109,9 +111,10 @@ def train(
         seeds: of initialisation and batches.
         trials: candidates of a tuned method.
         memory: bytes for the networks that train side by side.
+        progress, stop: as in `training.fit`.
     """
     job = Job(method, runs, seeds, alphas, recipe, options, trials, memory)
-    return settled(job, [train_piece(job, piece) for piece in plan(job)])
+    return settled(job, [train_piece(job, piece, progress, stop) for piece in plan(job)])
 
 
 def stacks(job: Job) -> list[Stack]:

@@ -1,0 +1,43 @@
+"""Set up the published packages' environment, and read what `peers.py` measures in it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import venv
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from steps import Shape
+from timing import Row
+
+PACKAGES = ("torchjd[quadprog-projector]==0.18.0", "gradnorm-pytorch==0.2.3")
+HERE = Path(__file__).parent
+FOLDER = HERE.parent / ".bench"
+
+
+def rows(shapes: Sequence[Shape], tasks: Sequence[int], repeats: int) -> list[Row]:
+    """Their steps against a plain step in the same process; one line says why if there are none."""
+    python = FOLDER / "bin" / "python"
+    if not (FOLDER / ".installed").exists():
+        print("Setting up .bench with", *PACKAGES, file=sys.stderr)
+        venv.create(FOLDER, with_pip=True, clear=True)
+        pin = f"torch=={torch.__version__.partition('+')[0]}"
+        install = [python, "-m", "pip", "install", "-q", "--retries", "1", pin, *PACKAGES]
+        if subprocess.run(install, stdout=sys.stderr).returncode:
+            print("The published packages cannot be installed; they are left out", file=sys.stderr)
+            return []
+        (FOLDER / ".installed").touch()
+    found = []
+    for shape in shapes:
+        size = [shape.features, shape.trunk, shape.batch]
+        call = json.dumps({"shapes": [size], "tasks": list(tasks), "repeats": repeats})
+        done = subprocess.run([python, HERE / "peers.py", call], capture_output=True, text=True)
+        if done.returncode:
+            print(f"peers.py failed: {done.stderr.strip()[-300:]}", file=sys.stderr)
+        for name, count, ratios, note in map(json.loads, done.stdout.splitlines()):
+            where = f"{shape}, {count} tasks"
+            found.append(Row(f"step of {name}", where, ratios, note or "a plain step of torch"))
+    return found
