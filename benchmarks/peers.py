@@ -49,8 +49,11 @@ class Setting:
     def torchjd(self, aggregator: nn.Module) -> Callable[[], None]:
         def step() -> None:
             features = self.trunk(self.x)
-            outputs = torch.cat([head(features) for head in self.heads], 1)
-            mtl_backward(list(self.losses(outputs)), features=features)
+            losses = [
+                cross_entropy(head(features)[:, 0], y, weight=there, reduction="sum") / there.sum()
+                for head, y, there in zip(self.heads, self.y.T, self.there.T, strict=True)
+            ]
+            mtl_backward(losses, features=features)
             jac_to_grad(self.trunk.parameters(), aggregator)
 
         return step

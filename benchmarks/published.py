@@ -25,7 +25,7 @@ def rows(shapes: Sequence[Shape], tasks: Sequence[int], repeats: int) -> list[Ro
         print("Setting up .bench with", *PACKAGES, file=sys.stderr)
         venv.create(FOLDER, with_pip=True, clear=True)
         pin = f"torch=={torch.__version__.partition('+')[0]}"
-        install = [python, "-m", "pip", "install", "-q", "--retries", "1", pin, *PACKAGES]
+        install = [python, "-m", "pip", "install", "-qqq", "--retries", "1", pin, *PACKAGES]
         if subprocess.run(install, stdout=sys.stderr).returncode:
             print("The published packages cannot be installed; they are left out", file=sys.stderr)
             return []

@@ -7,7 +7,9 @@ So the task's gradient at the layer's weights is X^T A with A[b, h] = e[b] M[b, 
     |X^T A|^2 = sum_h v[h]^2 |X^T (e * M[:, h])|^2 = sum_ij e[i] e[j] (X X^T)[i, j] S[i, j],
     S[i, j] = sum_h v[h]^2 M[i, h] M[j, h].
 
-Which form is cheapest depends on the sizes alone; all of them are exact.
+The forms cost differently and all are exact: in double precision they are autograd's to 1e-10; in
+single precision, 4e-6 of the norm was the worst error over whole trainings on dial, digits and
+assays.
 """
 
 from __future__ import annotations

@@ -140,20 +140,23 @@ def stacks(job: Job) -> list[Stack]:
 
 def plan(job: Job) -> list[Piece]:
     """Pieces of about equal size, each as large as the memory allows."""
-    data = job.runs[0]
-    one = size(math.prod(data.x.shape[1:]), job.tasks, job.recipe)
-    rows = max(2 * job.recipe.batch_size, ROWS_AT_ONCE)  # activations with gradients, or without
-    # Weights, their gradients and Adam's two averages are four numbers a weight.
-    item = job.options.get("dtype", torch.float32).itemsize
-    at_once = max(
-        1, int(min(job.memory, 2**60) / item / (4 * one.parameters + rows * one.activations))
-    )
+    at_once = max(1, int(min(job.memory / bytes_of_a_network(job), 2**31)))
     pieces = []
     for number, stack in enumerate(stacks(job)):
         count = math.ceil(len(stack.replicas) / at_once)
         ends = [round(len(stack.replicas) * i / count) for i in range(count + 1)]
         pieces += [Piece(number, *ends[i : i + 2]) for i in range(count)]
     return pieces
+
+
+def bytes_of_a_network(job: Job) -> int:
+    """What a network takes while it trains; the data themselves are not counted."""
+    one = size(math.prod(job.runs[0].x.shape[1:]), job.tasks, job.recipe)
+    rows = max(2 * job.recipe.batch_size, ROWS_AT_ONCE)  # activations with gradients, or without
+    outputs = 2 * job.tasks * max(len(run.split.test) for run in job.runs)
+    # Weights, their gradients and Adam's two averages are four numbers a weight.
+    numbers = 4 * one.parameters + rows * one.activations + outputs
+    return int(job.options.get("dtype", torch.float32).itemsize * numbers)
 
 
 def train_piece(
@@ -256,10 +259,9 @@ def _joined(
     for o in outcomes:
         looks, columns, n = o.outputs.shape
         mine = found[:, start : start + columns]
-        look = (
-            torch.from_numpy(mine.numpy().argmax(0)) if looks > 1 else torch.zeros(columns).long()
-        )
-        if looks > 1:
+        look = torch.zeros(columns, dtype=torch.int64)
+        if looks > 1:  # undecided so far
+            look = torch.from_numpy(mine.numpy().argmax(0))
             look[mine.isinf().all(0)] = looks - 1
         kept = o.outputs[look, torch.arange(columns)]
         outputs.append(torch.nn.functional.pad(kept, (0, rows - n)))

@@ -16,8 +16,7 @@ from sklearn.metrics import average_precision_score
 
 from mtl_nt import METHODS, Fixed, Method, Recipe, compare, load, pieces, tuned
 from mtl_nt.methods import Candidate, rates, task_weights
-from mtl_nt.models import size
-from mtl_nt.pieces import Job, plan, train
+from mtl_nt.pieces import Job, bytes_of_a_network, plan, train
 from mtl_nt.tasks import Split, TaskData
 
 RECIPE = Recipe(trunk=(5, 4), steps=24, batch_size=8, learning_rate=0.01, dropout=0.2)
@@ -40,7 +39,7 @@ def job(
 def test_chunks_give_what_the_whole_stack_gives(name: str, checkpoint: str) -> None:
     whole, one_by_one, in_fives = (
         job(METHODS[name], memory, checkpoint=checkpoint)
-        for memory in (math.inf, 1.0, 5.5 * bytes_of_a_network())
+        for memory in (math.inf, 1.0, 5.5 * bytes_of_a_network(job(MTL, 1.0)))
     )
     networks = sum(p.stop - p.start for p in plan(whole))
     assert len(plan(whole)) == len({c.settings for c in whole.candidates})
@@ -60,28 +59,26 @@ def test_chunks_give_what_the_whole_stack_gives(name: str, checkpoint: str) -> N
                 assert mine == other if isinstance(mine, int) else torch.equal(mine, other)
 
 
-def bytes_of_a_network() -> float:
-    """Weights, gradients and Adam's averages, and the largest batch's activations, in float64."""
-    one = size(RUNS[0].x.shape[1], len(RUNS[0].tasks), RECIPE)
-    return 8 * (4 * one.parameters + max(2 * RECIPE.batch_size, 512) * one.activations)
-
-
 def test_what_a_network_takes_is_no_more_than_planned() -> None:
     recipe = Recipe(trunk=(300, 200), steps=2, batch_size=256, dropout=0.5, batch_norm=True)
-    one = size(100, 4, recipe)
-    planned = 4 * (4 * one.parameters + 2 * recipe.batch_size * one.activations)
+    mine = Job(MTL, [wide()], [0], [math.nan], recipe, {})
+    planned = bytes_of_a_network(mine)
     measured = (most_alive(recipe, 9) - most_alive(recipe, 1)) / 8
     assert 0.5 * planned < measured < planned
 
 
-def most_alive(recipe: Recipe, networks: int) -> int:
-    """Bytes of all tensors at the moment when they are most, in a training of so many networks."""
+def wide() -> TaskData:
     random = torch.Generator().manual_seed(0)
     x = torch.randn(400, 100, generator=random)
     y = (torch.rand(400, 4, generator=random) < 0.5).float()
     rows = torch.arange(400)
     split = Split(rows[:300], rows[:0], rows[300:])
-    data = TaskData("wide", x, y, ("a", "b", "c", "d"), "binary", split)
+    return TaskData("wide", x, y, ("a", "b", "c", "d"), "binary", split)
+
+
+def most_alive(recipe: Recipe, networks: int) -> int:
+    """Bytes of all tensors at the moment when they are most, in a training of so many networks."""
+    data = wide()
     cpu = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=cpu, profile_memory=True) as profile:
         train(MTL, [data] * networks, range(networks), recipe)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,22 @@ from pandas.testing import assert_frame_equal
 from refusals import refused
 
 import mtl_nt
-from mtl_nt import LBTW, METHODS, Method, Shuffled, Split, Stopped, Study, TaskData, compare, load
+from mtl_nt import (
+    LBTW,
+    METHODS,
+    Method,
+    Shuffled,
+    Split,
+    Stopped,
+    Study,
+    TaskData,
+    Uniform,
+    compare,
+    load,
+)
 from mtl_nt.datasets.dial import Group
 from mtl_nt.jobs import still_improving
+from mtl_nt.methods import Given
 from mtl_nt.transfer import null_counts, paired_test
 
 NAN = math.nan
@@ -467,6 +482,31 @@ def test_an_executor_gives_the_same_numbers(kind: str) -> None:
         there = quick(data, executor=executor, progress=lambda f, _: told.append(f), **call)
     assert_same_numbers(there, quick(**call))
     assert told == sorted(told) and told[-1] == pytest.approx(1)
+
+
+def dies(given: Given) -> Uniform:
+    os._exit(1)
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_in_another_process_is_said_in_one_line(tmp_path: Path) -> None:
+    here = Method("Own", lambda given: Uniform())
+    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+        call: dict[str, Any] = {"executor": executor, "folder": tmp_path, "memory": 1e-6}
+        refused(lambda: quick(methods=(here,), **call), "Own", "cannot be sent")
+        refused(lambda: quick(methods=("MTL", Method("Own", dies)), **call), "holds another study")
+    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+        deadly = {"executor": executor, "folder": tmp_path / "b", "methods": (Method("Own", dies),)}
+        refused(lambda: quick(**deadly), "a worker process died")
+    assert [*(tmp_path / "b").glob("STL-*.json")]  # what was finished is kept
+
+
+def test_an_error_in_a_method_of_ones_own_is_not_hidden() -> None:
+    def wrong(given: Given) -> Uniform:
+        raise TypeError("mine")
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(TypeError, match="mine"):
+        quick(methods=(Method("Own", wrong),), executor=executor)
 
 
 def test_progress_is_told_step_by_step_and_ends_at_one() -> None:

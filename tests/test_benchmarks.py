@@ -1,0 +1,36 @@
+"""`make bench` runs whole, on tiny sizes; what it measures is for `docs/`, never for a test."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+RUN = Path(__file__).resolve().parent.parent / "benchmarks" / "run.py"
+
+
+@pytest.mark.slow
+def test_every_benchmark_runs_and_has_its_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(RUN), "--quick", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+    assert text in done.stdout
+    lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    assert {len(line) for line in lines} == {6}
+    named = [line[0].removeprefix("| ") for line in lines[2:]]
+    methods = ("LBTW", "Uncertainty", "DWA", "RandomWeights", "RMTL", "GradNorm")
+    assert {f"step of {m}" for m in methods} <= {*named}
+    assert {"step of GradNorm, batch norm", "stacked, one thread", "import mtl_nt"} <= {*named}
+    assert all(float(line[2]) > 0 for line in lines[2:])
+    with Image.open(tmp_path / "growth.png") as picture:
+        assert picture.width == 1000
+
+
+def test_numbers_of_tiny_sizes_do_not_get_into_the_docs() -> None:
+    done = subprocess.run([sys.executable, str(RUN), "--quick"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--out" in done.stderr
