@@ -42,8 +42,8 @@ clean: ## remove reports and caches
 	@rm -rf reports dist .pytest_cache .mypy_cache .ruff_cache
 	@find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -print0 | xargs -0 rm -rf
 
-distclean: clean ## remove .venv too
-	@rm -rf $(VENV)
+distclean: clean ## remove .venv and .bench too
+	@rm -rf $(VENV) .bench
 
 # The stamp is written last, so a set-up that broke off starts again.
 $(STAMP): pyproject.toml Makefile

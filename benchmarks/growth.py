@@ -38,7 +38,7 @@ def rows(
     repeats: int,
     picture: Path,
 ) -> list[Row]:
-    """Milliseconds a step along three axes, each with its exponent; the picture shows them all."""
+    """How many times longer a step takes along three axes; the picture has every size."""
     recipe = Recipe(trunk=(64, 32), batch_size=128, steps=steps)
     axes: list[tuple[str, Sequence[int], Callable[[int], tuple[int, int, int]]]] = [
         ("tasks", tasks, lambda n: (n, 1_000, 1)),
@@ -56,7 +56,8 @@ def rows(
                 curves[name].append([1e3 * s for s in seconds])
         panels.append((axis, sizes, curves))
         for name, curve in curves.items():
-            whole = f"{sizes[0]:,} to {sizes[-1]:,} {axis}"
+            first, last = (statistics.median(c) for c in (curve[0], curve[-1]))
+            whole = f"{sizes[0]:,} to {sizes[-1]:,} {axis}, {first:.2g} to {last:.2g} ms"
             grown = [b / a for a, b in zip(curve[0], curve[-1], strict=True)]
             times = f"{sizes[-1] / sizes[0]:,.0f} times as many"
             found.append(Row(f"growth of a step of {name}", whole, grown, times))
@@ -103,10 +104,14 @@ def _draw(panels: list[tuple[str, Sequence[int], Curves]], path: Path) -> None:
             ax.loglog(sizes, middle, color=colour, marker=marker, ls=dashes, label=name)
             low, high = [min(c) for c in curve], [max(c) for c in curve]
             ax.fill_between(sizes, low, high, color=colour, alpha=0.2, lw=0)
-        base = [statistics.median(c) for c in curves["MTL"]]
-        grown, more = base[-1] / base[0], sizes[-1] / sizes[0]
-        ax.set_title(f"{more:,.0f} times the {axis}:\nan MTL step takes {grown:.2g} times as long")
-        ax.title.set_size(11)
+        grown = {
+            name: statistics.median(c[-1]) / statistics.median(c[0]) for name, c in curves.items()
+        }
+        ax.set_title(
+            f"{sizes[-1] / sizes[0]:,.0f} times the {axis}: a step takes\n"
+            f"{grown['MTL']:.2g} (MTL) and {grown['GradNorm']:.2g} (GradNorm) times as long"
+        )
+        ax.title.set_size(10.5)
         ax.set_xlabel(axis, size=11)
         ax.set_xticks(sizes, [f"{s:,}" for s in sizes])
         ax.xaxis.set_minor_formatter(NullFormatter())

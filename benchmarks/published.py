@@ -16,28 +16,38 @@ from timing import Row
 PACKAGES = ("torchjd[quadprog-projector]==0.18.0", "gradnorm-pytorch==0.2.3")
 HERE = Path(__file__).parent
 FOLDER = HERE.parent / ".bench"
+PYTHON, INSTALLED = FOLDER / "bin" / "python", FOLDER / ".installed"
 
 
 def rows(shapes: Sequence[Shape], tasks: Sequence[int], repeats: int) -> list[Row]:
     """Their steps against a plain step in the same process; one line says why if there are none."""
-    python = FOLDER / "bin" / "python"
-    if not (FOLDER / ".installed").exists():
-        print("Setting up .bench with", *PACKAGES, file=sys.stderr)
-        venv.create(FOLDER, with_pip=True, clear=True)
-        pin = f"torch=={torch.__version__.partition('+')[0]}"
-        install = [python, "-m", "pip", "install", "-qqq", "--retries", "1", pin, *PACKAGES]
-        if subprocess.run(install, stdout=sys.stderr).returncode:
-            print("The published packages cannot be installed; they are left out", file=sys.stderr)
-            return []
-        (FOLDER / ".installed").touch()
+    if not ready():
+        return []
     found = []
     for shape in shapes:
         size = [shape.features, shape.trunk, shape.batch]
         call = json.dumps({"shapes": [size], "tasks": list(tasks), "repeats": repeats})
-        done = subprocess.run([python, HERE / "peers.py", call], capture_output=True, text=True)
+        peers = [PYTHON, HERE / "peers.py", call]
+        done = subprocess.run(peers, capture_output=True, text=True)
         if done.returncode:
             print(f"peers.py failed: {done.stderr.strip()[-300:]}", file=sys.stderr)
         for name, count, ratios, note in map(json.loads, done.stdout.splitlines()):
             where = f"{shape}, {count} tasks"
-            found.append(Row(f"step of {name}", where, ratios, note or "a plain step of torch"))
+            found.append(Row(f"step of {name}", where, ratios, "a plain step of torch", note=note))
     return found
+
+
+def ready() -> bool:
+    """Whether the environment is there, after setting it up where it is missing."""
+    if not INSTALLED.exists():
+        print("Setting up .bench with", *PACKAGES, file=sys.stderr)
+        pin = f"torch=={torch.__version__.partition('+')[0]}"
+        install = [PYTHON, "-m", "pip", "install", "-qqq", "--retries", "1", pin, *PACKAGES]
+        try:
+            venv.create(FOLDER, with_pip=True, clear=True)
+            subprocess.run(install, stdout=sys.stderr, check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            print(f"The published packages are left out: {error}", file=sys.stderr)
+            return False
+        INSTALLED.touch()
+    return True

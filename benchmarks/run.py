@@ -20,6 +20,7 @@ import torch
 from timing import Row, table
 
 DOCS = Path(__file__).parent.parent / "docs"
+TINY = steps.Shape(8, (8, 8), 16, 5)
 
 
 def main() -> None:
@@ -32,8 +33,9 @@ def main() -> None:
         parser.error("--quick needs --out: its numbers are not for docs/")
     torch.set_num_threads(1)
     rows = quick(given.out) if given.quick else whole(given.out)
-    if not given.quick and not given.without_peers:
-        rows += published.rows([steps.SMALL, steps.WIDE], steps.TASKS, 3)
+    if not given.without_peers:
+        shapes, tasks = ([TINY], (3,)) if given.quick else ([steps.SMALL, steps.WIDE], steps.TASKS)
+        rows += published.rows(shapes, tasks, 5)
     lines = [
         "# Benchmarks",
         "",
@@ -68,9 +70,8 @@ def whole(out: Path) -> list[Row]:
 
 def quick(out: Path) -> list[Row]:
     """Every part, tiny."""
-    tiny = steps.Shape(8, (8, 8), 16, 5)
     return [
-        *steps.rows([tiny], (3,), 1),
+        *steps.rows([TINY], (3,), 1),
         *stack.rows(2, 1, 5, 1),
         *startup.rows(1),
         *growth.rows((2, 4), (50, 100), (1, 2), 5, 2, out / "growth.png"),

@@ -15,11 +15,12 @@ class Row(NamedTuple):
     values: Sequence[float]
     against: str
     target: str = ""
+    note: str = ""
 
     def cells(self) -> list[str]:
-        """The median, and the lowest and highest of the repeats."""
+        """The median, and the lowest and highest of the repeats; or why there are none."""
         if not self.values:
-            return [self.what, self.where, "not run", "", self.against, self.target]
+            return [self.what, self.where, "not run", self.note, self.against, self.target]
         low, high = min(self.values), max(self.values)
         spread = f"{low:.3g} to {high:.3g}" if len(self.values) > 1 else "one run"
         middle = f"{statistics.median(self.values):.3g}"

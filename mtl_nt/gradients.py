@@ -21,7 +21,8 @@ from torch import Tensor
 from .bits import Bits
 from .models import Normed, Pass
 
-AT_ONCE = 2**18  # numbers of A of a replica, all tasks at once; above, task after task
+AT_ONCE = 2**17  # numbers of A at once, of some replicas: what a processor's cache holds
+LARGE = 2**21  # numbers of A of one replica, all tasks at once; above, task after task
 WORTH_PAIRS = 2**15  # numbers of M: below, a product a row costs more than it saves
 PAIRS = 48  # what the pairs' own work is worth, in tasks
 
@@ -67,8 +68,16 @@ def _squared(e: Tensor, m: Tensor, v: Tensor, x: Tensor, relu: bool) -> Float[Te
     """|X^T A|^2 of every task. The form depends on a replica's own numbers, never on the stack."""
     rows, tasks, into, width = *e.shape[1:], x.shape[2], m.shape[2]
     gram = rows * (width + into / tasks) < into * width
-    if tasks * rows * width > AT_ONCE:
+    numbers = tasks * rows * width
+    if numbers > LARGE:
         return torch.stack([_one(*r, gram, relu) for r in zip(e, m, v, x, strict=True)])
+    some = max(1, AT_ONCE // numbers)
+    pieces = zip(e.split(some), m.split(some), v.split(some), x.split(some), strict=True)
+    return torch.cat([_together(*piece, gram) for piece in pieces])
+
+
+def _together(e: Tensor, m: Tensor, v: Tensor, x: Tensor, gram: bool) -> Float[Tensor, "R T"]:
+    """All tasks of some replicas."""
     a = (e.transpose(1, 2).unsqueeze(3) * m.unsqueeze(1)) * v.transpose(1, 2).unsqueeze(2)
     if gram:
         k = (x @ x.transpose(1, 2)).unsqueeze(1)

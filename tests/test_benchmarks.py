@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ RUN = Path(__file__).resolve().parent.parent / "benchmarks" / "run.py"
 
 @pytest.mark.slow
 def test_every_benchmark_runs_and_has_its_line(tmp_path: Path) -> None:
-    command = [sys.executable, str(RUN), "--quick", "--out", str(tmp_path)]
+    command = [sys.executable, str(RUN), "--quick", "--without-peers", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
@@ -28,6 +29,22 @@ def test_every_benchmark_runs_and_has_its_line(tmp_path: Path) -> None:
     assert all(float(line[2]) > 0 for line in lines[2:])
     with Image.open(tmp_path / "growth.png") as picture:
         assert picture.width == 1000
+
+
+@pytest.mark.slow
+def test_the_published_packages_have_their_lines(tmp_path: Path) -> None:
+    if not (RUN.parent.parent / ".bench" / ".installed").exists():
+        pytest.skip("needs .bench, which `make bench` sets up")
+    sys.path.insert(0, str(RUN.parent))
+    try:
+        published = importlib.import_module("published")
+        shape = importlib.import_module("steps").Shape(8, (8, 8), 16, 5)
+        rows = published.rows([shape], (3,), 2)
+    finally:
+        sys.path.remove(str(RUN.parent))
+    packages = ("TorchJD Mean", "TorchJD UPGrad", "gradnorm-pytorch")
+    assert [row.what for row in rows] == [f"step of {name}" for name in packages]
+    assert all(len(row.values) == 2 and min(row.values) > 0 for row in rows)
 
 
 def test_numbers_of_tiny_sizes_do_not_get_into_the_docs() -> None:

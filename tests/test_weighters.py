@@ -166,8 +166,9 @@ def see(recipe: Recipe, rows: int, seeds: Sequence[int] = (3, 4), bits: bool = F
 FEW, MANY = 4, 13  # rows: norms from products of rows, and from the gradients themselves
 FORMS: dict[str, dict[str, float]] = {
     "all tasks at once": {},
-    "task after task": {"AT_ONCE": 0},
-    "pairs of rows": {"AT_ONCE": 0, "WORTH_PAIRS": 0, "PAIRS": -1e9},
+    "replica after replica": {"AT_ONCE": 0},
+    "task after task": {"LARGE": 0},
+    "pairs of rows": {"LARGE": 0, "WORTH_PAIRS": 0, "PAIRS": -1e9},
 }
 
 
