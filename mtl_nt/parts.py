@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import inspect
 import json
@@ -181,9 +180,14 @@ def write(path: Path, content: bytes, replace: bool = True) -> None:
         if replace:
             os.replace(temporary, path)
         else:
-            with contextlib.suppress(FileExistsError):
+            try:
                 os.link(temporary, path)
-            os.unlink(temporary)
+            except FileExistsError:
+                pass
+            except OSError:  # no second names on this file system
+                if not path.exists():
+                    os.replace(temporary, path)
+            Path(temporary).unlink(missing_ok=True)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -324,8 +324,16 @@ def test_damaged_digits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 REFUSED: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "a misspelt data set": ("mnits", {}, ("unknown dataset 'mnits'", "did you mean 'mnist'")),
-    "an unknown data set": ("pcba", {}, ("unknown dataset", "known: dial, assays, digits, mnist")),
-    "no name at all": (None, {}, ("unknown dataset None", "known: dial, assays, digits, mnist")),  # type: ignore[dict-item]
+    "an unknown data set": (
+        "pcba",
+        {},
+        ("unknown dataset", "known: dial, assays, digits, mnist, gdsc"),
+    ),
+    "no name at all": (
+        None,
+        {},
+        ("unknown dataset None", "known: dial, assays, digits, mnist, gdsc"),
+    ),  # type: ignore[dict-item]
     "a misspelt option": ("dial", {"angel": 3}, ("'angel'", "did you mean 'angle'")),
     "another data set's option": ("digits", {"angle": 3}, ("'digits'", "'angle'", "known: split")),
     "a misspelt scenario": ("dial", {"scenario": "unrelate"}, ("did you mean 'unrelated'",)),

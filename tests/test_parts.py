@@ -526,6 +526,21 @@ def test_two_processes_on_one_folder_do_not_harm_each_other(second: str, tmp_pat
         assert told == []
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_is_there_is_left_as_it_is(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: Any) -> None:
+        raise OSError(errno.EPERM, "no hard links")
+
+    if not links:
+        monkeypatch.setattr(os, "link", none)
+    path = tmp_path / "study.json"
+    for content in (b"first", b"second"):
+        parts.write(path, content, replace=False)
+    assert files(tmp_path) == {"study.json": b"first"}
+
+
 # -------------------------------------------------------------------------------- executors
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from ..tasks import BadInput, TaskData, nearest
 from .assays import load_assays
 from .dial import load_dial
+from .gdsc import load_gdsc
 from .handwriting import load_digits, load_mnist
 
 DATASETS: dict[str, Callable[..., TaskData]] = {
@@ -16,11 +17,12 @@ DATASETS: dict[str, Callable[..., TaskData]] = {
     "assays": load_assays,
     "digits": load_digits,
     "mnist": load_mnist,
+    "gdsc": load_gdsc,
 }
 
 
 def load(name: str, **options: Any) -> TaskData:
-    """Load a data set: "dial" or "assays" (synthetic), "digits" or "mnist".
+    """Load a data set: "dial" or "assays" (synthetic), "digits", "mnist" or "gdsc".
 
     `help(mtl_nt.datasets.DATASETS[name])` lists a data set's options. "dial-dominant" is short for
     `load("dial", scenario="dominant")`.
