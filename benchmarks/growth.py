@@ -94,8 +94,13 @@ def panel(rows: int, tasks: int) -> mtl_nt.TaskData:
     return mtl_nt.TaskData("bench", x, y, names, "binary", split)
 
 
+def _some(y: float, _: object) -> str:
+    """A label for twos and fives between the powers of ten."""
+    return f"{y:g}" if f"{y:e}"[0] in "25" else ""
+
+
 def _draw(panels: list[tuple[str, Sequence[int], Curves]], path: Path) -> None:
-    figure = Figure(figsize=(10, 3.9), dpi=100, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(10, 4.1), dpi=100, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     for ax, (axis, sizes, curves) in zip(figure.subplots(1, 3), panels, strict=True):
         for name, curve in curves.items():
@@ -109,13 +114,14 @@ def _draw(panels: list[tuple[str, Sequence[int], Curves]], path: Path) -> None:
         }
         ax.set_title(
             f"{sizes[-1] / sizes[0]:,.0f} times the {axis}: a step takes\n"
-            f"{grown['MTL']:.2g} (MTL) and {grown['GradNorm']:.2g} (GradNorm) times as long"
+            f"{grown['MTL']:.2g} times as long\n(GradNorm {grown['GradNorm']:.2g})"
         )
         ax.title.set_size(10.5)
         ax.set_xlabel(axis, size=11)
         ax.set_xticks(sizes, [f"{s:,}" for s in sizes])
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+        ax.yaxis.set_minor_formatter(FuncFormatter(_some))
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(alpha=0.3)
     first = figure.axes[0]

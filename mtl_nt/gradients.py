@@ -71,18 +71,25 @@ def _squared(e: Tensor, m: Tensor, v: Tensor, x: Tensor, relu: bool) -> Float[Te
     numbers = tasks * rows * width
     if numbers > LARGE:
         return torch.stack([_one(*r, gram, relu) for r in zip(e, m, v, x, strict=True)])
+    few = max(1, AT_ONCE // (rows * width))  # tasks, and replicas, that fit
     some = max(1, AT_ONCE // numbers)
-    pieces = zip(e.split(some), m.split(some), v.split(some), x.split(some), strict=True)
-    return torch.cat([_together(*piece, gram) for piece in pieces])
+    slices = zip(e.split(some), m.split(some), v.split(some), x.split(some), strict=True)
+    return torch.cat([_together(*one, gram, few) for one in slices])
 
 
-def _together(e: Tensor, m: Tensor, v: Tensor, x: Tensor, gram: bool) -> Float[Tensor, "R T"]:
-    """All tasks of some replicas."""
-    a = (e.transpose(1, 2).unsqueeze(3) * m.unsqueeze(1)) * v.transpose(1, 2).unsqueeze(2)
-    if gram:
-        k = (x @ x.transpose(1, 2)).unsqueeze(1)
-        return (k * (a @ a.transpose(2, 3))).sum((2, 3))
-    return (x.transpose(1, 2).unsqueeze(1) @ a).square().sum((2, 3))
+def _together(
+    e: Tensor, m: Tensor, v: Tensor, x: Tensor, gram: bool, few: int
+) -> Float[Tensor, "R T"]:
+    """All tasks of some replicas, a few at once."""
+    k = (x @ x.transpose(1, 2)).unsqueeze(1) if gram else None
+    found = []
+    for es, vs in zip(e.split(few, 2), v.split(few, 2), strict=True):
+        a = (es.transpose(1, 2).unsqueeze(3) * m.unsqueeze(1)) * vs.transpose(1, 2).unsqueeze(2)
+        if k is not None:
+            found.append((k * (a @ a.transpose(2, 3))).sum((2, 3)))
+        else:
+            found.append((x.transpose(1, 2).unsqueeze(1) @ a).square().sum((2, 3)))
+    return torch.cat(found, 1)
 
 
 def _one(
