@@ -14,7 +14,12 @@ OLD_PYTHON := import sys; sys.exit(sys.version_info < (3, 11))
 PIP := $(BIN)/python -m pip install -qq
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo test lab bench clean distclean
+# What `make results` trains: DATASET=mnist PRESET=long, say; by default all that is kept.
+DATASET ?=
+PRESET ?=
+WORKERS ?= 2
+
+.PHONY: help setup demo test lab bench results clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -37,6 +42,9 @@ lab: $(STAMP) ## open the notebooks in JupyterLab
 
 bench: $(STAMP) ## run the benchmarks
 	@$(BIN)/python benchmarks/run.py
+
+results: $(STAMP) ## train the case studies whole, some hours, and keep their tables
+	@$(BIN)/python -m mtl_nt results $(DATASET)$(if $(PRESET),-$(PRESET)) --workers $(WORKERS)
 
 clean: ## remove reports and caches
 	@rm -rf reports dist .pytest_cache .mypy_cache .ruff_cache

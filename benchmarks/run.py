@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import growth
+import papers
 import published
 import stack
 import startup
@@ -61,6 +62,7 @@ def whole(out: Path) -> list[Row]:
         *told("steps", steps.rows([steps.SMALL, steps.WIDE], steps.TASKS, 5)),
         *told("stack", stack.rows(10, 5, 200, 5)),
         *told("start", startup.rows(7)),
+        *told("papers", papers.rows(5, 3, None)),
         *told(
             "growth",
             growth.rows(growth.TASKS, growth.ROWS, growth.NETWORKS, 30, 5, out / "growth.png"),
@@ -74,6 +76,7 @@ def quick(out: Path) -> list[Row]:
         *steps.rows([TINY], (3,), 1),
         *stack.rows(2, 1, 5, 1),
         *startup.rows(1),
+        *papers.digits(2, 5),
         *growth.rows((2, 4), (50, 100), (1, 2), 5, 2, out / "growth.png"),
     ]
 

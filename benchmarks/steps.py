@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,8 @@ ARMS = {
     "DWA": METHODS["DWA"],
     "RandomWeights": METHODS["RandomWeights"],
     "RMTL": mtl_nt.Method("RMTL", _focused),
+    "Deep-AMTFL": METHODS["Deep-AMTFL"],
+    "U-AMTFL": METHODS["U-AMTFL"],
     "GradNorm": METHODS["GradNorm"],
 }
 
@@ -75,7 +78,8 @@ def _target(name: str, shape: Shape, tasks: int) -> str:
         return wide.get(tasks, "") if shape == WIDE else ""
     if name == "RandomWeights":
         return ""
-    return "at most 1.10" if shape == WIDE else "at most 1.6"
+    small = "" if "AMTFL" in name else "at most 1.6"
+    return "at most 1.10" if shape == WIDE else small
 
 
 def stepping(name: str, shape: Shape, tasks: int, batch_norm: bool = False) -> Callable[[], float]:
@@ -84,6 +88,7 @@ def stepping(name: str, shape: Shape, tasks: int, batch_norm: bool = False) -> C
     recipe = Recipe(
         trunk=shape.trunk, batch_size=shape.batch, steps=shape.steps, batch_norm=batch_norm
     )
+    recipe = replace(recipe, **ARMS[name].settings)
 
     def run() -> float:
         stamps: list[float] = []

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from .amtfl import AMTFL, UAMTFL, Balanced, SparseHeads
 from .datasets import load
 from .methods import METHODS, Method, plain, tuned, with_alpha, with_target
 from .recipe import Recipe
@@ -27,17 +28,21 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AMTFL",
     "DWA",
     "LBTW",
     "METHODS",
     "RMTL",
+    "UAMTFL",
     "BadInput",
+    "Balanced",
     "Fixed",
     "GradNorm",
     "Method",
     "RandomWeights",
     "Recipe",
     "Shuffled",
+    "SparseHeads",
     "Split",
     "Step",
     "Stopped",

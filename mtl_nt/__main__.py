@@ -1,4 +1,4 @@
-"""The command line: `python -m mtl_nt demo | run | datasets`."""
+"""The command line: `python -m mtl_nt demo | run | results | datasets`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m mtl_nt", description="Reports on negative transfer.")
-    commands = parser.add_subparsers(required=True, metavar="demo | run | datasets")
+    commands = parser.add_subparsers(required=True, metavar="demo | run | results | datasets")
 
     demo = commands.add_parser("demo", help="run the first two notebooks, a few minutes")
     demo.add_argument("--out", default="reports", type=Path, help="folder (default: reports)")
@@ -65,6 +65,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", default="reports", type=Path, help="folder (default: reports)")
     run.add_argument("--name", help="of the report (default: the notebook's)")
     run.set_defaults(command=_run)
+
+    results = commands.add_parser("results", help="train a paper's case study, whole, and keep it")
+    results.add_argument("case", nargs="*", help="by default all that come with the package")
+    results.add_argument("--out", type=Path, help="folder (default: the package's own)")
+    results.add_argument("--parts", default="reports/parts", type=Path, help="what is finished")
+    results.add_argument("--seeds", type=_seeds, help="how many runs, or which: 100,101")
+    results.add_argument("--steps", type=int, help="another budget, to try it out")
+    results.add_argument("--workers", default=1, type=int, help="processes (default: 1)")
+    results.add_argument("--device", default="cpu", help="cpu, cuda or auto")
+    results.set_defaults(command=_results)
 
     datasets = commands.add_parser("datasets", help="list the data sets and their options")
     datasets.set_defaults(command=_datasets)
@@ -88,6 +98,46 @@ def _run(options: argparse.Namespace) -> None:
     parameters = {key: _value(text) for key, text in options.parameter}
     _report(options.notebook, options.out, name, parameters)
     _look(options.out / f"{name}.html")
+
+
+def _results(options: argparse.Namespace) -> None:
+    import contextlib
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    from . import __version__, reproduce, stored
+    from .tasks import nearest
+
+    for name in options.case:
+        if name not in reproduce.CASES:
+            raise BadInput(f"unknown case {name!r}; {nearest(name, reproduce.CASES)}")
+    if options.workers < 1:
+        raise BadInput(f"--workers {options.workers}: must be 1 or more")
+    own = {} if options.steps is None else {"steps": options.steps}
+    for name in options.case or reproduce.KEPT:
+        print(f"{name}: {reproduce.CASES[name].about}", flush=True)
+        with contextlib.ExitStack() as stack:
+            executor = None
+            if options.workers > 1:
+                spawned = multiprocessing.get_context("spawn")
+                executor = stack.enter_context(ProcessPoolExecutor(options.workers, spawned))
+            study = reproduce.run(
+                name,
+                options.seeds,
+                options.parts / name,
+                executor,
+                device=options.device,
+                **own,
+            )
+        about = {"case": name, "version": __version__, "probe": reproduce.probe(name)}
+        folder = stored.keep(study, (options.out or stored.KEPT) / name, **about)
+        columns = ["method", "alpha", "mean", "harmed", "helped", "undecided", "negative_per_run"]
+        print(study.counts()[columns].to_string(index=False, na_rep=""), f"\n{folder}", flush=True)
+
+
+def _seeds(text: str) -> Any:
+    value = _value(text)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _report(

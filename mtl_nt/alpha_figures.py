@@ -16,7 +16,6 @@ from scipy import stats
 
 from .drawing import (
     BASE,
-    COLOURS,
     FAINT,
     FOOT,
     HEAD,
@@ -33,7 +32,7 @@ from .drawing import (
 )
 from .methods import CONSTANT
 from .study import Study
-from .tables import BASELINE, PLAIN, REFERENCE, Arm, Tables, label, scope, tables
+from .tables import PLAIN, Arm, Tables, label, scope, tables
 from .tasks import BadInput
 from .transfer import LEVEL
 
@@ -63,7 +62,7 @@ def alpha_curve(
         raise BadInput(f"{method} has no alpha; a curve needs a method that has one")
     at = None if alpha is None else arms.index(marked)
     claim = t.sweep(arms) if at is None else t.claim(marked)
-    flat = [a for a in (BASELINE, PLAIN) if a in t.level]
+    flat = [a for a in dict.fromkeys((t.baseline, PLAIN)) if a in t.level]
     gone = t.diverged(arms)
     text = " ".join([t.words(a) for a in (arms if at is None else [marked])] + [gone])
     for arm in (*flat, *([] if at is None else [marked])):
@@ -75,7 +74,8 @@ def alpha_curve(
     above, below = axes(figure, 0.9, 3.35, 5.6, 1.75), axes(figure, 0.9, FOOT + 0.65, 5.6, 1.8)
 
     mean = _banded(above, x, [t.level[a] for a in arms], colour, "-", "mean")
-    levels = [(float(t.level[a].mean()), label(a), COLOURS[a[0]]) for a in flat]
+    style = styles(t.methods)
+    levels = [(float(t.level[a].mean()), label(a), style[a[0]].colour) for a in flat]
     for level, name, own in levels:
         above.axhline(level, color=own, lw=1.5, ls=LEVEL_LINE, gid=name)
     above.margins(y=0.1)
@@ -84,17 +84,18 @@ def alpha_curve(
     above.tick_params(labelbottom=False)
 
     null = [t.counts[arms[0]][f"negative_null_{end}"] for end in ("low", "high")]
-    below.axhspan(*null, color=NULL_BAND, lw=0, gid="null")
+    if t.reference is not None:
+        below.axhspan(*null, color=NULL_BAND, lw=0, gid="null")
     below.set_ylim(0, t.tasks)
     single = _banded(below, x, [t.single[a] for a in arms], colour, (0, (4, 2)), "one run")
     harmed = np.array([t.decided(a, "harmed") for a in arms])
     below.plot(x, harmed, color=colour, lw=2.5, marker="<", ms=7, clip_on=False, gid="harmed")
     named = [(_last(harmed), "harmed", colour), (_last(single), "worse in a run", colour)]
-    ends(below, [*named, (sum(null) / 2, "null of a run", FAINT)])
+    ends(below, [*named, (sum(null) / 2, "null of a run", FAINT)])  # NaN is no end
     bad = x[np.isnan(single)]
     below.plot(bad, 0 * bad, "X", color=INK, ms=9, clip_on=False, zorder=5, gid="diverged")
     below.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    below.set_title(f"tasks worse than STL, of {t.tasks}", size=BASE, loc="left", pad=8)
+    below.set_title(f"tasks worse than {t.baseline[0]}, of {t.tasks}", size=BASE, loc="left", pad=8)
     below.set_xlabel("alpha", size=BASE, labelpad=2)
     for ax, lines in ((above, [mean]), (below, [single, harmed])):
         ax.set_xlim((x.min(), x.max()) if len(x) > 1 else (x[0] - 0.5, x[0] + 0.5))
@@ -116,10 +117,14 @@ def trade_off(study: Study, metric: str | None = None) -> Figure:
         BadInput: an unknown metric; no mean of STL or STL' to compare with.
     """
     t = tables(study, metric)
-    style, base = styles(t.methods), t.level[BASELINE]
-    gap = t.level[REFERENCE] - base
+    style, base, name = styles(t.methods), t.level[t.baseline], t.baseline[0]
+    if t.reference is None:
+        raise BadInput(f"{name} has no twin, so there is no null to draw a trade-off against")
+    gap = t.level[t.reference] - base
     if not np.isfinite(gap).all():
-        raise BadInput("STL or STL' has no score in some run, so there is no trade-off to draw")
+        raise BadInput(
+            f"{name} or {name}' has no score in some run, so there is no trade-off to draw"
+        )
     reach = stats.t.ppf(1 - LEVEL / 2, len(gap)) * np.sqrt(np.square(gap).mean() / len(gap))
     every = [a for a in t.verdicts if a[0] != CONSTANT]
     away = {a: abs(float((t.level[a] - base).mean())) for a in every}
@@ -129,7 +134,7 @@ def trade_off(study: Study, metric: str | None = None) -> Figure:
     paths = {m: path for m, path in paths.items() if path}
     y, what = "harmed", "harmed tasks"
     if t.runs < 2:
-        y, what = "negative_per_run", "tasks worse than STL in the one run"
+        y, what = "negative_per_run", f"tasks worse than {t.baseline[0]} in the one run"
     text = " ".join(
         f"{label(a)}: {t.mean} {t.level[a].mean():.3g}, {what} {t.counts[a][y]:.0f}."
         for p in paths.values()
@@ -146,7 +151,7 @@ def trade_off(study: Study, metric: str | None = None) -> Figure:
     figure = canvas(HEAD + 0.35 + 3.3 + bottom, title, f"{text} {note[0].upper()}{note[1:]}.", foot)
     ax = axes(figure, 0.6, bottom, 7.1, 3.3)
     ax.axvspan(base.mean() - reach, base.mean() + reach, color=NULL_BAND, lw=0, gid="null")
-    ax.axvline(base.mean(), color=COLOURS["STL"], lw=1.5, ls=LEVEL_LINE, gid="zero")
+    ax.axvline(base.mean(), color=style[t.baseline[0]].colour, lw=1.5, ls=LEVEL_LINE, gid="zero")
     top = float(max([min(4, t.tasks), *(t.counts[a][y] for p in paths.values() for a in p)]))
     handles: list[Line2D | Patch] = []
     xs = [base.mean() - reach, base.mean() + reach]
@@ -172,7 +177,9 @@ def trade_off(study: Study, metric: str | None = None) -> Figure:
     ax.set_title(f"{what}, of {t.tasks}", size=BASE, loc="left", pad=8)
     ax.set_title(short(note, 42), size=SMALL, loc="right", pad=8)
     handles += [Line2D([], [], color=INK, ls=LEVEL_LINE), Patch(color=NULL_BAND)]
-    key(figure, handles, [*(short(n, 22) for n in names), "STL", "null: 95% of STL'"], columns=3)
+    base_name = t.baseline[0]
+    band = [base_name, f"null: 95% of {base_name}'"]
+    key(figure, handles, [*(short(n, 22) for n in names), *band], columns=3)
     return finish(figure)
 
 
@@ -212,7 +219,7 @@ def _interval(difference: Float[np.ndarray, " S"]) -> float:
 
 def _best(t: Tables, paths: dict[str, list[Arm]], reach: float) -> str:
     """Which arm has the best mean, whether chance gives that to STL' too, and what it harms."""
-    arms = [a for p in paths.values() for a in p if t.scored(a) and a != REFERENCE]
+    arms = [a for p in paths.values() for a in p if t.scored(a) and a != t.reference]
     if not arms:
         return "No method left a mean to draw"
     sign = -1 if t.lower else 1
@@ -220,8 +227,8 @@ def _best(t: Tables, paths: dict[str, list[Arm]], reach: float) -> str:
     harmed = {a: int(t.counts[a]["harmed"]) for a in arms}
     best = max(arms, key=lambda a: sign * mean[a])
     few = min(arms, key=lambda a: (harmed[a], -sign * mean[a]))
-    chance = abs(mean[best] - t.level[BASELINE].mean()) <= reach
-    near = ", within chance of STL" if chance and t.runs > 1 else ""
+    chance = abs(mean[best] - t.level[t.baseline].mean()) <= reach
+    near = f", within chance of {t.baseline[0]}" if chance and t.runs > 1 else ""
     said = f"{label(best)} has the best {t.mean} ({mean[best]:.3g}{near})"
     if t.runs < 2:
         return f"One run decides nothing: {said}"

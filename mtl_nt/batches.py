@@ -129,10 +129,18 @@ class Rows(NamedTuple):
 
 
 class Table:
-    """All rows of all runs in one table, and a last row without anything to fill up with."""
+    """All rows of all runs in one table, and a last row without anything to fill up with.
+
+    Args:
+        own: the one task that each replica has to do with; the others' targets are left out.
+    """
 
     def __init__(
-        self, runs: Sequence[TaskData], device: str | torch.device, dtype: torch.dtype
+        self,
+        runs: Sequence[TaskData],
+        device: str | torch.device,
+        dtype: torch.dtype,
+        own: Int[Tensor, " R"] | None = None,
     ) -> None:
         self.runs, self.tasks = runs, len(runs[0].tasks)
         lengths = [len(run.x) for run in runs]
@@ -140,20 +148,38 @@ class Table:
         y = torch.cat([run.targets.to(dtype) for run in runs])
         y = torch.cat([y, y.new_full((1, self.tasks), math.nan)])
         known = torch.cat([y.nan_to_num(), (~y.isnan()).to(dtype)], 1)
+        self.own, self.y = None if own is None else own.to(device).unsqueeze(1), y.to(device)
+        if own is not None:
+            known = known[:, :0]
         x = [run.x for run in runs]
         self.bits = Bits.joined(x).to(device) if isinstance(x[0], Bits) else None
         if self.bits is None:  # one row of one table is found faster than three of three
             dense = torch.cat([t.flatten(1).to(dtype) for t in x if isinstance(t, Tensor)])
             known = torch.cat([known, torch.cat([dense, torch.zeros_like(dense[:1])])], 1)
-        self.known = known.to(device)
+        self.known, self.room = known.to(device), torch.empty(0, 0)
         self.features = math.prod(x[0].shape[1:])
         self.binary = runs[0].binary.to(device)
+        if self.own is not None:
+            self.binary = self.binary[self.own]  # (R, 1)
         self.has_validation = all(len(run.split.validation) for run in runs)
 
-    def rows(self, numbers: Int[Tensor, "R B"]) -> Rows:
-        """Rows by their numbers in this table."""
-        known = self.known.index_select(0, numbers.flatten()).unflatten(0, numbers.shape)
-        y, labels, x = known.split([self.tasks, self.tasks, known.shape[2] - 2 * self.tasks], 2)
+    def rows(self, numbers: Int[Tensor, "R B"], again: bool = False) -> Rows:
+        """Rows by their numbers in this table.
+
+        Args:
+            again: in the place of those of the last call that said so: new memory for every batch
+                costs more than the copy itself.
+        """
+        flat = numbers.flatten()
+        if again and len(self.room) != len(flat):
+            self.room = self.known.new_empty(len(flat), self.known.shape[1])
+        out = self.room if again else None
+        known = torch.index_select(self.known, 0, flat, out=out).unflatten(0, numbers.shape)
+        if self.own is None:
+            y, labels, x = known.split([self.tasks, self.tasks, known.shape[2] - 2 * self.tasks], 2)
+        else:
+            x, y = known, self.y[numbers, self.own].unsqueeze(2)
+            y, labels = y.nan_to_num(), (~y.isnan()).to(y.dtype)
         return Rows(x if self.bits is None else self.bits.take(numbers), y, labels)
 
     def batch(self, batch: Batch, batches: Batches) -> tuple[Rows, Bool[Tensor, "R B"]]:
@@ -163,7 +189,7 @@ class Table:
         numbers = torch.where(valid, numbers, self.begin[-1])
         if len(batches.stream) > len(numbers):  # streams come in the order of the replicas
             numbers, valid = numbers[batches.stream], valid[batches.stream]
-        return self.rows(numbers), valid
+        return self.rows(numbers, again=True), valid
 
     def part(
         self, part: Literal["validation", "test"], data: Int[Tensor, " R"]

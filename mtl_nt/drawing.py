@@ -21,7 +21,7 @@ HEAD, FOOT = 0.8, 0.3  # inches kept for the title and for the line of scope
 TITLE, BASE, SMALL = 14.0, 13.0, 11.5  # points; half as large on a phone, and still read there
 INK, FAINT, NULL_BAND = "#222222", "#6B6B6B", "#E3E3E3"
 
-# Okabe and Ito's colours, and darker ones of Tol's where those are used up.
+# Okabe and Ito's colours, darker ones of Tol's, and then what is farthest from all of them.
 COLOURS: dict[str, str] = {
     "STL": "#000000",
     "STL'": "#7A7A7A",
@@ -34,10 +34,18 @@ COLOURS: dict[str, str] = {
     "DWA": "#882255",
     "RandomWeights": "#8C8C1A",
     "Scalarisation": "#332288",
+    "Deep-AMTFL": "#7FBC6C",
+    "U-AMTFL": "#731E12",
+    "MTL-CNN": "#2D70FE",
+    "CNN": "#273A74",
+    "Group mean": "#A6563F",
+    "OLS": "#4A99F8",
+    "ElasticNet": "#0609F9",
+    "Ridge": "#2616BC",
     "Constant": "#B8B8B8",
 }
 OTHERS = ("#117733", "#44AA99", "#AA4466", "#6B4A2B")
-MARKERS = dict(zip(COLOURS, "*Xs^DohPvd<8", strict=True))
+MARKERS = dict(zip(COLOURS, "*Xs^DohPvd<>pHx12348", strict=True))
 DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 FILLS = ("full", "none", "left", "top")
 
@@ -57,6 +65,9 @@ def styles(methods: Iterable[str]) -> dict[str, Style]:
     kin: dict[str, int] = {}  # variants of a family so far
     others: dict[str, str] = {}  # colours of families of one's own
     for name in dict.fromkeys(methods):
+        if name.endswith("'"):  # a baseline's twin is chance, whosoever
+            found[name] = Style(COLOURS["STL'"], DASHES[0], MARKERS["STL'"], FILLS[0])
+            continue
         family = name if name in COLOURS else name.split(",")[0].strip()
         colour = COLOURS.get(family) or others.setdefault(family, OTHERS[len(others) % len(OTHERS)])
         order = kin[family] = kin.get(family, 0) + (name != family)

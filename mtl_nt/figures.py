@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -38,7 +39,7 @@ from .drawing import (
     styles,
 )
 from .study import Study
-from .tables import BASELINE, PLAIN, REFERENCE, label, scope, tables
+from .tables import PLAIN, label, scope, tables
 from .weight_figures import weight_matrix, weights
 
 __all__ = [
@@ -74,7 +75,8 @@ def differences(
     metric: str | None = None,
     methods: Sequence[str] | None = None,
 ) -> Figure:
-    """Every task's difference from STL by method: Figure 1 of the LBTW paper, with its noise.
+    """Every task's difference from STL, or from another baseline, by method: Figure 1 of the LBTW
+    paper, with its noise.
 
     A point a task (mean over runs, with its 95% interval for up to 20 tasks) over a box of the
     middle half, with a marker for its verdict. The band holds 95% of the tasks of STL', the null.
@@ -95,8 +97,10 @@ def differences(
     text = " ".join(t.words(a) for a in arms)
     figure = canvas(HEAD + 0.3 + tall + bottom, t.claim(lead), text, scope(study, t, arms))
     ax = axes(figure, left, bottom, wide, tall)
-    null = float(t.verdicts[REFERENCE]["delta"].abs().quantile(0.95))
-    null = 0.0 if np.isnan(null) else null
+    null = 0.0
+    if t.reference is not None:
+        null = float(t.verdicts[t.reference]["delta"].abs().quantile(0.95))
+        null = 0.0 if np.isnan(null) else null
     shown = {m for m, _ in arms}  # with all their alphas, so that a slider leaves the axis alone
     low, high = _reach([v for a, v in t.verdicts.items() if a[0] in shown], null)
     ax.axvspan(-null, null, color=NULL_BAND, lw=0, zorder=0, gid="null")
@@ -123,14 +127,18 @@ def differences(
     ax.set_yticks(range(len(arms)), [short(label(a), 22) for a in arms], size=BASE)
     ax.tick_params(axis="y", length=0)
     sign = " (sign turned)" if t.turned else ""
-    where = f"← worse    difference from STL in {t.metric}{sign}    better →"
+    where = f"← worse    difference from {t.baseline[0]} in {t.metric}{sign}    better →"
     figure.text(0.5, (FOOT + 0.45) / figure.get_figheight(), where, size=BASE, ha="center")
     marks = [
         Line2D([], [], color=INK, marker=m, ls="", ms=8, mfc=INK if v != "undecided" else "white")
         for v, m in VERDICTS.items()
     ]
-    band = "null: 95% of the tasks of STL'"
-    key(figure, [*marks, Patch(color=NULL_BAND)], [*VERDICTS, band])
+    handles: list[Artist] = [*marks]
+    names = [*VERDICTS]
+    if t.reference is not None:
+        handles.append(Patch(color=NULL_BAND))
+        names.append(f"null: 95% of the tasks of {t.reference[0]}")
+    key(figure, handles, names)
     return finish(figure)
 
 
@@ -141,7 +149,6 @@ def counts_table(study: Study, metric: str | None = None) -> str:
         BadInput: an unknown metric.
     """
     t = tables(study, metric)
-    null = t.counts[REFERENCE]
     head = [
         "method",
         "harmed",
@@ -154,11 +161,14 @@ def counts_table(study: Study, metric: str | None = None) -> str:
     rows = []
     for arm, row in t.counts.items():
         cells = [label(arm)]
-        if arm == BASELINE or not t.scored(arm):
+        if arm == t.baseline or not t.scored(arm):
             cells += ["–"] * 5
         else:
             known = t.runs > 1
-            cells += [f"{row[v]} (null {null[v]})" if known else "–" for v in ("harmed", "helped")]
+            for verdict in ("harmed", "helped"):
+                null = row[f"{verdict}_null"]
+                count = f"{row[verdict]} (null {null})" if t.reference else f"{row[verdict]}"
+                cells.append(count if known else "–")
             cells.append(f"{t.scored(arm) - row['harmed'] - row['helped']} of {t.scored(arm)}")
             cells.append(f"{row['negative_per_run']:.1f} ({t.null(arm)})")
             cells.append(f"{row['negative']} ({t.null(arm)})")

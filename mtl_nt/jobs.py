@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from dataclasses import replace
@@ -22,6 +23,7 @@ from .pieces import Job, Outcome, Trained, plan, settled, train_piece
 from .tasks import BadInput, TaskData
 from .training import Stopped
 
+HISTORY = ("method", "alpha", "seed", "network", "task", "step", "loss", "weight")
 HISTORY_POINTS = 40  # of losses and weights kept a network
 FALL = 0.01  # of the whole training's fall: less is not "still improving"
 
@@ -39,7 +41,8 @@ def work(
     """Train every job and yield its part as soon as it is there. Finished pieces of a job that
     has several are kept on the shelf, and taken from there.
     """
-    waiting = {name: Pieces(name, job, shelf) for name, job in todo.items()}
+    plain = {name: job for name, job in todo.items() if job.method.predictor is not None}
+    waiting = {name: Pieces(name, job, shelf) for name, job in todo.items() if name not in plain}
     for name, pieces in waiting.items():
         for number in pieces.done:
             bar.step(name, number, pieces.job.steps)
@@ -49,9 +52,16 @@ def work(
                 progress = partial(bar.step, name, number)
                 pieces.add(number, train_piece(pieces.job, pieces.plan[number], progress, stop))
             yield name, part_of(pieces.job, pieces.finished())
+        for name, job in plain.items():
+            if stop is not None and stop():
+                raise Stopped
+            yield name, predicted(job)
+            bar.step(name, 0, job.steps)
         return
     futures: dict[Future, tuple[str, int]] = {}
     try:
+        for name, job in plain.items():
+            futures[executor.submit(predicted, portable(job))] = name, 0
         for name, pieces in waiting.items():
             for number in pieces.missing:
                 future = executor.submit(train_piece, portable(pieces.job), pieces.plan[number])
@@ -62,6 +72,10 @@ def work(
             if stop is not None and stop():
                 raise Stopped
             name, number = futures.pop(future)
+            if name in plain:
+                yield name, _result(name, future)
+                bar.step(name, 0, plain[name].steps)
+                continue
             pieces = waiting[name]
             pieces.add(number, _result(name, future))
             bar.step(name, number, pieces.job.steps)
@@ -109,9 +123,9 @@ def portable(job: Job) -> Job:
     return job._replace(runs=[drawn[id(run)] for run in job.runs])
 
 
-def _result(name: str, future: Future) -> Outcome:
+def _result(name: str, future: Future) -> Any:
     try:
-        outcome: Outcome = future.result()
+        outcome = future.result()
     except BrokenExecutor:
         raise BadInput(
             "a worker process died, perhaps for want of memory; what is finished is kept where "
@@ -159,6 +173,22 @@ def part_of(job: Job, trained: Trained) -> Part:
             )
     history = _history(method, trained, seeds, alphas, runs[0].tasks)
     return Part(pd.DataFrame(results), pd.DataFrame(training), history)
+
+
+def predicted(job: Job) -> Part:
+    """Score a method that is no network: a fit of the library's own on every run."""
+    method, predict = job.method, job.method.predictor
+    assert predict is not None
+    results, training = [], []
+    for seed, run in zip(job.seeds, job.runs, strict=True):
+        begin = time.perf_counter()
+        results += scored(run, method.name, math.nan, seed, predict(run))
+        row = {"method": method.name, "alpha": math.nan, "seed": seed, "networks": 0, "steps": 0}
+        row |= {"seconds": time.perf_counter() - begin, "candidates": 1, "chosen": 0}
+        row |= {"learning_rate": math.nan, "weight_decay": math.nan, "watched": "nothing"}
+        row |= {"loss": math.nan, "diverged": False, "still_improving": False}
+        training.append(row)
+    return Part(pd.DataFrame(results), pd.DataFrame(training), pd.DataFrame(columns=HISTORY))
 
 
 def scored(
@@ -236,7 +266,7 @@ def _history(
         view[axis] = -1
         return np.broadcast_to(np.asarray(values).reshape(view), shape).reshape(-1)
 
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "method": method.name,
             "alpha": column(np.asarray(alphas)[group // len(seeds)], 1),
@@ -248,6 +278,9 @@ def _history(
             "weight": history.weights[chosen].numpy().reshape(-1).astype(float),
         }
     )
+    if method.networks == "single":  # what it was never trained on
+        table = table[table["task"] == table["network"]].reset_index(drop=True)
+    return table
 
 
 class Bar:
@@ -259,6 +292,8 @@ class Bar:
         # In small networks; a step's overhead is worth about ten of them.
         self.cost = {
             name: [10.0 + piece.stop - piece.start for piece in plan(job)]
+            if job.method.predictor is None
+            else [10.0]
             for name, job in todo.items()
         }
         self.total = sum(sum(self.cost[name]) * job.steps for name, job in todo.items())

@@ -24,7 +24,7 @@ def task_losses(
     outputs: Float[Tensor, "R B T"],
     targets: Float[Tensor, "R B T"],
     labels: Float[Tensor, "R B T"],
-    binary: Bool[Tensor, " T"],
+    binary: Bool[Tensor, "*any T"],
     rows: Float[Tensor, "R 1"],
     over: Over = "labelled",
 ) -> TaskLosses:
@@ -37,19 +37,21 @@ def task_losses(
     Args:
         targets: any finite number where there is no label.
         labels: 1 where there is a label, 0 elsewhere.
+        binary: `[T]`, or `[R, T]` where the replicas' tasks are not the same.
     """
+    each = binary if binary.ndim == 1 else binary.unsqueeze(1)
     every = labels.sum(1)
     count = every.clamp_min(1) if over == "labelled" else rows
     if not binary.all():
         gap = (outputs - targets) * labels
         losses, errors = gap.square().sum(1), 2 * gap
     if binary.any():
-        y = targets * binary
+        y = targets * each
         entropy = F.binary_cross_entropy_with_logits(outputs, y, weight=labels, reduction="none")
         entropy, slope = entropy.sum(1), (outputs.sigmoid() - y) * labels
         if binary.all():
             losses, errors = entropy, slope
         else:
             losses = torch.where(binary, entropy, losses)
-            errors = torch.where(binary, slope, errors)
+            errors = torch.where(each, slope, errors)
     return TaskLosses(losses / count, errors / count.unsqueeze(1), every > 0)

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .amtfl import AMTFL, UAMTFL, SparseHeads
 from .batches import Replicas
 from .metrics import constant_outputs
 from .recipe import Recipe
@@ -91,24 +92,38 @@ def with_settings(recipe: Recipe, candidate: Candidate) -> Recipe:
 
 
 Search = Callable[[int, int, Recipe], list[Candidate]]
+Predictor = Callable[[TaskData], Tensor]
+"""Outputs `[N, T]` on a run's test rows, without a network."""
+
+
+def linear(name: str) -> Predictor:
+    """One of `linear.PREDICTORS`; scikit-learn is loaded when it is used."""
+    return partial(_linear, name)
+
+
+def _linear(name: str, run: TaskData) -> Tensor:
+    from .linear import PREDICTORS
+
+    return PREDICTORS[name](run)
 
 
 def rates(trials: int, tasks: int, recipe: Recipe) -> list[Candidate]:
     """Learning rates and weight decays: the recipe's own, then random ones.
 
-    The rate is log-uniform within a factor of 10 of the recipe's, the decay log-uniform from 1e-6
-    to 1e-2.
+    The rate is log-uniform within a factor of 10 of the recipe's, the decay within a factor of 100
+    (of 1e-4 where the recipe has none).
     """
+    decay = recipe.weight_decay or 1e-4
     random = generator(0, "search")
     drawn = random.uniform(-1, 1, (trials - 1, 2))
     return [Candidate()] + [
         Candidate(
             (
                 ("learning_rate", float(recipe.learning_rate * 10**rate)),
-                ("weight_decay", float(1e-4 * 100**decay)),
+                ("weight_decay", float(decay * 100**more)),
             )
         )
-        for rate, decay in drawn
+        for rate, more in drawn
     ]
 
 
@@ -134,6 +149,7 @@ class Method:
         settings: training settings of its own, e.g. `{"learning_rate": 1e-3}`.
         search: (trials, tasks, recipe) -> candidates; each run takes the one whose mean score on
             its validation rows is best.
+        predictor: what predicts in the place of networks.
     """
 
     name: str
@@ -144,6 +160,7 @@ class Method:
     reseeded: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     search: Search | None = None
+    predictor: Predictor | None = None
 
     def __post_init__(self) -> None:
         known = [f.name for f in fields(Recipe)]
@@ -155,6 +172,8 @@ class Method:
 
     def trained(self, tasks: int) -> int:
         """Networks trained for one run (and one alpha)."""
+        if self.predictor is not None:
+            return 0
         return (1 if self.networks == "one" else tasks) * (2 if self.pretrain else 1)
 
 
@@ -167,13 +186,22 @@ def tuned(method: Method | str) -> Method:
     found = method if isinstance(method, Method) else resolve([method])[0]
     if found.search is not None:
         raise BadInput(f"{found.name!r} is tuned already; give its plain form")
+    if found.predictor is not None:
+        raise BadInput(f"{found.name!r} has no learning rate to tune; give a method with networks")
     return replace(found, name=f"{found.name}, tuned", search=rates)
 
 
+def twin(method: Method) -> Method:
+    """The method once more, with another initialisation and batch order: what chance does."""
+    return replace(method, name=f"{method.name}'", reseeded=True)
+
+
 STL = Method("STL", networks="single")
-NULL = replace(STL, name="STL'", reseeded=True)
+NULL = twin(STL)
 CONSTANT = "Constant"
 """The predictor that ignores the features: training mean or prevalence."""
+TRUNK = {"decay": "trunk"}  # of the AMTFL family, see `amtfl`
+LINEAR = ("Group mean", "OLS", "ElasticNet", "Ridge")
 
 METHODS: dict[str, Method] = {
     m.name: m
@@ -187,31 +215,35 @@ METHODS: dict[str, Method] = {
         Method("Uncertainty", plain(Uncertainty)),
         Method("DWA", plain(DWA)),
         Method("RandomWeights", plain(RandomWeights)),
+        Method("Deep-AMTFL", with_alpha(AMTFL), alpha=True, settings=TRUNK),
+        Method("U-AMTFL", with_alpha(UAMTFL), alpha=True, settings=TRUNK),
         tuned(Method("MTL")),
         Method("Scalarisation", with_weights(Fixed), search=task_weights),
+        Method("MTL-CNN", plain(SparseHeads), settings=TRUNK),
+        Method("CNN", settings={"loss": "softmax"}),
+        *(Method(name, predictor=linear(name)) for name in LINEAR),
     )
 }
-UNTUNED = tuple(name for name, method in METHODS.items() if method.search is None)
-"""The methods that need no validation rows."""
+UNTUNED = tuple(METHODS)[: tuple(METHODS).index("MTL, tuned")]
+"""The methods that suit all data and need no validation rows."""
 
 
-def resolve(methods: Sequence[str | Method]) -> list[Method]:
+def resolve(methods: str | Method | Sequence[str | Method]) -> list[Method]:
     """Methods by name, each once, or one line that names the nearest.
 
     Raises:
         BadInput: an unknown method, the same name twice, no method.
     """
-    if not isinstance(methods, Iterable) or isinstance(methods, str):
-        methods = (methods,)
+    several = isinstance(methods, Iterable) and not isinstance(methods, str)
     found: list[Method] = []
-    for m in methods:
+    for m in methods if several else [methods]:  # type: ignore[union-attr]
         if not isinstance(m, Method):
             if m not in METHODS:
                 raise BadInput(f"unknown method {m!r}; {nearest(m, METHODS)}")
             m = METHODS[m]
         if m.name in (f.name for f in found):
             raise BadInput(f"method {m.name!r} is there already; give every method once")
-        if m.name in (NULL.name, CONSTANT) or (m.name == STL.name and m != STL):
+        if m.name.endswith("'") or m.name == CONSTANT or (m.name == STL.name and m != STL):
             raise BadInput(f"{m.name!r} is what all are compared with; give yours another name")
         found.append(m)
     if not found:

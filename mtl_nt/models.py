@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from .bits import Bits, Features
@@ -206,6 +207,28 @@ def lenet_side(inputs: int, kernel: int) -> int:
 TRUNKS = {"mlp": MLP, "lenet": LeNet}
 
 
+class Decoder(Linear):
+    """Reads the shared features back from the tasks' outputs: relu(o A + b).
+
+    Row t of A says which features task t offers to all tasks. Lee, Yang and Hwang (ICML 2018).
+    """
+
+    def forward(self, x: Float[Tensor, "R B T"] | Bits) -> Float[Tensor, "R B H"]:
+        return torch.relu(super().forward(x))
+
+
+def log_odds(outputs: Float[Tensor, "R B T"]) -> Float[Tensor, "R B T"]:
+    """Log odds of every class under the softmax: o_t - log sum_{j != t} exp(o_j).
+
+    The softmax's cross-entropy is the sum over classes of softplus(-log odds) on the class's own
+    rows, so that it is a loss a task like any other.
+    """
+    tasks = outputs.shape[2]
+    itself = torch.eye(tasks, dtype=torch.bool, device=outputs.device)
+    others = outputs.unsqueeze(2).expand(-1, -1, tasks, -1).masked_fill(itself, -math.inf)
+    return outputs - others.logsumexp(3)
+
+
 class Network(nn.Module):
     """A shared trunk and one linear head a task, `R` times; seed `s` gives the same weights
     wherever it stands in the stack.
@@ -214,17 +237,33 @@ class Network(nn.Module):
         seeds: one a replica.
         inputs: features of a row.
         tasks: heads.
-        recipe: architecture, widths, activation, dropout, batch norm and initialisation.
+        recipe: architecture, widths, activation, dropout, batch norm, initialisation and loss.
+        decodes: with a `Decoder`.
+        own: the one task whose head each replica has; by default it has all.
 
     Raises:
         BadInput: data that the architecture cannot read.
     """
 
-    def __init__(self, seeds: Sequence[int], inputs: int, tasks: int, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        seeds: Sequence[int],
+        inputs: int,
+        tasks: int,
+        recipe: Recipe,
+        decodes: bool = False,
+        own: Int[Tensor, " R"] | None = None,
+    ) -> None:
         super().__init__()
         self.trunk = TRUNKS[recipe.architecture](len(seeds), inputs, recipe)
         self.head = Linear(len(seeds), recipe.trunk[-1], tasks)
+        self.decoder = Decoder(len(seeds), tasks, recipe.trunk[-1]) if decodes else None
+        self.softmax = recipe.loss == "softmax"
         self._initialise(seeds, recipe.initialisation)
+        if own is not None:  # the numbers are those that the head has among all
+            every, self.head = self.head, Linear(len(seeds), recipe.trunk[-1], 1)
+            for mine, theirs in zip(self.head.parameters(), every.parameters(), strict=True):
+                mine.data = theirs.data.take_along_dim(own[:, None, None], 2)
 
     @torch.no_grad()
     def _initialise(self, seeds: Sequence[int], how: str) -> None:
@@ -235,18 +274,23 @@ class Network(nn.Module):
             if isinstance(layer, (Linear, Convolution)):
                 into, out = layer.fans
                 bound = into**-0.5 if how == "torch" else (6 / (into + out)) ** 0.5
+                normal = layer is self.decoder or (layer is self.head and how == "amtfl")
                 for parameter in (layer.weight, layer.bias):
                     shape = tuple(parameter.shape[1:])
-                    drawn = [torch.from_numpy(s.uniform(-bound, bound, shape)) for s in streams]
-                    parameter.copy_(torch.stack(drawn)[index])
-                if how == "glorot":
+                    drawn = [
+                        s.normal(0, 0.01, shape) if normal else s.uniform(-bound, bound, shape)
+                        for s in streams
+                    ]
+                    parameter.copy_(torch.from_numpy(np.stack(drawn))[index])
+                if normal or how != "torch":
                     layer.bias.zero_()
 
     def forward(
         self, x: Features, valid: Bool[Tensor, "R B"], noise: Noise | None = None
     ) -> tuple[Pass, Float[Tensor, "R B T"]]:
         passed: Pass = self.trunk(x, valid, noise)
-        return passed, self.head(passed.features)
+        outputs = self.head(passed.features)
+        return passed, log_odds(outputs) if self.softmax else outputs
 
 
 class Size(NamedTuple):

@@ -25,10 +25,12 @@ from .pieces import Job, Outcome, Piece
 from .tasks import BadInput, TaskData
 
 CODE = (
+    "amtfl",
     "batches",
     "bits",
     "gradients",
     "jobs",
+    "linear",
     "losses",
     "methods",
     "metrics",
@@ -209,7 +211,8 @@ def _identity(runs: Sequence[TaskData], jobs: Mapping[str, Job]) -> dict[str, An
             digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
             digest.update(tensor.contiguous().numpy().tobytes())
         what = (run.name, tuple(run.x.shape), run.data_seed, split.kind, run.tasks, run.kinds)
-        digest.update(repr((*what, run.exclusive, run.standardise)).encode())
+        more = (run.exclusive, run.standardise, run.row_groups)
+        digest.update(repr((*what, *more)).encode())
     code = hashlib.sha256()
     here = Path(__file__).parent
     for name in CODE:
@@ -218,7 +221,7 @@ def _identity(runs: Sequence[TaskData], jobs: Mapping[str, Job]) -> dict[str, An
     for name, job in jobs.items():
         m = job.method
         form = (m.networks, m.alpha, m.pretrain, m.reseeded)
-        made = (_description(m.weighter), _description(m.search), form)
+        made = (*map(_description, (m.weighter, m.search, m.predictor)), form)
         budget = job.trials if m.search else 1
         settings = (asdict(job.recipe), sorted(job.options.items()), budget)
         methods[name] = repr((made, job.seeds, job.alphas, settings))

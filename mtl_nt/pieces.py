@@ -19,7 +19,7 @@ from .recipe import Recipe
 from .records import ROWS_AT_ONCE, History, group_means
 from .tasks import BadInput, TaskData
 from .training import Fit, assembled, fit, fitting_threads
-from .weighters import alpha_column
+from .weighters import Weighter, alpha_column
 
 
 class Job(NamedTuple):
@@ -151,12 +151,22 @@ def plan(job: Job) -> list[Piece]:
 
 def bytes_of_a_network(job: Job) -> int:
     """What a network takes while it trains; the data themselves are not counted."""
-    one = size(math.prod(job.runs[0].x.shape[1:]), job.tasks, job.recipe)
-    rows = max(2 * job.recipe.batch_size, ROWS_AT_ONCE)  # activations with gradients, or without
-    outputs = 2 * job.tasks * max(len(run.split.test) for run in job.runs)
+    method, tasks = job.method, job.tasks
+    if method.networks == "single" and not method.pretrain and method.weighter is Method.weighter:
+        tasks = 1  # has one head alone, see `training.fit`
+    one = size(math.prod(job.runs[0].x.shape[1:]), tasks, job.recipe)
+    # Activations with their gradients, or without.
+    rows = max(2 * job.recipe.batch_size * specimen(job).passes, ROWS_AT_ONCE)
+    outputs = 2 * tasks * max(len(run.split.test) for run in job.runs)
     # Weights, their gradients and Adam's two averages are four numbers a weight.
     numbers = 4 * one.parameters + rows * one.activations + outputs
     return int(job.options.get("dtype", torch.float32).itemsize * numbers)
+
+
+def specimen(job: Job) -> Weighter:
+    """A weighter of the job's, for one network: what it needs, before anything is trained."""
+    ones = torch.ones(1, job.tasks, dtype=torch.float64)
+    return job.method.weighter(Given(ones[:, :1], torch.zeros(1, dtype=torch.int64), ones))
 
 
 def train_piece(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -12,7 +12,9 @@ from .tasks import BadInput, TaskData, is_number, is_whole, nearest
 Activation = Literal["relu", "tanh", "sigmoid"]
 Architecture = Literal["mlp", "lenet"]
 Schedule = Literal["cosine", "drop", "constant"]
-Initialisation = Literal["torch", "glorot"]
+Initialisation = Literal["torch", "glorot", "amtfl"]
+Loss = Literal["each", "softmax"]
+Decay = Literal["all", "trunk"]
 
 PRESETS = {"small": (64, 32), "medium": (256, 128), "large": (1024, 512)}
 """Trunks by name: hidden widths."""
@@ -30,12 +32,16 @@ class Recipe:
         dropout: probability after every hidden layer, in [0, 1).
         batch_norm: after every hidden layer's linear part.
         initialisation: "torch" = uniform in +-1 / sqrt(inputs), biases too; "glorot" = uniform in
-            +-sqrt(6 / (inputs + outputs)), biases 0 (Glorot and Bengio, AISTATS 2010).
+            +-sqrt(6 / (inputs + outputs)), biases 0 (Glorot and Bengio, AISTATS 2010); "amtfl" = as
+            "glorot", but heads normal with sd 0.01 (the code of Lee, Yang and Hwang, ICML 2018).
         steps: the budget, optimiser steps a network.
         batch_size: rows a step.
-        learning_rate, weight_decay: of Adam.
+        learning_rate, weight_decay: of Adam; a decay of d adds d / 2 |v|^2 to the objective.
+        decay: which weights v decay, "all" of a network or those of its "trunk" alone.
         schedule: "cosine" anneals the learning rate to 0, "drop" takes a tenth of it in the
             second half.
+        loss: "each" = every task has its own; "softmax" = one cross-entropy over exclusive tasks,
+            and outputs are the log odds of each class (see `models.log_odds`).
         loss_over: see `losses.task_losses`.
 
     Raises:
@@ -53,7 +59,9 @@ class Recipe:
     batch_size: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 0.0
+    decay: Decay = "all"
     schedule: Schedule = "cosine"
+    loss: Loss = "each"
     loss_over: Over = "labelled"
 
     def __post_init__(self) -> None:
@@ -82,8 +90,17 @@ class Recipe:
     @classmethod
     def of(cls, data: TaskData, **given: Any) -> Recipe:
         """The data's own recipe, with what is given (and not None) in its place."""
+        return cls._made(data.recipe, given)
+
+    @classmethod
+    def alone(cls, data: TaskData, **given: Any) -> Recipe:
+        """The data's own recipe of single-task networks, in the same way."""
+        return cls._made({**data.recipe, **data.single}, given)
+
+    @classmethod
+    def _made(cls, own: Mapping[str, Any], given: Mapping[str, Any]) -> Recipe:
         known = [f.name for f in fields(cls)]
-        settings = {**data.recipe, **{k: v for k, v in given.items() if v is not None}}
+        settings = {**own, **{k: v for k, v in given.items() if v is not None}}
         for name in settings:
             if name not in known:
                 raise BadInput(f"unknown training setting {name!r}; {nearest(name, known)}")
@@ -104,6 +121,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "activation": get_args(Activation),
     "architecture": get_args(Architecture),
     "initialisation": get_args(Initialisation),
+    "decay": get_args(Decay),
     "schedule": get_args(Schedule),
+    "loss": get_args(Loss),
     "loss_over": get_args(Over),
 }

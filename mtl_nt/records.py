@@ -16,7 +16,9 @@ from .batches import Replicas, Table
 from .losses import task_losses
 from .metrics import primary_score
 from .models import Network
+from .streams import Noise
 from .tasks import TaskData
+from .weighters import Weighter
 
 Checkpoint = Literal["last", "best_mean", "best_per_task"]
 CHECKPOINTS: tuple[Checkpoint, ...] = ("last", "best_mean", "best_per_task")
@@ -33,6 +35,13 @@ class History:
     weights: Float[Tensor, "P R T"]  # mean weight, where labelled
     validation: Float[Tensor, "E R T"]  # loss on the validation rows; E = 0 without any
     diverged: Bool[Tensor, " R"]  # a loss or prediction not finite, or a loss EXPLODED-fold
+
+    def spread(self, own: Int[Tensor, " R"], tasks: int) -> History:
+        """Of networks with one task each: as many columns as there are tasks, the others NaN."""
+        there = torch.nn.functional.one_hot(own, tasks).bool()
+        every = (self.losses, self.weights, self.validation)
+        losses, weights, validation = (torch.where(there, table, math.nan) for table in every)
+        return History(self.window, losses, weights, validation, self.diverged)
 
 
 class Recorder:
@@ -90,15 +99,19 @@ class Keeper:
         self,
         table: Table,
         replicas: Replicas,
+        weighter: Weighter,
         checkpoint: Checkpoint,
         judge: bool = False,
         whole: bool = True,
     ) -> None:
         self.table, self.checkpoint, self.judge = table, checkpoint, judge
+        self.weighter, self.exclusive = weighter, table.runs[0].exclusive
+        self.seeds = replicas.seed.tolist()
         self.every = checkpoint == "best_mean" and not whole
         self.data = replicas.data.to(table.known.device)
         self.replica, self.task = replicas.scored.nonzero(as_tuple=True)
         self.group = replicas.group[self.replica]
+        self.place = self.task if table.own is None else torch.zeros_like(self.task)
         self.best = torch.full((len(self.replica),), -math.inf, dtype=torch.float64)
         self.truth = [_truth(run) for run in table.runs]
         self.kept: list[Tensor] = []
@@ -124,7 +137,7 @@ class Keeper:
         if (last or self.checkpoint != "last") and (self.every or better.any()):
             outputs = self._predict(network, "test")
             self.finite &= outputs.isfinite().all((1, 2))
-            new = outputs[self.replica, :, self.task].cpu()
+            new = outputs[self.replica, :, self.place].cpu()
             if self.every or not self.kept:
                 self.kept.append(new)
             else:
@@ -136,7 +149,16 @@ class Keeper:
         for some in self.table.part(part, self.data).split(ROWS_AT_ONCE, 1):
             everything = torch.ones_like(some, dtype=torch.bool)
             outputs.append(network(self.table.rows(some).x, everything)[1])
-        return torch.cat(outputs, 1)
+        raw = torch.cat(outputs, 1)
+        return self.weighter.predict(raw, self.table.binary, lambda: self._draw(raw))
+
+    def _draw(self, like: Float[Tensor, "R N T"]) -> Float[Tensor, "R N T"]:
+        """Gumbel's distribution makes an arg-max a sample of the softmax, the logistic one makes a
+        sign a sample of the sigmoid.
+        """
+        noise = Noise(self.seeds, "prediction", self.table.known)  # anew: a look is like any other
+        uniform = noise.uniform(*like.shape[1:]).clamp(1e-7, 1 - 1e-7)
+        return -(-uniform.log()).log() if self.exclusive else uniform.logit()
 
     def _validation_losses(self, outputs: Float[Tensor, "R N T"]) -> Float[Tensor, "R T"]:
         numbers = self.table.part("validation", self.data)
@@ -149,9 +171,10 @@ class Keeper:
         """Validation score of every column, higher is better; NaN where none is defined."""
         found, data = outputs.cpu().double().numpy(), self.data.tolist()
         scores = []
-        for r, t in zip(self.replica.tolist(), self.task.tolist(), strict=True):
+        columns = (self.replica.tolist(), self.task.tolist(), self.place.tolist())
+        for r, t, place in zip(*columns, strict=True):
             kinds, truth, unit = self.truth[data[r]]
-            guess = found[r, : len(truth), t] / unit[t]
+            guess = found[r, : len(truth), place] / unit[t]
             scores.append(primary_score(kinds[t], truth[:, t] / unit[t], guess))
         return torch.tensor(scores, dtype=torch.float64)
 

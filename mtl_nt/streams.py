@@ -14,7 +14,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-Purpose = Literal["weights", "batches", "dropout", "weighter", "data", "split", "search"]
+Purpose = Literal[
+    "weights", "batches", "dropout", "weighter", "data", "split", "search", "prediction"
+]
 _PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
 RESEEDED = 1_000_000

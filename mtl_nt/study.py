@@ -13,17 +13,19 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .jobs import Bar, scored, work
-from .methods import CONSTANT, NULL, STL, UNTUNED, Method, constant, resolve
+from .jobs import HISTORY, Bar, scored, work
+from .methods import CONSTANT, STL, UNTUNED, Method, constant, resolve, twin
 from .metrics import LOWER_IS_BETTER, primary
 from .parts import Part, Shelf
-from .pieces import Job
+from .pieces import Job, specimen
 from .recipe import Recipe
 from .records import CHECKPOINTS, Checkpoint
 from .streams import RESEEDED
 from .tasks import BadInput, TaskData, is_number, is_whole, nearest
-from .transfer import count_negative, null_counts, paired_test
+from .training import check_loss
+from .transfer import Null, count_negative, null_counts, paired_test
 
+NAMED = 12  # methods at most that a message names
 Source = TaskData | Callable[[int], TaskData]
 
 
@@ -41,6 +43,7 @@ def compare(
     device: str = "cpu",
     memory: float = 1.0,
     *,
+    baseline: str | Method | Sequence[str | Method] = STL,
     progress: bool | Callable[[float, str], object] = True,
     stop: Callable[[], bool] | None = None,
     **settings: Any,
@@ -48,7 +51,8 @@ def compare(
     """Train every method on the same runs and compare each task with single-task learning.
 
     Run k has seed k: synthetic families draw new data, free splits are redrawn, fixed splits stay.
-    STL, STL' (the null) and a predictor that ignores the features are always there.
+    The baseline (STL), its twin with another seed (STL', the null) and a predictor that ignores
+    the features are always there.
 
     Args:
         data: a TaskData, or seed -> TaskData.
@@ -65,6 +69,8 @@ def compare(
         device: "cpu", "cuda" or "auto".
         memory: GB for the networks that train side by side. Those of a method that do not fit
             train one group after another, with the same results.
+        baseline: what the tasks are compared with, in place of STL; of several, the first (see
+            `Study.against`). Each is trained a second time, for its null.
         progress: show a bar; or a callable that takes the fraction done and a word.
         stop: asked at every step (with an executor: whenever a piece of the work is finished);
             True ends the comparison with `Stopped`.
@@ -73,9 +79,16 @@ def compare(
     Raises:
         BadInput: anything a person can mend, in one line.
     """
-    arms = [STL, NULL, *(m for m in resolve(methods) if m.name != STL.name)]
+    bases = resolve(baseline)
+    if bad := next((m.name for m in bases if m.alpha), None):
+        raise BadInput(f"baseline {bad!r} has an alpha; give a method without one")
+    twins = [pair for m in bases for pair in (m, *([] if m.predictor else [twin(m)]))]
+    own = {m.name: m for m in bases}
+    if bad := next((m.name for m in resolve(methods) if own.get(m.name, m) != m), None):
+        raise BadInput(f"{bad!r} is what all are compared with; give yours another name")
+    arms = [*twins, *(m for m in resolve(methods) if m.name not in own)]
     alphas = _alphas(alphas, needed=any(m.alpha for m in arms))
-    numbers = _seeds(seeds)
+    numbers = seed_numbers(seeds)
     if checkpoint not in CHECKPOINTS:
         raise BadInput(f"unknown checkpoint {checkpoint!r}; {nearest(checkpoint, CHECKPOINTS)}")
     runs = _runs(data, numbers)
@@ -96,16 +109,20 @@ def compare(
             raise BadInput(
                 f"steps for {name!r}, which is not compared; add the method or leave it out"
             )
-    recipe = Recipe.of(
-        runs[0], trunk=trunk, steps=None if isinstance(steps, Mapping) else steps, **settings
-    )
+    given = {"trunk": trunk, "steps": None if isinstance(steps, Mapping) else steps, **settings}
+    recipe = Recipe.of(runs[0], **given)
+    single = Recipe.alone(runs[0], **given)
     options = {"checkpoint": checkpoint, "device": _device(device)}
     jobs = {}
     for m in arms:
-        own = replace(recipe, **m.settings)
-        own = replace(own, steps=budget.get(m.name, own.steps))
+        alone = m.networks == "single" and not m.pretrain
+        settled = replace(single if alone else recipe, **m.settings)
+        settled = replace(settled, steps=budget.get(m.name, settled.steps))
         mine = alphas if m.alpha else [math.nan]
-        jobs[m.name] = Job(m, runs, numbers, mine, own, options, trials, memory * 1e9)
+        job = jobs[m.name] = Job(m, runs, numbers, mine, settled, options, trials, memory * 1e9)
+        if m.predictor is None:
+            check_loss(settled, runs[0], m.networks == "one")
+            specimen(job).check(settled.dropout)
     shelf = Shelf(folder, runs, jobs) if folder is not None else None
     parts = {name: part for name in jobs if shelf and (part := shelf.get(name)) is not None}
     todo = {name: job for name, job in jobs.items() if name not in parts}
@@ -117,12 +134,15 @@ def compare(
                 shelf.put(name, part)
     finally:
         bar.close()
-    return _assembled(runs, numbers, recipe, checkpoint, {n: parts[n] for n in jobs})
+    kept = {n: parts[n] for n in jobs}
+    return _assembled(runs, numbers, recipe, checkpoint, [m.name for m in bases], kept)
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
     """What a comparison found. `results` is the tidy table that every figure reads.
+
+    `baseline` is what all tasks are compared with: STL unless said otherwise.
 
     Columns of `results`: dataset, data_seed, split, method, alpha, seed, task, metric, value.
     Of `training` (a row a method, alpha and run): networks, steps, seconds; candidates (of a tuned
@@ -137,20 +157,51 @@ class Study:
     overlap: float  # test rows / training rows where runs split the same rows anew
     recipe: Recipe
     checkpoint: Checkpoint
-    _known: dict[Any, Any] = field(default_factory=dict, repr=False)  # tables computed once
+    baselines: tuple[str, ...] = (STL.name,)  # each with its twin, if it is trained; first: ours
+    # Tables computed once.
+    _known: dict[Any, Any] = field(default_factory=dict, repr=False, init=False, compare=False)
+
+    @property
+    def baseline(self) -> str:
+        """The method that all tasks are compared with."""
+        return self.baselines[0]
+
+    @property
+    def null(self) -> str | None:
+        """The baseline's twin, trained with another seed; None of a baseline without chance."""
+        name = f"{self.baseline}'"
+        return name if (self.results["method"] == name).any() else None
+
+    def against(self, baseline: str) -> Study:
+        """The same results, compared with another method.
+
+        Raises:
+            BadInput: a method that is not here, or has several alphas.
+        """
+        alphas = self.results.loc[self.results["method"] == baseline, "alpha"]
+        if not len(alphas):
+            raise BadInput(
+                f"no results of {baseline!r}; {nearest(baseline, self.results['method'].unique())}"
+            )
+        if alphas.notna().any():
+            raise BadInput(f"baseline {baseline!r} has an alpha; give a method without one")
+        others = [name for name in self.baselines if name != baseline]
+        return replace(self, baselines=(baseline, *others))
 
     def delta(
         self, method: str, alpha: float = math.nan, metric: str | None = None
     ) -> pd.DataFrame:
-        """Difference from STL, seeds by tasks; above 0 is better than STL, for every metric."""
+        """Difference from the baseline, seeds by tasks; above 0 is better, for every metric."""
         deltas = self._once("deltas", metric, self._deltas)
         if (arm := _arm(method, alpha)) not in deltas:
-            arms = ", ".join(m if math.isnan(a) else f"{m} {a:g}" for m, a in self.arms())
-            raise BadInput(f"no results of {method!r} with alpha {alpha}; there are {arms}")
+            own = [m if math.isnan(a) else f"{m} {a:g}" for m, a in self.arms() if m == method]
+            names = own or list(dict.fromkeys(m for m, _ in self.arms()))
+            there = ", ".join([*names[:NAMED], *["..."] * (len(names) > NAMED)])
+            raise BadInput(f"no results of {method!r} with alpha {alpha}; there are {there}")
         return deltas[arm].copy()
 
     def transfer(self, metric: str | None = None) -> pd.DataFrame:
-        """One row a method, alpha and task: difference from STL with its test and verdict.
+        """One row a method, alpha and task: difference from the baseline, its test and verdict.
 
         delta (mean over runs, above 0 is better), low and high (95%), p (two-sided, moderated
         paired t), adjusted (Benjamini-Hochberg over the tasks), detectable (the smallest effect
@@ -166,14 +217,18 @@ class Study:
         95% of such counts lie between `negative_null_low` and `negative_null_high` where only
         initialisation and batch order differ. `harmed` and `helped` are the test's verdicts,
         `harmed_null` and `helped_null` what it flags for STL'. A method with a diverged run has
-        no mean and no counts, and its tasks are undecided; so has every method if STL diverged.
+        no mean and no counts, and its tasks are undecided; so has every method if STL diverged. A
+        baseline without chance in it, such as Ridge, has no twin and so no null.
         """
         return self._once("counts", metric, self._counts).copy()
 
     def arms(self) -> list[tuple[str, float]]:
-        """(method, alpha) of everything but STL, in the order of training; alpha NaN for none."""
+        """(method, alpha) of everything but the baseline and other baselines' twins, in the order
+        of training; alpha NaN for none.
+        """
         pairs = self.results[["method", "alpha"]].drop_duplicates()
-        return [(m, a) for m, a in pairs.itertuples(index=False) if m != STL.name]
+        out = {self.baseline, *(f"{name}'" for name in self.baselines[1:])}
+        return [(m, a) for m, a in pairs.itertuples(index=False) if m not in out]
 
     def _once(self, what: str, metric: str | None, make: Callable[[str | None], Any]) -> Any:
         if (what, metric) not in self._known:
@@ -200,10 +255,10 @@ class Study:
 
     def _deltas(self, metric: str | None) -> dict[tuple[str, float | None], pd.DataFrame]:
         values = self._once("values", metric, self._values)
-        single = values[_arm(STL.name)]
+        single = values[_arm(self.baseline)]
         names = pd.Series(dict.fromkeys(single, metric) if metric else self.metric)[single.columns]
         sign = np.where(names.isin(LOWER_IS_BETTER), -1.0, 1.0)
-        return {arm: (table - single) * sign for arm, table in values.items() if arm[0] != STL.name}
+        return {a: (table - single) * sign for a, table in values.items() if a[0] != self.baseline}
 
     def _transfer(self, metric: str | None) -> pd.DataFrame:
         parts = []
@@ -234,11 +289,12 @@ class Study:
         failed = {_arm(*arm) for arm, bad in diverged.items() if bad}  # type: ignore[misc]
         whole = [table.notna().all() for arm, table in values.items() if arm not in failed]
         common = pd.concat(whole, axis=1).all(axis=1)
-        null = null_counts(self.delta(NULL.name, metric=metric).to_numpy())
-        transfer = self.transfer(metric)
-        flagged = _rows(transfer, NULL.name, math.nan)["verdict"].value_counts()
+        null, transfer, flagged = Null(0, math.nan, math.nan, math.nan), self.transfer(metric), None
+        if self.null is not None:
+            null = null_counts(self.delta(self.null, metric=metric).to_numpy())
+            flagged = _rows(transfer, self.null, math.nan)["verdict"].value_counts()
         rows = []
-        for method, alpha in [(STL.name, math.nan), *self.arms()]:
+        for method, alpha in [(self.baseline, math.nan), *self.arms()]:
             arm, run = _arm(method, alpha), _rows(self.training, method, alpha)
             row: dict[str, Any] = {
                 "method": method,
@@ -247,9 +303,9 @@ class Study:
                 "seconds": run["seconds"].sum(),
                 "mean": math.nan if arm in failed else values[arm].loc[:, common].mean(axis=None),
             }
-            if method != STL.name:
+            if method != self.baseline:
                 count = count_negative(self.delta(method, alpha, metric).to_numpy())
-                unknown = not failed.isdisjoint({arm, _arm(STL.name)})
+                unknown = not failed.isdisjoint({arm, _arm(self.baseline)})
                 verdict = _rows(transfer, method, alpha)["verdict"]
                 row |= {
                     "negative": pd.NA if unknown else count.negative,
@@ -257,8 +313,8 @@ class Study:
                     "negative_null_low": null.low,
                     "negative_null_high": null.high,
                     **{v: int((verdict == v).sum()) for v in ("harmed", "helped", "undecided")},
-                    "harmed_null": int(flagged.get("harmed", 0)),
-                    "helped_null": int(flagged.get("helped", 0)),
+                    "harmed_null": pd.NA if flagged is None else int(flagged.get("harmed", 0)),
+                    "helped_null": pd.NA if flagged is None else int(flagged.get("helped", 0)),
                 }
             row["diverged"] = int(run["diverged"].sum())
             row["still_improving"] = int(run["still_improving"].sum())
@@ -284,6 +340,7 @@ def _assembled(
     seeds: Sequence[int],
     recipe: Recipe,
     checkpoint: Checkpoint,
+    baselines: Sequence[str],
     parts: Mapping[str, Part],
 ) -> Study:
     results = [p.results for p in parts.values()]
@@ -292,14 +349,16 @@ def _assembled(
     overlap = [
         len(r.split.test) / len(r.split.train) if r.split.kind == "free" else 0.0 for r in runs
     ]
+    histories = [p.history for p in parts.values() if len(p.history)]
     return Study(
         results=pd.concat(results, ignore_index=True),
         training=pd.concat([p.training for p in parts.values()], ignore_index=True),
-        history=pd.concat([p.history for p in parts.values()], ignore_index=True),
+        history=pd.concat(histories or [pd.DataFrame(columns=HISTORY)], ignore_index=True),
         metric=primary(runs[0]),
         overlap=float(np.mean(overlap)),
         recipe=recipe,
         checkpoint=checkpoint,
+        baselines=tuple(baselines),
     )
 
 
@@ -318,7 +377,8 @@ def _alphas(alphas: Any, needed: bool) -> list[float]:
     return [float(value) for value in values]
 
 
-def _seeds(seeds: int | Sequence[int]) -> list[int]:
+def seed_numbers(seeds: int | Sequence[int]) -> list[int]:
+    """The runs' seeds, given how many or which; `BadInput` where they are none."""
     try:
         numbers = list(range(seeds)) if is_whole(seeds, 0) else [*seeds]  # type: ignore[arg-type, misc]
     except TypeError:

@@ -12,13 +12,13 @@ import pandas as pd
 from jaxtyping import Float
 
 from .drawing import short
-from .methods import CONSTANT, NULL, STL
+from .methods import CONSTANT
 from .metrics import LOWER_IS_BETTER
 from .study import Study
 from .tasks import BadInput, nearest
 
 Arm = tuple[str, str]  # a method and its alpha as printed, "" for none
-BASELINE, REFERENCE, PLAIN = (STL.name, ""), (NULL.name, ""), ("MTL", "")
+PLAIN = ("MTL", "")
 NAMED = 5  # tasks named in a sentence
 ALPHAS = 3  # rows of one method where no alpha is asked for
 
@@ -27,10 +27,12 @@ ALPHAS = 3  # rows of one method where no alpha is asked for
 class Tables:
     """What `study` says by arm, in the order of training."""
 
-    counts: dict[Arm, dict[str, Any]]  # rows of `study.counts()`, STL first
-    verdicts: dict[Arm, pd.DataFrame]  # rows of `study.transfer()`, all but STL
+    baseline: Arm  # what all are compared with, STL unless said otherwise
+    reference: Arm | None  # its twin with another seed, STL'; None where there is none
+    counts: dict[Arm, dict[str, Any]]  # rows of `study.counts()`, the baseline first
+    verdicts: dict[Arm, pd.DataFrame]  # rows of `study.transfer()`, all but the baseline
     level: dict[Arm, Float[np.ndarray, " S"]]  # mean metric of every run
-    single: dict[Arm, Float[np.ndarray, " S"]]  # tasks worse than STL in every run
+    single: dict[Arm, Float[np.ndarray, " S"]]  # tasks worse than the baseline in every run
     tasks: int
     runs: int
     metric: str  # what the tasks are judged by
@@ -64,13 +66,14 @@ class Tables:
         return method, wanted
 
     def chosen(self, methods: Sequence[str] | None, alpha: float | None, limit: int) -> list[Arm]:
-        """STL' and the arms of these methods; without alpha, as many alphas as `limit` leaves."""
+        """The null and these methods' arms; without alpha, as many alphas as `limit` leaves."""
         names = [m for m in self.methods if m != CONSTANT] if methods is None else list(methods)
-        names = [m for m in dict.fromkeys(names) if m not in (STL.name, NULL.name)]
+        out = {self.baseline, self.reference}
+        names = [m for m in dict.fromkeys(names) if (m, "") not in out]
         first = {m: self.find(m, alpha) for m in names}
         several = [m for m in names if first[m][1]]
         room = max(1, (limit - 1 - len(names) + len(several)) // max(1, len(several)))
-        found = [REFERENCE]
+        found = [] if self.reference is None else [self.reference]
         for m in names:
             arms = [first[m]] if alpha is not None else self.arms(m)
             places = np.linspace(len(arms) - 1, 0, min(room, ALPHAS, len(arms))).round().astype(int)
@@ -87,7 +90,12 @@ class Tables:
 
     def null(self, arm: Arm) -> str:
         row = self.counts[arm]
+        if self.reference is None:
+            return f"no null: {self.baseline[0]} has no chance in it"
         return f"null {row['negative_null_low']:.1f}–{row['negative_null_high']:.1f}"
+
+    def harmed_null(self, arm: Arm) -> str:
+        return "no null" if self.reference is None else f"null {self.counts[arm]['harmed_null']}"
 
     def of(self, arm: Arm) -> str:
         many = self.scored(arm)
@@ -101,15 +109,16 @@ class Tables:
             return f"{name} leaves no task to count: {self.why(arm)}"
         if self.runs < 2:
             return (
-                f"One run decides nothing: {name} is worse than STL on "
+                f"One run decides nothing: {name} is worse than {self.baseline[0]} on "
                 f"{row['negative_per_run']:.0f} of {self.of(arm)} ({self.null(arm)})"
             )
         plain = self.counts.get(PLAIN)
-        compared = plain and arm not in (PLAIN, REFERENCE) and self.scored(PLAIN)
+        compared = plain and arm not in (PLAIN, self.reference) and self.baseline != PLAIN
+        compared = compared and self.scored(PLAIN) > 0
         other = f"; MTL {plain['harmed']}" if plain and compared else ""
         return (
             f"{name} harms {row['harmed'] or 'none'} of {self.of(arm)} beyond chance "
-            f"(null {row['harmed_null']}{other}); a single run would say "
+            f"({self.harmed_null(arm)}{other}); a single run would say "
             f"{row['negative_per_run']:.1f} ({self.null(arm)})"
         )
 
@@ -129,7 +138,7 @@ class Tables:
                 f"of {self.of(few)} beyond chance"
             )
         return (
-            f"{arms[0][0]} harms {said} (null {self.counts[few]['harmed_null']}); single "
+            f"{arms[0][0]} harms {said} ({self.harmed_null(few)}); single "
             f"runs say {min(single):.1f}–{max(single):.1f} ({self.null(few)})"
         )
 
@@ -156,9 +165,9 @@ class Tables:
 
     def why(self, arm: Arm) -> str:
         """Why this arm leaves no task to count."""
-        for guilty in (arm, BASELINE):
+        for guilty in (arm, self.baseline):
             if self.counts[guilty]["diverged"]:
-                return f"{'' if guilty == arm else 'STL '}{self.marks(guilty)}"
+                return f"{'' if guilty == arm else f'{guilty[0]} '}{self.marks(guilty)}"
         return "not scored"
 
     def marks(self, arm: Arm) -> str:
@@ -175,7 +184,8 @@ def label(arm: Arm) -> str:
 
 def scope(study: Study, t: Tables, arms: Sequence[Arm] = ()) -> str:
     """The data, runs and budget that a sentence holds for; the effects that they could show."""
-    budget = sorted(study.training["steps"].unique())
+    trained = study.training[study.training["networks"] > 0]
+    budget = sorted(trained["steps"].unique()) or [0]
     steps = "–".join(dict.fromkeys(f"{s:,}" for s in (budget[0], budget[-1])))
     varied = {"fixed": "one split", "free": "new splits"}.get(t.split, "new data")
     runs = f"{t.runs} run{'s' if t.runs > 1 else ''} on {varied}"
@@ -208,6 +218,7 @@ def tables(study: Study, metric: str | None = None) -> Tables:
 
 def _tables(study: Study, metric: str | None) -> Tables:
     wanted = study.results["task"].map(study.metric) if metric is None else metric
+    baseline = (study.baseline, "")
     delta = {(m, printed(a)): study.delta(m, a, metric) for m, a in study.arms()}
     rows = study.results[study.results["metric"] == wanted]
     rows = rows.assign(alpha=rows["alpha"].map(printed))
@@ -219,13 +230,16 @@ def _tables(study: Study, metric: str | None) -> Tables:
         value = {
             (str(m), str(a)): v.pivot(index="seed", columns="task", values="value")
             for (m, a), v in rows.groupby(["method", "alpha"], sort=False)
+            if (m, a) == baseline or (m, a) in delta
         }
     else:  # a mean of PR-AUCs and errors means nothing; of differences it does
-        value = {BASELINE: delta[REFERENCE] * 0, **delta}
+        value = {baseline: next(iter(delta.values())) * 0, **delta}
     # Tasks that every arm scored in every run; an arm that lost a whole run has no say.
     told = [v.notna() for v in value.values() if v.notna().any(axis=1).all()]
-    common = pd.concat(told).all() if told else value[REFERENCE].notna().all()
+    common = pd.concat(told).all() if told else next(iter(delta.values())).notna().all()
     return Tables(
+        baseline=baseline,
+        reference=None if study.null is None else (study.null, ""),
         counts=counts,
         verdicts={arm: verdicts[verdicts["arm"] == arm] for arm in delta},
         level={a: v.loc[:, common].mean(axis=1, skipna=False).to_numpy() for a, v in value.items()},
@@ -233,7 +247,7 @@ def _tables(study: Study, metric: str | None) -> Tables:
         tasks=rows["task"].nunique(),
         runs=rows["seed"].nunique(),
         metric=" and ".join(names),
-        mean=f"mean {names[0]}" if len(names) == 1 else "mean difference from STL",
+        mean=f"mean {names[0]}" if len(names) == 1 else f"mean difference from {study.baseline}",
         lower=len(names) == 1 and names[0] in LOWER_IS_BETTER,
         turned=bool(LOWER_IS_BETTER.intersection(names)),
         split=str(rows["split"].iloc[0]),

@@ -34,7 +34,7 @@ def is_number(value: object) -> bool:
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """One clause for an unknown name: the nearest known names, else all of them."""
-    name, names = str(name), list(known)
+    name, names = name if isinstance(name, str) else "", list(known)
     lower = {n.lower(): n for n in names}
     close = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     if close:
@@ -70,12 +70,14 @@ class TaskData:
         split: rows for training, validation and test.
         provenance: where the data come from, with licence.
         groups: a group's name for every task, where groups are known.
+        row_groups: a group's name for every row (a tissue, say), where rows come in groups.
         relatedness: `[T, T]`, correlation of what the tasks truly respond to, where it is known.
         exclusive: the tasks are one class each (one against the rest), exactly one holds a row.
         unit: `[T]`, the standard deviation in which a regression task's errors are counted;
             by default that of its training labels.
         standardise: train on `(y - mean) / unit` of the training labels instead of `y`.
         recipe: training settings that suit these data (see `training.Recipe`).
+        single: those of single-task networks, where they are others: one task needs fewer units.
         redraw: seed -> the same data as another run has them; None where nothing can vary.
         data_seed: the seed that drew these data or this split; None where nothing can vary.
 
@@ -92,11 +94,13 @@ class TaskData:
     split: Split
     provenance: str = ""
     groups: tuple[str, ...] | None = None
+    row_groups: tuple[str, ...] | None = None
     relatedness: Float[Tensor, "T T"] | None = None
     exclusive: bool = False
     unit: Float[Tensor, " T"] | None = None
     standardise: bool = False
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    single: Mapping[str, Any] = field(default_factory=dict)
     redraw: Callable[[int], TaskData] | None = None
     data_seed: int | None = None
 
@@ -182,6 +186,10 @@ def _check_table(data: TaskData) -> None:
         raise BadInput(
             f"{where}: {len(data.groups)} group names for {len(data.tasks)} tasks; "
             "give every task's group"
+        )
+    if data.row_groups is not None and len(data.row_groups) != len(x):
+        raise BadInput(
+            f"{where}: {len(data.row_groups)} row groups for {len(x)} rows; give every row's group"
         )
     if data.relatedness is not None:
         r = data.relatedness

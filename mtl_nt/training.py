@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from .batches import Batches, Replicas, Table
+from .bits import Features
 from .losses import task_losses
 from .models import Network, size
 from .recipe import Recipe
 from .records import CHECKPOINTS, Checkpoint, History, Keeper, Recorder
 from .streams import Noise
 from .tasks import BadInput, TaskData, nearest
-from .weighters import Step, Weighter
+from .weighters import Step, Uniform, Weighter
 
 EVALUATIONS = 20  # looks at the validation rows per training
 WINDOWS = 200  # points of a history, unless every step is asked for
@@ -86,35 +88,43 @@ def fit(
         stop: asked at every step; True ends the training with `Stopped`.
 
     Raises:
-        BadInput: a checkpoint rule that needs validation rows where there are none.
+        BadInput: a checkpoint rule that needs validation rows where there are none; a loss or a
+            weighter that does not suit the data or the networks.
         Stopped: `stop` said so.
     """
-    table = Table(runs, device, dtype)
+    own = _alone(replicas, weighter)
+    table = Table(runs, device, dtype, own)
     if checkpoint not in CHECKPOINTS:
         raise BadInput(f"unknown checkpoint {checkpoint!r}; {nearest(checkpoint, CHECKPOINTS)}")
     if checkpoint != "last" and not table.has_validation:
         raise BadInput(f"checkpoint {checkpoint!r} needs validation rows; use 'last'")
+    check_loss(recipe, runs[0], bool(replicas.trained.all()))
+    weighter.check(recipe.dropout)
     seeds = replicas.seed.tolist()
-    network = Network(seeds, table.features, table.tasks, recipe).to(device, dtype)
+    network = Network(seeds, table.features, table.tasks, recipe, weighter.decodes, own)
+    network = network.to(device, dtype)
     if trunk_from is not None:
         network.trunk.load_state_dict(trunk_from.trunk.state_dict())
-    trained = replicas.trained.to(device)
+    trained = (
+        replicas.trained.to(device)
+        if own is None
+        else torch.ones(len(replicas), 1, dtype=torch.bool, device=device)
+    )
     all_trained = bool(trained.all())
     weighter.to(device)
     weighter.reset(torch.zeros(trained.shape, device=device, dtype=dtype))
-    groups: list[dict[str, Any]] = [{"params": list(network.parameters())}]
-    if own := list(weighter.parameters()):
-        groups.append({"params": own, "lr": weighter.learning_rate, "weight_decay": 0.0})
-    adam = torch.optim.Adam(
-        groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
-    )
-    parameters = [p for group in groups for p in group["params"]]
+    adam = torch.optim.Adam(_groups(network, weighter, recipe), fused=True)
+    parameters = [p for group in adam.param_groups for p in group["params"]]
     rates = [group["lr"] for group in adam.param_groups]
     dropout, noise = Noise(seeds, "dropout", table.known), Noise(seeds, "weighter", table.known)
     batches = Batches(runs, replicas, recipe.batch_size, at_least=2 if recipe.batch_norm else 1)
     batches.to(device)
     recorder = Recorder(record or math.ceil(recipe.steps / WINDOWS), trained)
-    keeper = Keeper(table, replicas, checkpoint, judge, whole)
+    keeper = Keeper(table, replicas, weighter, checkpoint, judge, whole)
+    softmax = recipe.loss == "softmax"
+    over = "all" if softmax else recipe.loss_over
+    support = torch.stack([labels_of(run) for run in runs])[replicas.data].to(device, dtype)
+    support = support if table.own is None else support.take_along_dim(table.own, 1)
     looks = {round(recipe.steps * (i + 1) / EVALUATIONS) for i in range(EVALUATIONS)}
 
     for number, batch in enumerate(batches.steps(recipe.steps)):
@@ -125,20 +135,27 @@ def fit(
             group["lr"] = rate * factor
         (x, y, labels), valid = table.batch(batch, batches)
         labels = labels if all_trained else labels * trained.unsqueeze(1)
-        passed, outputs = network(x, valid, dropout)
+        labels = labels * y if softmax else labels
+        passed, raw = network(x, valid, dropout)
+        again = partial(_again, network, x, valid, dropout)
+        outputs = weighter.read(raw, table.binary, valid, again)
         rows = valid.sum(1, keepdim=True).to(dtype)
         losses, errors, labelled = task_losses(
-            outputs.detach(), y, labels, table.binary, rows, recipe.loss_over
+            outputs.detach(), y, labels, table.binary, rows, over
         )
         step = Step(
             losses=losses,
             labelled=labelled,
             first_batch=batch.first.to(device)[batches.stream],
             epoch=batch.epoch.to(device)[batches.stream],
+            valid=valid,
+            support=support,
             outputs=outputs.detach(),
             errors=errors,
             head=network.head.weight,
             passed=passed,
+            raw=raw,
+            decoder=network.decoder,
             binary=table.binary,
             noise=noise,
         )
@@ -147,8 +164,8 @@ def fit(
         weighter.after(step, weights.detach())
         for parameter in parameters:
             parameter.grad = None
-        # d objective / d outputs is W * errors: the networks' backward pass starts there, and
-        # the objective's own graph leads to the weighter's parameters alone.
+        # d objective / d outputs is W * errors: the networks' backward pass starts there. The
+        # objective's own graph has the rest: the weighter's parameters, decoder, penalties.
         roots, pull = [outputs], [weights.detach().unsqueeze(1) * errors]
         if objective.requires_grad:
             roots, pull = [*roots, objective], [*pull, torch.ones_like(objective)]
@@ -161,7 +178,18 @@ def fit(
             progress(1)
     columns = keeper.outputs.shape[1]
     scores = torch.stack(keeper.scores) if keeper.scores else torch.empty(0, columns).double()
-    return Fit(keeper.outputs, scores, recorder.history(keeper), network, replicas)
+    history = recorder.history(keeper)
+    if own is not None:
+        history = history.spread(own, table.tasks)
+    return Fit(keeper.outputs, scores, history, network, replicas)
+
+
+def _alone(replicas: Replicas, weighter: Weighter) -> Int[Tensor, " R"] | None:
+    """The one task of each replica, where each has one alone and nothing weighs it: then neither
+    the other heads nor their losses need to be there.
+    """
+    one = (replicas.trained.sum(1) == 1).all() and (replicas.trained == replicas.scored).all()
+    return replicas.trained.int().argmax(1) if one and type(weighter) is Uniform else None
 
 
 @contextmanager
@@ -177,6 +205,47 @@ def fitting_threads(run: TaskData, replicas: Replicas, recipe: Recipe) -> Iterat
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _again(network: Network, x: Features, valid: Tensor, dropout: Noise) -> Tensor:
+    """Another forward pass of the same batch, with other dropout."""
+    outputs: Tensor = network(x, valid, dropout)[1]
+    return outputs
+
+
+def check_loss(recipe: Recipe, run: TaskData, together: bool) -> None:
+    """Raise `BadInput` where the recipe's loss does not suit the tasks.
+
+    Args:
+        together: every network trains on all tasks.
+    """
+    if recipe.loss == "softmax" and not (together and run.exclusive and len(run.tasks) > 1):
+        raise BadInput(
+            f"data set {run.name!r}: the loss 'softmax' is one network's, over two or more tasks "
+            "that are exclusive classes; use the loss 'each'"
+        )
+
+
+def labels_of(run: TaskData) -> Float[Tensor, " T"]:
+    """N_t: training labels of every task; where tasks are exclusive classes, the class's rows."""
+    train = run.y[run.split.train]
+    return ((train == 1) if run.exclusive else ~train.isnan()).sum(0).double()
+
+
+def _groups(network: Network, weighter: Weighter, recipe: Recipe) -> list[dict[str, Any]]:
+    """What Adam trains, with its learning rate and decay."""
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    trunk, head = list(network.trunk.parameters()), list(network.head.parameters())
+    decoder = [] if network.decoder is None else list(network.decoder.parameters())
+    if recipe.decay == "all":
+        trunk, head = [*trunk, *head], []
+    own = weighter.learning_rate
+    every = [
+        {"params": trunk, "lr": rate, "weight_decay": decay},
+        {"params": [*head, *decoder], "lr": rate, "weight_decay": 0.0},
+        {"params": list(weighter.parameters()), "lr": rate if own is None else own},
+    ]
+    return [group for group in every if group["params"]]
 
 
 def _factor(schedule: str, done: float) -> float:

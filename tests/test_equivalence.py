@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
 import reference
 import torch
-from reference import KINDS, pairs, table
+from reference import KINDS, classes, pairs, table
 from torch import Tensor
 
 from mtl_nt import pieces
+from mtl_nt.amtfl import READINGS, UAMTFL, Balanced
 from mtl_nt.batches import Batches, Replicas
 from mtl_nt.methods import METHODS, Method, plain, with_alpha
 from mtl_nt.models import Network
@@ -63,17 +65,24 @@ RECIPES = {
 RUNS, SEEDS = [table(0), table(1)], (3, 8)
 LISTS = [table(seed, bits=True) for seed in (0, 1)]
 IMAGES = [table(seed, features=100) for seed in (0, 1)]
+CLASSES = [classes(seed) for seed in (0, 1)]
+CLASS_LISTS = [classes(seed, bits=True) for seed in (0, 1)]
+CLASS_IMAGES = [classes(seed, features=100) for seed in (0, 1)]
 
 
 def runs_of(recipe: Recipe) -> list[TaskData]:
+    one_hot = recipe.loss == "softmax"
     if recipe.architecture == "lenet":
-        return IMAGES
-    return LISTS if recipe is RECIPES["lists of ones"] else RUNS
+        return CLASS_IMAGES if one_hot else IMAGES
+    if recipe.trunk == RECIPES["lists of ones"].trunk and not recipe.batch_norm:
+        return CLASS_LISTS if one_hot else LISTS
+    return CLASSES if one_hot else RUNS
 
 
 class Case(NamedTuple):
     method: Method
     rule: Callable[[float, int, Noise], reference.Rule]  # of alpha, own task, random numbers
+    recipes: tuple[str, ...] = tuple(RECIPES)
 
 
 def shuffled(weighter: Callable[..., Any]) -> Callable[..., Shuffled]:
@@ -128,11 +137,80 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+NORMED, ONE_LAYER, _, LENET = RECIPES
+TRUNK = {"decay": "trunk", "weight_decay": 5e-4}
+TIGHT = {"bound": 0.05, "limit": 1.03}  # both are reached
+
+
+def read_as(reading: str, *recipes: str, **options: Any) -> Case:
+    """U-AMTFL in this reading, on these recipes."""
+    given = {"reading": reading, "passes": 3, "gamma": 0.1, **options}
+    weighter = with_alpha(UAMTFL, learning_rate=0.03, **given)
+    return Case(
+        Method(f"U-AMTFL {reading}", weighter, alpha=True, settings=TRUNK),
+        lambda alpha, own, noise: reference.UAMTFL(KINDS, alpha, rate=0.03, **given),
+        recipes,
+    )
+
+
+CASES |= {
+    "MTL-CNN": Case(
+        replace(METHODS["MTL-CNN"], settings=TRUNK),
+        lambda alpha, own, noise: reference.SparseHeads(),
+        (NORMED, ONE_LAYER),
+    ),
+    "Balanced": Case(
+        Method("Balanced", plain(Balanced)),
+        lambda alpha, own, noise: reference.Balanced(),
+        (ONE_LAYER,),
+    ),
+    "Deep-AMTFL": Case(
+        replace(METHODS["Deep-AMTFL"], settings=TRUNK),
+        lambda alpha, own, noise: reference.AMTFL(alpha),
+    ),
+    "Deep-AMTFL, all decays but the decoder": Case(
+        replace(METHODS["Deep-AMTFL"], settings={"weight_decay": 0.01}),
+        lambda alpha, own, noise: reference.AMTFL(alpha),
+        (NORMED,),
+    ),
+    "U-AMTFL": Case(
+        replace(METHODS["U-AMTFL"], settings=TRUNK),
+        lambda alpha, own, noise: reference.UAMTFL(KINDS, alpha),
+    ),
+    "U-AMTFL outside": read_as("outside", NORMED),
+    "U-AMTFL inside": read_as("inside", NORMED, ONE_LAYER),
+    "U-AMTFL inside, at its bounds": read_as("inside", ONE_LAYER, **TIGHT),
+    "U-AMTFL temperature": read_as("temperature", NORMED, ONE_LAYER, LENET),
+    "U-AMTFL sample": read_as("sample", ONE_LAYER),
+    "U-AMTFL variance": read_as("variance", NORMED, LENET),
+    "U-AMTFL variance, at its bounds": read_as("variance", NORMED, **TIGHT),
+    "U-AMTFL, shuffled": Case(
+        Method("U-AMTFL, shuffled", with_alpha(shuffled(UAMTFL)), alpha=True, settings=TRUNK),
+        lambda alpha, own, noise: reference.Shuffled(
+            reference.UAMTFL(KINDS, alpha), uniform(noise)
+        ),
+        (ONE_LAYER,),
+    ),
+    "CNN": Case(METHODS["CNN"], lambda alpha, own, noise: reference.Rule()),
+    "CNN, classes balanced": Case(
+        Method("CNN, classes balanced", plain(Balanced), settings={"loss": "softmax"}),
+        lambda alpha, own, noise: reference.Balanced(),
+        (NORMED, ONE_LAYER),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe"), [(name, recipe) for name, case in CASES.items() for recipe in case.recipes]
+)
 def test_replicas_trained_together_equal_plain_networks_trained_one_by_one(
-    case: Case, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+    name: str, recipe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    case = CASES[name]
+    check(case, replace(RECIPES[recipe], **case.method.settings), monkeypatch)
+
+
+def check(case: Case, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     alphas = (0.1, 1.5) if case.method.alpha else (0.0,)
     trained, stages = all_at_once(case.method, alphas, recipe, monkeypatch)
     places = trained.replicas.group.tolist()
@@ -140,18 +218,31 @@ def test_replicas_trained_together_equal_plain_networks_trained_one_by_one(
     for r, group in enumerate(places):
         alpha, run = alphas[group // len(SEEDS)], group % len(SEEDS)
         own = int(trained.replicas.scored[r].int().argmax())
-        net, trace = one_alone(case, alpha, run, own, recipe)
+        net, rule, trace = one_alone(case, alpha, run, own, recipe)
         network = stages[-1].network
-        for name, mine, other in pairs(network, r, net):
+        decoder = network.decoder
+        assert bool(rule.decoder) == (decoder is not None)
+        if decoder is not None:
+            for mine, other in zip(decoder.parameters(), rule.decoder, strict=True):
+                assert (mine[r] - other).abs().max().item() < 1e-9, r
+        for name, mine, other in pairs(network, r, net, own):
             assert (mine - other).abs().max().item() < 1e-9, (name, r)
-        scored = trained.replicas.scored[r]
+        scored = trained.replicas.scored[r].clone()
         data = runs_of(recipe)[run]
-        outputs = reference.predict(net, reference.features(data)[data.split.test])
+        outputs = reference.predict(net, reference.features(data)[data.split.test], rule)
+        if recipe.loss == "softmax":
+            outputs = outputs.softmax(1).logit()
+        if "sample" in case.method.name:  # see test_amtfl.py
+            scored &= torch.tensor([kind != "binary" for kind in KINDS])
         predicted = trained.predictions[group // len(SEEDS), run]
         assert (predicted - outputs)[:, scored].abs().max().item() < 1e-8
         histories = (trained.history.losses, trained.history.weights)
         for recorded, mine in zip(histories, trace, strict=True):
             assert torch.allclose(recorded[:, r].double(), mine, rtol=1e-6, equal_nan=True)
+
+
+def test_every_reading_of_uamtfl_is_among_the_cases() -> None:
+    assert {f"U-AMTFL {reading}" for reading in READINGS} < set(CASES)
 
 
 def test_the_runs_have_ragged_batches_and_batches_without_a_label() -> None:
@@ -184,19 +275,20 @@ def all_at_once(
 
 def one_alone(
     case: Case, alpha: float, run: int, own: int, recipe: Recipe
-) -> tuple[reference.Net, tuple[Tensor, Tensor]]:
+) -> tuple[reference.Net, reference.Rule, tuple[Tensor, Tensor]]:
     method, data, seed = case.method, runs_of(recipe)[run], SEEDS[run]
     others = [t for t in range(T) if t != own]
     stages = [[own] if method.networks == "single" else [*range(T)]]
     stages = [others, *stages] if method.pretrain else stages
-    net = start(data, seed, recipe)
+    net, (A, b) = start(data, seed, recipe)
     trace = (torch.empty(0), torch.empty(0))
     for number, tasks in enumerate(stages):
         if number > 0:
-            before, net = net, start(data, seed, recipe)
+            before, (net, (A, b)) = net, start(data, seed, recipe)
             net.take_trunk(before)
         noise, dropout = (Noise([seed], purpose, data.y) for purpose in ("weighter", "dropout"))
         rule = case.rule(alpha, own, noise)
+        rule.start(A, b)
         focus = own if method.networks == "each" else -1
         batches = batches_of(data, seed, tasks, focus, recipe)
 
@@ -205,17 +297,18 @@ def one_alone(
             return [dropout.keep(recipe.dropout, *shape)[0] for shape in shapes]
 
         trace = reference.train(net, data, recipe, tasks, rule, batches, masks)
-    return net, trace
+    return net, rule, trace
 
 
-def start(data: TaskData, seed: int, recipe: Recipe) -> reference.Net:
-    """A plain network with the seed's initial weights."""
+def start(data: TaskData, seed: int, recipe: Recipe) -> tuple[reference.Net, tuple[Tensor, Tensor]]:
+    """A plain network with the seed's initial weights, and those of a decoder."""
     net = reference.Net(data.x.shape[1], T, recipe)
-    network = Network([seed], data.x.shape[1], T, recipe).double()
+    network = Network([seed], data.x.shape[1], T, recipe, decodes=True).double()
+    assert network.decoder is not None
     with torch.no_grad():
         for _, mine, other in pairs(network, 0, net):
             other.copy_(mine)
-    return net
+        return net, (network.decoder.weight[0], network.decoder.bias[0, 0])
 
 
 def batches_of(

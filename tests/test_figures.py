@@ -308,6 +308,99 @@ def test_plain_mtl_is_said_to_weigh_all_alike(trained: Study) -> None:
     assert said == "LBTW 0 weighs every task 1 all through training"
 
 
+# ---------------------------------------------------------------- other baselines
+
+
+def against_cnn(study: Study) -> Study:
+    """The same numbers, with a CNN in the place of STL."""
+
+    def renamed(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(method=table["method"].replace({"STL": "CNN", "STL'": "CNN'"}))
+
+    tables = {name: renamed(getattr(study, name)) for name in ("results", "training", "history")}
+    return replace(study, **tables, baselines=("CNN",))
+
+
+AGAINST: dict[str, Callable[[], Study]] = {
+    "usual": made,
+    "one run": lambda: made(seeds=1),
+    "diverged": lambda: made(diverged=(("MTL", math.nan), ("LBTW", 2.0))),
+    "no effect": lambda: made(effect=0.0, metric="PR-AUC"),
+}
+
+
+@pytest.mark.parametrize("make", AGAINST.values(), ids=AGAINST.keys())
+def test_a_study_against_another_baseline_says_so_wherever_it_would_say_stl(
+    make: Callable[[], Study],
+) -> None:
+    study = make()
+    other = against_cnn(study)
+    named = 0
+    for name, draw in DRAWN.items():
+        usual, mine = draw(study), draw(other)
+        said, wanted = words(mine), [text.replace("STL", "CNN") for text in words(usual)]
+        assert sorted(said) == sorted(wanted), name
+        assert not any("STL" in text for text in said), name
+        named += any("CNN" in text for text in said)
+    assert named == len(DRAWN) - 1  # the weights of LBTW are compared with MTL's
+    table = figures.counts_table(other)
+    assert "STL" not in table and "CNN&#x27;" in table
+    assert table == figures.counts_table(study).replace("STL", "CNN")
+
+
+def words(figure: Figure) -> list[str]:
+    """All that a reader reads, and what stands for the picture."""
+    return [figures.alt(figure), *(text.get_text() for text in figure.findobj(Text))]
+
+
+def test_where_the_baseline_diverged_it_is_named() -> None:
+    other = against_cnn(made(diverged=(("STL", math.nan),)))
+    assert "CNN diverged in 1 of 5 runs" in figures.alt(figures.differences(other))
+    with pytest.raises(BadInput, match="CNN or CNN' has no score"):
+        figures.trade_off(other)
+
+
+def without_chance() -> Study:
+    """A baseline that is no network: it has no twin."""
+    study = made()
+    tables = {}
+    for name in ("results", "training", "history"):
+        table = getattr(study, name)
+        table = table[table["method"] != "STL'"]
+        tables[name] = table.assign(method=table["method"].replace({"STL": "Ridge"}))
+    tables["history"] = tables["history"][tables["history"]["method"] != "Ridge"]
+    return replace(study, **tables, baselines=("Ridge",))
+
+
+def test_against_a_baseline_without_chance_there_is_no_null_and_all_else_is_drawn() -> None:
+    study = without_chance()
+    figure = figures.differences(study)
+    said = " ".join(words(figure))
+    assert "no null: Ridge has no chance in it" in said
+    assert "STL" not in said and "95% of the tasks" not in said and "nan" not in said
+    (band,) = found(figure, "null")
+    assert band.get_width() == 0
+    curve = figures.alpha_curve(study, "LBTW")
+    assert not found(curve, "null")
+    assert "null of a run" not in words(curve) and "nan" not in " ".join(words(curve))
+    with pytest.raises(BadInput, match="Ridge has no twin") as caught:
+        figures.trade_off(study)
+    assert "\n" not in str(caught.value)
+    rows = re.findall(r"<tr><th scope='row'>(.*?)</th>(.*?)</tr>", figures.counts_table(study))
+    assert [name for name, _ in rows][:2] == ["Ridge", "MTL"]
+    for name, cells in rows[1:]:
+        harmed, helped, undecided, single, mean, *_ = re.findall("<td>(.*?)</td>", cells)
+        assert re.fullmatch(r"\d", harmed) and re.fullmatch(r"\d", helped), name
+        for cell in (single, mean):
+            assert re.fullmatch(r"[\d.]+ \(no null: Ridge has no chance in it\)", cell), name
+        assert re.fullmatch(r"\d of 7", undecided)
+
+
+@pytest.mark.parametrize("name", ["differences", "alpha curve", "weights", "weight matrix"])
+def test_no_label_lies_on_another_without_a_null(name: str) -> None:
+    assert_readable(name, DRAWN[name](without_chance()))
+
+
 # ---------------------------------------------------------------- colours
 
 
@@ -375,18 +468,22 @@ STUDIES = {
 def test_no_label_is_cut_off_or_lies_on_another(make: Callable[[], Study]) -> None:
     study = make()
     for name, draw in DRAWN.items():
-        figure = draw(study)
-        figure.canvas.draw()
-        frame, boxes = figure.bbox, []
-        for text in set(figure.findobj(Text)) - beyond(figure):
-            if text.get_text().strip() and text.get_visible():
-                box = text.get_window_extent()
-                assert frame.x0 - 1 <= box.x0 and box.x1 <= frame.x1 + 1, (name, text)
-                assert frame.y0 - 1 <= box.y0 and box.y1 <= frame.y1 + 1, (name, text)
-                if text.get_rotation() == 0:
-                    boxes.append((text, box.padded(-1.5)))
-        for (a, one), (b, other) in combinations(boxes, 2):
-            assert not one.overlaps(other), (name, a, b)
+        assert_readable(name, draw(study))
+
+
+def assert_readable(name: str, figure: Figure) -> None:
+    """Every text is inside the figure and on no other text."""
+    figure.canvas.draw()
+    frame, boxes = figure.bbox, []
+    for text in set(figure.findobj(Text)) - beyond(figure):
+        if text.get_text().strip() and text.get_visible():
+            box = text.get_window_extent()
+            assert frame.x0 - 1 <= box.x0 and box.x1 <= frame.x1 + 1, (name, text)
+            assert frame.y0 - 1 <= box.y0 and box.y1 <= frame.y1 + 1, (name, text)
+            if text.get_rotation() == 0:
+                boxes.append((text, box.padded(-1.5)))
+    for (a, one), (b, other) in combinations(boxes, 2):
+        assert not one.overlaps(other), (name, a, b)
 
 
 def beyond(figure: Figure) -> set[Text]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -11,13 +12,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mtl_nt.losses import Over, task_losses
-from mtl_nt.models import BatchNorm, Convolution, Linear, Network, size
-from mtl_nt.recipe import Recipe
+from mtl_nt.models import BatchNorm, Convolution, Linear, Network, log_odds, size
+from mtl_nt.recipe import Initialisation, Loss, Recipe
 from mtl_nt.streams import Noise, generator
 from mtl_nt.tasks import BadInput
 
 BINARY = torch.tensor([True, False, True, False])
 R, B, T = 2, 7, 4
+LOSSES: tuple[Loss, ...] = get_args(Loss)  # "each" and "softmax"
 
 
 def batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -107,6 +109,73 @@ def test_huge_logits_give_finite_losses_in_single_precision() -> None:
     assert errors.flatten().tolist() == [0.5, -0.5]
 
 
+# ---------------------------------------------------------------- the softmax
+
+
+def class_outputs(size: float = 3.0) -> tuple[Tensor, Tensor]:
+    """Outputs for five classes and the class of every row; a class has no row."""
+    random = torch.Generator().manual_seed(2)
+    outputs = size * torch.randn(R, B, 5, generator=random, dtype=torch.float64)
+    return outputs.requires_grad_(), torch.randint(4, (R, B), generator=random)
+
+
+def softmax_losses(outputs: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """The class losses as a training step has them: a row is its own class's alone."""
+    y = nn.functional.one_hot(classes, outputs.shape[2]).to(outputs.dtype)
+    rows = torch.full((R, 1), float(B), dtype=outputs.dtype)
+    every = torch.ones(outputs.shape[2], dtype=torch.bool)
+    odds = log_odds(outputs)
+    losses, errors, _ = task_losses(odds.detach(), y, y, every, rows, "all")
+    (gradient,) = torch.autograd.grad(odds, outputs, errors)
+    return losses, gradient
+
+
+def test_log_odds_are_those_of_the_softmax() -> None:
+    outputs, _ = class_outputs()
+    p = outputs.softmax(2)
+    assert (log_odds(outputs) - (p.log() - (1 - p).log())).abs().max().item() < 1e-12
+
+
+def test_log_odds_of_two_classes_are_the_difference_of_the_outputs() -> None:
+    outputs = class_outputs()[0][:, :, :2]
+    gap = outputs[:, :, 0] - outputs[:, :, 1]
+    assert torch.allclose(log_odds(outputs), torch.stack([gap, -gap], 2), atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "outputs", [[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4], [1e4, 1e4, -1e4]], ids=str
+)
+def test_huge_outputs_have_finite_log_odds_and_gradients_in_single_precision(
+    outputs: list[float],
+) -> None:
+    given = torch.tensor(outputs).reshape(1, 1, 3).requires_grad_()
+    odds = log_odds(given)
+    exact = log_odds(given.detach().double())
+    assert torch.allclose(odds.double(), exact, rtol=1e-5, atol=2e-3)  # 1e4 has seven digits
+    assert odds.abs().max().item() < 1e5
+    odds.sum().backward()
+    assert given.grad is not None and given.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("size", [0.1, 3.0, 30.0])
+def test_the_class_losses_add_up_to_torchs_cross_entropy_and_so_do_their_gradients(
+    size: float,
+) -> None:
+    outputs, classes = class_outputs(size)
+    losses, gradient = softmax_losses(outputs, classes)
+    for r in range(R):
+        whole = nn.functional.cross_entropy(outputs[r], classes[r])
+        assert losses[r].sum().item() == pytest.approx(whole.item(), rel=1e-12)
+        (expected,) = torch.autograd.grad(whole, outputs)
+        assert (gradient[r] - expected[r]).abs().max().item() < 1e-12
+
+
+def test_a_network_with_a_softmax_says_log_odds() -> None:
+    x, valid = torch.randn(2, 5, 6), torch.ones(2, 5, dtype=torch.bool)
+    each, softmax = (Network([0, 1], 6, 3, Recipe(trunk=(4,), loss=name)) for name in LOSSES)
+    assert torch.equal(softmax(x, valid)[1], log_odds(each(x, valid)[1]))
+
+
 # ---------------------------------------------------------------- networks
 
 
@@ -182,6 +251,34 @@ def test_glorots_weights_are_as_wide_as_the_paper_says_and_its_biases_zero() -> 
             assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.15)
             assert not layer.bias.any()
     assert not fans
+
+
+def test_amtfls_heads_are_normal_and_its_trunk_is_glorots() -> None:
+    recipes = [Recipe(trunk=(6, 30), initialisation=how) for how in ("amtfl", "glorot")]
+    network, glorot = (Network(range(40), 8, 3, recipe) for recipe in recipes)
+    for mine, other in zip(network.trunk.parameters(), glorot.trunk.parameters(), strict=True):
+        assert torch.equal(mine, other)
+    assert is_small_and_normal(network.head)
+    assert not is_small_and_normal(glorot.head)
+
+
+@pytest.mark.parametrize("how", ["torch", "glorot", "amtfl"])
+def test_a_decoder_is_small_and_normal_and_changes_no_other_weight(how: Initialisation) -> None:
+    recipe = Recipe(trunk=(6, 30), initialisation=how)
+    network, without = (Network(range(40), 8, 3, recipe, decodes) for decodes in (True, False))
+    assert network.decoder is not None and without.decoder is None
+    assert network.decoder.weight.shape == (40, 3, 30)
+    assert is_small_and_normal(network.decoder)
+    for name, other in without.named_parameters():
+        assert torch.equal(network.get_parameter(name), other)
+
+
+def is_small_and_normal(layer: Linear) -> bool:
+    """Weights normal with sd 0.01, biases 0."""
+    weights = layer.weight.flatten()
+    beyond = (weights.abs() > 0.02).float().mean().item()  # 4.6% of a normal, none of a uniform
+    narrow = weights.std().item() == pytest.approx(0.01, rel=0.05)
+    return narrow and 0.03 < beyond < 0.06 and not layer.bias.any()
 
 
 @pytest.mark.parametrize(

@@ -10,36 +10,55 @@ import numpy as np
 import pytest
 import reference
 import torch
-from reference import table
+from reference import classes, table
 from refusals import refused
 from sklearn.metrics import average_precision_score
 
-from mtl_nt import METHODS, Fixed, Method, Recipe, compare, load, pieces, tuned
+from mtl_nt import (
+    AMTFL,
+    METHODS,
+    UAMTFL,
+    Fixed,
+    Method,
+    Recipe,
+    compare,
+    load,
+    pieces,
+    plain,
+    tuned,
+    with_alpha,
+)
 from mtl_nt.methods import Candidate, rates, task_weights
 from mtl_nt.pieces import Job, bytes_of_a_network, plan, train
 from mtl_nt.tasks import Split, TaskData
 
 RECIPE = Recipe(trunk=(5, 4), steps=24, batch_size=8, learning_rate=0.01, dropout=0.2)
 RUNS, SEEDS = [table(0), table(1)], (3, 8)
+CLASSES = [classes(0), classes(1)]
 MTL = METHODS["MTL"]
+NETWORKS = [name for name, method in METHODS.items() if method.predictor is None]
+SAMPLED = Method("U-AMTFL, sampled", with_alpha(UAMTFL, reading="sample"), alpha=True)
 
 
 def job(
     method: Method, memory: float, alphas: tuple[float, ...] = (0.1, 1.5), **options: Any
 ) -> Job:
     alphas = alphas if method.alpha else (math.nan,)
-    return Job(method, RUNS, SEEDS, alphas, RECIPE, {"dtype": torch.float64, **options}, 3, memory)
+    recipe = replace(RECIPE, **method.settings)
+    runs = CLASSES if recipe.loss == "softmax" else RUNS
+    return Job(method, runs, SEEDS, alphas, recipe, {"dtype": torch.float64, **options}, 3, memory)
 
 
 # ----------------------------------------------------------------------------------- chunks
 
 
 @pytest.mark.parametrize("checkpoint", ["last", "best_mean", "best_per_task"])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [*NETWORKS, SAMPLED.name])
 def test_chunks_give_what_the_whole_stack_gives(name: str, checkpoint: str) -> None:
+    method = METHODS.get(name, SAMPLED)
     whole, one_by_one, in_fives = (
-        job(METHODS[name], memory, checkpoint=checkpoint)
-        for memory in (math.inf, 1.0, 5.5 * bytes_of_a_network(job(MTL, 1.0)))
+        job(method, memory, checkpoint=checkpoint)
+        for memory in (math.inf, 1.0, 5.5 * bytes_of_a_network(job(method, 1.0)))
     )
     networks = sum(p.stop - p.start for p in plan(whole))
     assert len(plan(whole)) == len({c.settings for c in whole.candidates})
@@ -59,29 +78,38 @@ def test_chunks_give_what_the_whole_stack_gives(name: str, checkpoint: str) -> N
                 assert mine == other if isinstance(mine, int) else torch.equal(mine, other)
 
 
-def test_what_a_network_takes_is_no_more_than_planned() -> None:
+DEEP = replace(METHODS["Deep-AMTFL"], weighter=plain(AMTFL, alpha=0.1))
+PASSES = replace(DEEP, weighter=plain(UAMTFL, alpha=0.1, reading="variance", passes=10))
+ONE_HOT = replace(MTL, settings={"loss": "softmax"})
+
+
+@pytest.mark.parametrize(
+    "method", [MTL, DEEP, PASSES, ONE_HOT], ids=["MTL", "Deep-AMTFL", "ten passes", "CNN"]
+)
+def test_what_a_network_takes_is_no_more_than_planned(method: Method) -> None:
     recipe = Recipe(trunk=(300, 200), steps=2, batch_size=256, dropout=0.5, batch_norm=True)
-    mine = Job(MTL, [wide()], [0], [math.nan], recipe, {})
+    recipe = replace(recipe, **method.settings)
+    mine = Job(method, [wide()], [0], [math.nan], recipe, {})
     planned = bytes_of_a_network(mine)
-    measured = (most_alive(recipe, 9) - most_alive(recipe, 1)) / 8
+    measured = (most_alive(method, recipe, 9) - most_alive(method, recipe, 1)) / 8
     assert 0.5 * planned < measured < planned
 
 
 def wide() -> TaskData:
     random = torch.Generator().manual_seed(0)
     x = torch.randn(400, 100, generator=random)
-    y = (torch.rand(400, 4, generator=random) < 0.5).float()
+    y = torch.eye(4)[torch.randint(4, (400,), generator=random)]
     rows = torch.arange(400)
     split = Split(rows[:300], rows[:0], rows[300:])
-    return TaskData("wide", x, y, ("a", "b", "c", "d"), "binary", split)
+    return TaskData("wide", x, y, ("a", "b", "c", "d"), "binary", split, exclusive=True)
 
 
-def most_alive(recipe: Recipe, networks: int) -> int:
+def most_alive(method: Method, recipe: Recipe, networks: int) -> int:
     """Bytes of all tensors at the moment when they are most, in a training of so many networks."""
     data = wide()
     cpu = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=cpu, profile_memory=True) as profile:
-        train(MTL, [data] * networks, range(networks), recipe)
+        train(method, [data] * networks, range(networks), recipe)
     alive = most = 0
     for event in profile.profiler.kineto_results.events():
         if event.name() == "[memory]":
@@ -226,3 +254,7 @@ def test_what_cannot_be_tuned_or_cut_is_refused(call: dict, words: tuple[str, ..
 def test_a_method_is_tuned_once() -> None:
     refused(lambda: tuned("MTL, tuned"), "'MTL, tuned'", "already")
     assert tuned("DWA").name == "DWA, tuned"
+
+
+def test_what_has_no_networks_is_not_tuned() -> None:
+    refused(lambda: tuned("Ridge"), "'Ridge'", "no learning rate")

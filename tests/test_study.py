@@ -40,7 +40,9 @@ from mtl_nt.transfer import null_counts, paired_test
 
 NAN = math.nan
 GROUPS = (Group("in", 2, 30), Group("out", 1, 30, angle=90))
-WITH_ALPHA = ["LBTW", "GradNorm"]
+WITH_ALPHA = ["LBTW", "GradNorm", "Deep-AMTFL", "U-AMTFL"]
+SUITED = [name for name in METHODS if name not in ("CNN", "Group mean")]  # see test_baselines.py
+PREDICTORS = ["OLS", "ElasticNet", "Ridge"]
 
 
 def dial(seed: int = 0, **options: Any) -> TaskData:
@@ -77,8 +79,8 @@ def assert_same_numbers(one: Study, other: Study) -> None:
 
 @pytest.fixture(scope="module")
 def everything() -> Study:
-    """Every method, two alphas, three runs."""
-    return quick(methods=tuple(METHODS), alphas=(0, 0.5), seeds=3, steps=60)
+    """Every method that suits regression tasks, two alphas, three runs."""
+    return quick(methods=tuple(SUITED), alphas=(0, 0.5), seeds=3, steps=60)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def test_results_is_the_tidy_table(everything: Study) -> None:
     assert set(everything.results["dataset"]) == {"dial-custom"}
     key = ["method", "alpha", "seed", "task", "metric"]
     assert not everything.results.duplicated(key).any()
-    arms = len(METHODS) - 2 + 2 * 2 + 2  # two methods have two alphas; STL' and Constant
+    arms = len(SUITED) - 4 + 4 * 2 + 2  # four methods have two alphas; STL' and Constant
     assert len(everything.results) == arms * 3 * 3 * 3  # runs, tasks, metrics
     assert everything.results["value"].notna().all()
 
@@ -107,7 +109,7 @@ def test_every_method_is_there_with_its_alphas_and_stl_null_and_constant_always(
 ) -> None:
     found = everything.results[["method", "alpha"]].drop_duplicates()
     alphas = found.groupby("method")["alpha"].agg(list)
-    assert set(alphas.index) == {*METHODS, "STL'", "Constant"}
+    assert set(alphas.index) == {*SUITED, "STL'", "Constant"}
     for method, given in alphas.items():
         if method in WITH_ALPHA:
             assert given == [0, 0.5]
@@ -120,7 +122,7 @@ def test_every_method_is_there_with_its_alphas_and_stl_null_and_constant_always(
 
 def test_arms_are_all_but_stl_in_the_order_of_training(everything: Study) -> None:
     methods = [m for m, _ in everything.arms()]
-    wanted = [m for name in METHODS for m in [name] * (2 if name in WITH_ALPHA else 1)]
+    wanted = [m for name in SUITED for m in [name] * (2 if name in WITH_ALPHA else 1)]
     assert methods == ["STL'", *wanted[1:], "Constant"]
 
 
@@ -157,13 +159,16 @@ def test_networks_steps_and_seconds_are_those_of_a_run(everything: Study) -> Non
     one, each, twice = 1, 3, 6  # of three tasks
     wanted = {"STL": each, "STL'": each, "Fine-Tuning": twice, "RMTL": each, "Constant": 0}
     wanted |= {"MTL, tuned": 8, "Scalarisation": 8}  # candidates
+    wanted |= dict.fromkeys(PREDICTORS, 0)
     counts = everything.counts()
     for method, networks in zip(counts["method"], counts["networks"], strict=True):
         assert networks == wanted.get(method, one), method
     training = everything.training
-    assert len(training) == (len(METHODS) + 3) * 3
+    assert len(training) == (len(SUITED) + 5) * 3  # four alphas more, and STL'
     assert (training["seconds"] > 0).all()
-    assert (training["steps"] == 60).all()
+    trained = ~training["method"].isin(PREDICTORS)
+    assert (training.loc[trained, "steps"] == 60).all()
+    assert (training.loc[~trained, "steps"] == 0).all()
     for method, alpha, seconds in counts[["method", "alpha", "seconds"]].itertuples(index=False):
         assert seconds == pytest.approx(rows(training, method, alpha)["seconds"].sum()), method
 
@@ -195,10 +200,10 @@ def test_history_follows_losses_and_weights_of_every_network(everything: Study) 
 
 def test_methods_start_from_the_same_weights_and_the_null_does_not() -> None:
     """With a learning rate that moves nothing, the scores are those of the initial networks."""
-    study = quick(methods=tuple(METHODS), alphas=(0.5,), learning_rate=1e-30)
+    study = quick(methods=tuple(SUITED), alphas=(0.5,), learning_rate=1e-30)
     start = values(study, "STL")
     for method, alpha in study.arms():
-        if method not in ("STL'", "Constant"):
+        if method not in ("STL'", "Constant", *PREDICTORS):
             pd.testing.assert_frame_equal(values(study, method, alpha), start, rtol=1e-5)
     null = values(study, "STL'")
     assert ((null - start).abs() > 0.01).all(axis=None)
@@ -484,8 +489,15 @@ def test_an_executor_gives_the_same_numbers(kind: str) -> None:
     assert told == sorted(told) and told[-1] == pytest.approx(1)
 
 
+class Dies(Uniform):
+    """Takes its process with it as soon as a training begins."""
+
+    def reset(self, like: torch.Tensor) -> None:
+        os._exit(1)
+
+
 def dies(given: Given) -> Uniform:
-    os._exit(1)
+    return Dies()
 
 
 @pytest.mark.slow

@@ -71,6 +71,14 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "an unknown kind": ({"kind": "ordinal"}, ("kind", "'binary' or 'regression'")),
     "a kind too few": ({"kind": ("binary",)}, ("kind", "one or 2")),
     "a group too few": ({"groups": ("all",)}, ("1 group names", "2 tasks")),
+    "a row group too few": (
+        {"row_groups": ("all",) * 19},
+        ("19 row groups", "20 rows", "every row's group"),
+    ),
+    "a row group for every task": (
+        {"row_groups": ("all",) * 2},
+        ("2 row groups", "20 rows", "every row's group"),
+    ),
     "no task": ({"y": Y[:, :0], "tasks": ()}, ("no task", "at least one")),
     "no feature": ({"x": X[:, :0]}, ("no features", "at least one")),
     "features without columns": ({"x": X[:, 0]}, ("[rows, ...]", "(20,)")),

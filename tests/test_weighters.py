@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import permutations, product
 from typing import Any, NamedTuple
 
@@ -14,9 +15,10 @@ from reference import KINDS, pairs
 from torch import Tensor
 
 from mtl_nt import gradients
+from mtl_nt.amtfl import AMTFL, READINGS, UAMTFL, Balanced, SparseHeads
 from mtl_nt.bits import Bits, Features
 from mtl_nt.losses import task_losses
-from mtl_nt.models import Network, Pass
+from mtl_nt.models import Decoder, Network, Pass
 from mtl_nt.recipe import Recipe
 from mtl_nt.streams import Noise
 from mtl_nt.tasks import BadInput
@@ -53,15 +55,22 @@ def plain_step(
     """One replica's batch with these numbers; `gradients` `[T, H]` are those of the heads."""
     tasks = len(losses)
     wide = torch.zeros(1, 1, tasks, dtype=dtype)
+    decoder = Decoder(1, tasks, 1).to(dtype)
+    for parameter in decoder.parameters():
+        torch.nn.init.constant_(parameter, 0.5)
     step = Step(
         losses=torch.tensor([losses], dtype=dtype),
         labelled=torch.tensor([labelled or [True] * tasks]),
         first_batch=torch.tensor([first]),
         epoch=torch.tensor([epoch]),
+        valid=torch.ones(1, 1, dtype=torch.bool),
+        support=torch.ones(1, tasks, dtype=dtype),
         outputs=wide,
         errors=wide,
         head=wide,
         passed=Pass(*[wide[:, :, :1]] * 3, "relu", None, 0.0, None),
+        raw=wide,
+        decoder=decoder,
         binary=torch.tensor(binary or [True] * tasks),
         noise=Noise([seed], "weighter", wide),
     )
@@ -137,10 +146,14 @@ def see(recipe: Recipe, rows: int, seeds: Sequence[int] = (3, 4), bits: bool = F
         seen,
         torch.tensor([True, True]),
         torch.tensor([0, 0]),
+        valid,
+        torch.ones_like(losses),
         outputs.detach(),
         errors,
         network.head.weight,
         passed,
+        outputs,
+        None,
         BINARY,
         Noise(seeds, "weighter", LIKE),
     )
@@ -492,12 +505,22 @@ KNOWING: dict[str, Make] = {
     "GradNorm": lambda alphas, target: GradNorm(alphas),
     "Uncertainty": lambda alphas, target: Uncertainty(),
     "DWA": lambda alphas, target: DWA(),
+    "SparseHeads": lambda alphas, target: SparseHeads(),
+    "Balanced": lambda alphas, target: Balanced(),
+    "AMTFL": lambda alphas, target: AMTFL(alphas),
+    **{
+        f"UAMTFL {reading}": lambda alphas, target, r=reading: UAMTFL(
+            alphas, reading=r, learning_rate=0.1, passes=3
+        )
+        for reading in READINGS
+    },
 }
 CHANCE: dict[str, Make] = {
     "RandomWeights": lambda alphas, target: RandomWeights(),
     "shuffled LBTW": lambda alphas, target: Shuffled(LBTW(alphas)),
     "shuffled GradNorm": lambda alphas, target: Shuffled(GradNorm(alphas)),
     "shuffled Uncertainty": lambda alphas, target: Shuffled(Uncertainty()),
+    "shuffled UAMTFL": lambda alphas, target: Shuffled(UAMTFL(alphas)),
 }
 EVERY = {**KNOWING, **CHANCE}
 
@@ -513,10 +536,11 @@ def scene(
 
     In the second epoch task 1 has no label in the first batch; in the third, task 0 has none.
     """
-    network = Network(seeds, 6, T, Recipe(trunk=(5, 4), activation="tanh", batch_norm=True)).to(
-        dtype
-    )
+    recipe = Recipe(trunk=(5, 4), activation="tanh", batch_norm=True)
+    network = Network(seeds, 6, T, recipe, decodes=True).to(dtype)
+    assert network.decoder is not None
     with torch.no_grad():
+        network.decoder.weight.copy_(30 * network.decoder.weight[:, order])
         network.head.weight.copy_(network.head.weight[:, :, order])
         network.head.bias.copy_(network.head.bias[:, :, order])
     noise = Noise(seeds, "weighter", torch.zeros(1, dtype=dtype))
@@ -543,10 +567,14 @@ def scene(
                 seen,
                 torch.full((len(seeds),), k % 4 == 0),
                 torch.full((len(seeds),), k // 4),
+                valid,
+                torch.arange(1.0, 4.0, dtype=dtype)[list(order)].expand_as(losses),
                 outputs.detach(),
                 errors,
                 network.head.weight,
                 passed,
+                outputs,
+                network.decoder,
                 kinds,
                 noise,
             )
@@ -560,6 +588,8 @@ def drive(weighter: Weighter, steps: list[Step]) -> Tensor:
     adam = torch.optim.Adam([*weighter.parameters(), torch.zeros(1)], lr=0.1)
     found = []
     for step in steps:
+        again = partial(_other_dropout, step.raw)
+        weighter.read(step.raw, step.binary, step.valid, again)
         weights = torch.where(step.labelled, weighter.weights(step), 0.0)
         objective = (weights * step.losses).sum() + weighter.penalty(step).sum()
         weighter.after(step, weights.detach())
@@ -569,6 +599,11 @@ def drive(weighter: Weighter, steps: list[Step]) -> Tensor:
         adam.step()
         found.append(weights.detach())
     return torch.stack(found)
+
+
+def _other_dropout(raw: Tensor) -> Tensor:
+    """What another pass of the same batch could say."""
+    return 1.5 * raw
 
 
 def test_the_scene_has_epochs_without_a_task_and_unlabelled_first_batches() -> None:
@@ -653,7 +688,7 @@ def test_only_uniform_weights_are_uniform() -> None:
         weights = drive(make(ALPHAS, 1), scene())
         labelled = torch.stack([step.labelled for step in scene()])
         off = (weights[labelled] - 1).abs().max().item()
-        assert (off == 0) == (name == "Uniform"), name
+        assert (off == 0) == (name in ("Uniform", "SparseHeads")), name
 
 
 @pytest.mark.parametrize("weighter", [GradNorm(0.5), LBTW(0.5)])
@@ -663,7 +698,7 @@ def test_a_shuffled_weighter_learns_as_if_nobody_shuffled(weighter: Weighter) ->
     assert (given - dealt).abs().max().item() > 0.1
 
 
-@pytest.mark.parametrize("kind", [LBTW, GradNorm])
+@pytest.mark.parametrize("kind", [LBTW, GradNorm, AMTFL, UAMTFL])
 @pytest.mark.parametrize("alpha", [-0.1, math.nan, math.inf, "much", [0.1, -1.0], []])
 def test_an_impossible_alpha_is_refused_in_one_line(kind: type, alpha: Any) -> None:
     with pytest.raises(BadInput, match="alpha") as refused:

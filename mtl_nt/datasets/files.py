@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,15 +16,25 @@ FOLDER = "MTL_NT_DATA"
 
 
 class Source(NamedTuple):
-    """A file at a pinned public place."""
+    """A file at a pinned public place.
+
+    Where `unpacked` is given, in bytes, the file is a gz and the SHA-256 is that of its content:
+    mirrors may have packed the same content in other ways.
+    """
 
     name: str
     url: str
     sha256: str
+    unpacked: int | None = None
 
 
-def fetch(source: Source) -> Path:
+def fetch(source: Source, *others: Source, instead: str = "") -> Path:
     """The file, downloaded once. Whatever its way here, its SHA-256 is checked.
+
+    Args:
+        source: the file.
+        others: more files that are needed, named where this one cannot be downloaded.
+        instead: what needs no download, said there too.
 
     Raises:
         BadInput: it cannot be had, or is another file.
@@ -30,29 +42,60 @@ def fetch(source: Source) -> Path:
     if folder := os.environ.get(FOLDER):
         path = Path(folder) / source.name
         if path.exists():
-            if hashlib.sha256(path.read_bytes()).hexdigest() != source.sha256:
+            if fault := _fault(path, source):
                 raise BadInput(
-                    f"{path} is not the known file (its SHA-256 differs); replace it, or take it "
+                    f"{path} is not the known file ({fault}); replace it, or take it "
                     f"out of the folder that {FOLDER} names"
                 )
             return path
     import pooch  # takes a quarter of a second
 
+    def checked(url: str, file: str, _: object) -> None:  # before pooch gives it its name
+        pooch.HTTPDownloader()(url, file, None)
+        if fault := _fault(Path(file), source):
+            raise ValueError(fault)
+
     pooch.get_logger().setLevel("WARNING")
+    cache = Path(pooch.os_cache("mtl_nt"))
     try:
+        if (cache / source.name).exists() and _fault(cache / source.name, source):
+            (cache / source.name).unlink()  # damaged since
         found = pooch.retrieve(
-            source.url,
-            known_hash=f"sha256:{source.sha256}",
-            fname=source.name,
-            path=pooch.os_cache("mtl_nt"),
+            source.url, known_hash=None, fname=source.name, path=cache, downloader=checked
         )
-    except ValueError:  # pooch has thrown it away
+    except ValueError as error:  # pooch has thrown it away
         raise BadInput(
-            f"{source.url} has another file than the known {source.name}; nothing was kept"
+            f"{source.url} has another file than the known {source.name} ({error}); "
+            "nothing was kept"
         ) from None
-    except OSError:
+    except OSError as error:
+        if error.errno:  # not the network's
+            raise BadInput(
+                f"{source.name} cannot be kept in {cache} ({error.strerror}); make room there, or "
+                f"put the file into a folder and set {FOLDER} to it"
+            ) from None
+        files = " and ".join(["it", *(other.name for other in others)])
         raise BadInput(
-            f"{source.name} cannot be downloaded from {source.url}; on a machine without network, "
-            f"put it into a folder and name that in the environment variable {FOLDER}"
+            f"{source.url} cannot be downloaded; put {files} into a folder and set the "
+            f"environment variable {FOLDER} to it{instead}"
         ) from None
     return Path(found)
+
+
+def content(path: Path, source: Source) -> bytes:
+    """The file's bytes, unpacked where the source says so: one byte too many at most."""
+    if source.unpacked is None:
+        return path.read_bytes()
+    with gzip.open(path) as file:
+        return file.read(source.unpacked + 1)
+
+
+def _fault(path: Path, source: Source) -> str:
+    """Why this is not the known file; nothing where it is."""
+    try:
+        data = content(path, source)
+    except (OSError, EOFError, zlib.error):
+        return "it cannot be read" if source.unpacked is None else "it cannot be unpacked"
+    if source.unpacked is not None and len(data) != source.unpacked:
+        return f"unpacked, it has not {source.unpacked} bytes"
+    return "" if hashlib.sha256(data).hexdigest() == source.sha256 else "its SHA-256 differs"

@@ -1,0 +1,179 @@
+"""Notebook 7, the case of MNIST-Imbalanced: what a reader may rely on, and that it runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+import test_notebooks as book
+from bs4 import BeautifulSoup
+from nbformat import NotebookNode
+
+from mtl_nt import BadInput, report
+
+NAME = "07_case_mnist"
+# ---------------------------------------------------------------- as it lies in the repository
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [
+        book.test_the_first_code_cell_holds_the_parameters_and_no_other_does,
+        book.test_no_output_and_no_widget_is_saved_and_every_cell_has_a_name,
+        book.test_cells_are_short,
+        book.test_a_notebook_is_a_lesson,
+        book.test_no_result_is_typed_into_the_prose,
+        book.test_every_name_that_a_notebook_takes_from_the_package_is_there_and_public,
+        book.test_every_link_to_a_file_leads_somewhere,
+    ],
+    ids=lambda holds: holds.__name__.removeprefix("test_"),
+)
+def test_it_keeps_a_rule_of_all_notebooks(holds: Any) -> None:
+    holds(NAME)
+
+
+def test_it_shows_the_papers_figure_against_both_baselines_at_full_length() -> None:
+    given = book.parameters(NAME)
+    assert [given[k] for k in ("kept", "kept_long", "kept_large")] == [
+        "mnist",
+        "mnist-long",
+        "mnist-large",
+    ]
+    assert given["seeds"] >= 3
+    assert len(given["alphas"]) >= 6
+    assert given["alpha"] in given["alphas"]
+
+
+# ---------------------------------------------------------------- the first cells, one by one
+
+
+def test_no_run_is_reported_on_which_anything_was_chosen() -> None:
+    assert min(book.prelude(NAME)["runs"]) >= 100
+    assert book.prelude(NAME, seeds=[7, 9])["runs"] == [7, 9]
+
+
+def test_a_claim_must_hold_at_the_notebooks_own_budget_and_is_reported_at_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own, other = (book.prelude(NAME, steps=steps) for steps in (None, 20))
+    own["claim"]("pigs walk", True)
+    with pytest.raises(AssertionError, match="does not hold: pigs fly"):
+        own["claim"]("pigs fly", False)
+    other["claim"]("pigs fly", False)
+    assert "DOES NOT HOLD with these parameters: pigs fly" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"kept": "mnits"}, "no kept study 'mnits'"),
+        ({"kept_long": "mnist-lnog"}, "no kept study 'mnist-lnog'"),
+        ({"kept_large": "nowhere/mnist"}, "no kept study 'nowhere/mnist'"),
+        ({"alphas": [0.1, -1.0]}, "alpha -1"),
+        ({"alphas": []}, "alpha"),
+        ({"alphas": "half"}, "alpha 'half'"),
+        ({"alpha": 0.3}, "must be one of alphas"),
+        ({"seeds": 1}, "2 runs or more"),
+        ({"seeds": []}, "2 runs or more"),
+        ({"steps": -5}, "steps -5"),
+        ({"learning_rate": 0.0}, "learning_rate 0.0"),
+    ],
+)
+def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
+    changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        book.prelude(NAME, **changed)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_studies_beside_the_main_one_can_be_left_out() -> None:
+    without = book.prelude(NAME, kept_long=None, kept_large=None)
+    assert (without["others"], without["absent"]) == ([], [])
+    one = book.prelude(NAME, kept_long="mnist", kept_large="mnist-paper")  # never trained here
+    assert (len(one["others"]), one["absent"]) == (1, ["mnist-paper"])
+
+
+# ---------------------------------------------------------------- run as a whole
+
+
+WRONG = "[(check_1, [0.1, 0.2]), (check_2, lambda L, s, f: L), (check_3, 'none of these', signs)]"
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
+    """The notebook run once, its live part short, with one more cell in which every check refuses
+    a wrong answer.
+    """
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(book.WRONG, NAME, WRONG)
+        longer = book.with_wrong_answers(NAME, folder)
+    return report.run(longer, folder / "out.ipynb", alphas=[0.1, 1.0], seeds=[0, 1], steps=11)
+
+
+@pytest.mark.slow
+def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: NotebookNode) -> None:
+    waiting = [f"'Exercise {n}: no answer yet.'" for n in (1, 2, 3)]
+    assert book.said(done, "exercise") == waiting
+    assert book.said(done, "solution") == ["'Right.'"] * 3
+
+
+@pytest.mark.slow
+def test_every_claim_about_what_is_kept_holds(done: NotebookNode) -> None:
+    cells = ("claim-prior", "claim-null", "claim-class", "claim-sample", "claim-inside")
+    printed = "".join(o.text for cell in cells for o in book.outputs(done, cell))
+    assert printed.count("holds: ") == 9
+    assert "DOES NOT HOLD" not in printed
+
+
+@pytest.mark.slow
+def test_every_picture_is_described(done: NotebookNode) -> None:
+    shown = [o for c in done.cells for o in c.get("outputs", []) if "data" in o]
+    pictures = [o for o in shown if "image/png" in o.data]
+    assert len(pictures) >= 9
+    assert all(len(o.metadata["image/png"].get("alt", "")) > 20 for o in pictures)
+
+
+@pytest.mark.slow
+def test_the_explorer_has_another_picture_at_every_stop(done: NotebookNode) -> None:
+    (shown,) = book.outputs(done, "alpha-explorer")
+    assert "application/vnd.jupyter.widget-view+json" in shown.data
+    script = BeautifulSoup(shown.data["text/html"], "html.parser").find("script")
+    assert script is not None
+    pages = json.loads(script.text)["pages"]
+    assert [len(each) for each in pages] == [2, 2]
+    assert len({page["src"] for each in pages for page in each}) == 4
+
+
+@pytest.mark.slow
+def test_every_count_stands_beside_its_null_against_both_baselines(done: NotebookNode) -> None:
+    table, note = (o.data for o in book.outputs(done, "counts"))
+    text = BeautifulSoup(table["text/html"], "html.parser").get_text(" ", strip=True)
+    for baseline in ("CNN", "STL"):
+        for metric in ("error", "PR-AUC"):
+            assert f"{baseline} {metric} {baseline}' " in text
+    assert "on this split" in note["text/markdown"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cell", "rival"),
+    [
+        ("step-words", "MTL-CNN, tuned"),
+        ("class-words", "CNN, balanced"),
+        ("dealt-words", "U-AMTFL, s permuted"),
+        ("arms-words", "RandomWeights"),
+    ],
+)
+def test_u_amtfl_is_tested_against_every_control(done: NotebookNode, cell: str, rival: str) -> None:
+    shown = [o.data for o in book.outputs(done, cell)]
+    text = "\n".join(data.get("text/markdown", "") for data in shown)
+    assert "on this split" in text
+    line = re.search(rf"\* U-AMTFL against {rival}: (.*)", text)
+    assert line is not None
+    assert len(re.findall(r"[+-][\d.]+ ± [\d.]+ points by", line[1])) == 2
+    assert line[1].count("undecided; detectable") == 2

@@ -1,0 +1,269 @@
+"""Notebook 8, the case of pharmacogenomics: what a reader may rely on, and that it runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import test_notebooks as book
+from bs4 import BeautifulSoup
+from nbformat import NotebookNode
+
+from mtl_nt import BadInput, Recipe, Study, report
+from mtl_nt.datasets import files
+from mtl_nt.stored import keep, stored
+
+NAME = "08_case_pharmacogenomics"
+FILES = Path(__file__).resolve().parents[2] / "shared" / "data"
+THERE = all((FILES / f"{n}_v17.csv.gz").exists() for n in ("IC50", "genomic_features"))
+SHARE = {  # of each method's error: a weak OLS, and nearly equal networks
+    **{"STL": 0.85, "STL'": 0.85, "Group mean": 0.87, "OLS": 40.0, "ElasticNet": 0.86},
+    **{"Ridge": 0.865, "MTL": 0.853, "Uncertainty": 0.855, "Deep-AMTFL": 0.86, "U-AMTFL": 0.856},
+    **{"U-AMTFL, inside": 0.857, "MTL, tuned": 0.848, "Deep-AMTFL, tuned": 0.85},
+    **{"U-AMTFL, tuned": 0.849, "Scalarisation": 0.853, "RandomWeights": 0.856, "Constant": 1.0},
+}
+
+
+def made_up(folder: Path) -> str:
+    """A kept study with drawn scores, of the form of the one that comes with the package."""
+    draw, drugs = np.random.default_rng(0), [f"Drug {k}" for k in range(30)]
+    variance = np.linspace(0.5, 4, len(drugs))
+    results, training = [], []
+    for method, share in SHARE.items():
+        alpha = 0.1 if "AMTFL" in method else np.nan
+        for seed in range(3):
+            error = share * draw.uniform(0.97, 1.03, len(drugs))
+            for metric, found in (("MSE", error), ("MSE (raw)", error * variance)):
+                for task, value in zip(drugs, found, strict=True):
+                    results.append(("gdsc", seed, "free", method, alpha, seed, task, metric, value))
+            if method != "Constant":
+                training.append((method, alpha, seed, 1, 150, 1.0, 4, 0, False, False))
+    columns = ("dataset", "data_seed", "split", "method", "alpha", "seed", "task", "metric")
+    budget = ("method", "alpha", "seed", "networks", "steps", "seconds", "candidates", "chosen")
+    study = Study(
+        results=pd.DataFrame(results, columns=[*columns, "value"]),
+        training=pd.DataFrame(training, columns=[*budget, "diverged", "still_improving"]),
+        history=pd.DataFrame(),
+        metric=dict.fromkeys(drugs, "MSE"),
+        overlap=2 / 7,
+        recipe=Recipe(trunk=(500,), steps=150),
+        checkpoint="last",
+    )
+    return str(keep(study, folder))
+
+
+def comes_with_the_package() -> bool:
+    try:
+        stored("gdsc")
+    except BadInput:
+        return False
+    return True
+
+
+REAL = comes_with_the_package()
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The parameters that say where the kept study lies, here a made-up one, and train nothing."""
+    return {"kept": made_up(tmp_path_factory.mktemp("kept")), "live": False}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_files() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        if THERE:
+            patch.setenv(files.FOLDER, str(FILES))
+        yield
+
+
+# ---------------------------------------------------------------- as it lies in the repository
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [
+        book.test_the_first_code_cell_holds_the_parameters_and_no_other_does,
+        book.test_no_output_and_no_widget_is_saved_and_every_cell_has_a_name,
+        book.test_cells_are_short,
+        book.test_a_notebook_is_a_lesson,
+        book.test_no_result_is_typed_into_the_prose,
+        book.test_every_name_that_a_notebook_takes_from_the_package_is_there_and_public,
+        book.test_every_link_to_a_file_leads_somewhere,
+    ],
+    ids=lambda holds: holds.__name__.removeprefix("test_"),
+)
+def test_it_keeps_a_rule_of_all_notebooks(holds: Any) -> None:
+    holds(NAME)
+
+
+def test_it_shows_what_comes_with_the_package_and_eleven_alphas() -> None:
+    given = book.parameters(NAME)
+    assert given["kept"] == "gdsc"
+    assert given["live"] is True
+    assert given["seeds"] >= 3
+    assert len(given["alphas"]) == 11
+    assert given["alpha"] in given["alphas"]
+
+
+# ---------------------------------------------------------------- the first cells, one by one
+
+
+def test_no_run_is_reported_on_which_anything_was_chosen(source: dict[str, Any]) -> None:
+    assert min(book.prelude(NAME, **source)["runs"]) >= 100
+    assert book.prelude(NAME, **source, seeds=[7, 9])["runs"] == [7, 9]
+
+
+def test_a_claim_must_hold_at_the_notebooks_own_budget_and_is_reported_at_another(
+    source: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, other = (book.prelude(NAME, **source, steps=steps) for steps in (None, 20))
+    own["claim"]("pigs walk", True)
+    with pytest.raises(AssertionError, match="does not hold: pigs fly"):
+        own["claim"]("pigs fly", False)
+    other["claim"]("pigs fly", False)
+    assert "DOES NOT HOLD with these parameters: pigs fly" in capsys.readouterr().out
+
+
+REFUSALS = [
+    ({"kept": "gdcs"}, "no kept study 'gdcs'"),
+    ({"kept": "nowhere/gdsc"}, "no kept study 'nowhere/gdsc'"),
+    ({"drugs": 0}, "drugs 0: give a number from 2 to 30"),
+    ({"drugs": 300}, "drugs 300: give a number from 2 to 30"),
+    ({"alphas": [0.1, -1.0]}, "alpha -1"),
+    ({"alphas": []}, "alpha"),
+    ({"alphas": "half"}, "alpha 'half'"),
+    ({"alpha": 0.3}, "must be one of alphas"),
+    ({"seeds": 1}, "2 runs or more"),
+    ({"seeds": []}, "2 runs or more"),
+    ({"steps": 0}, "steps 0"),
+    ({"steps": -5}, "steps -5"),
+    ({"width": 0}, "trunk"),
+]
+
+
+@pytest.mark.parametrize(("changed", "said"), REFUSALS, ids=lambda value: str(value)[:40])
+def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
+    source: dict[str, Any], changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        book.prelude(NAME, **{**source, **changed})
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.skipif(not THERE, reason="needs GDSC's files")
+def test_a_drug_that_gdsc_does_not_have_is_refused(source: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match="unknown drug 'Drug 9999'"):
+        book.prelude(NAME, **{**source, "live": True, "drugs": ["Drug 1", "Drug 9999"]})
+
+
+def test_without_the_files_it_says_what_is_left_out_and_what_to_do(
+    source: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(files.FOLDER, str(tmp_path))
+    (tmp_path / "IC50_v17.csv.gz").write_bytes(b"another file")
+    defined = book.prelude(NAME, **{**source, "live": True})
+    assert defined["whole"] is None
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("Left out")]
+    assert files.FOLDER in line
+
+
+# ---------------------------------------------------------------- run as a whole
+
+
+WRONG = "[(check_1, 1.0), (check_2, lambda m, b: (0, 0)), (check_3, 'none of these', found)]"
+
+
+@pytest.fixture(scope="module")
+def done(source: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
+    """The notebook run once, short, with one more cell in which every check refuses a wrong
+    answer; with the package's own kept study and with GDSC's files where they are there.
+    """
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(book.WRONG, NAME, WRONG)
+        longer = book.with_wrong_answers(NAME, folder)
+    short = {"alphas": [0.0, 0.1], "seeds": [0, 1], "steps": 5, "drugs": 3, "width": 8}
+    given = ({} if REAL else {"kept": source["kept"]}) | {"live": THERE} | short
+    return report.run(longer, folder / "out.ipynb", **given)
+
+
+@pytest.mark.slow
+def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: NotebookNode) -> None:
+    waiting = [f"'Exercise {n}: no answer yet.'" for n in (1, 2, 3)]
+    assert book.said(done, "exercise") == waiting
+    assert book.said(done, "solution") == ["'Right.'"] * 3
+
+
+@pytest.mark.slow
+def test_every_claim_about_what_is_kept_holds(done: NotebookNode) -> None:
+    cells = ("claim-tissue", "claim-baseline", "claim-uncertainty")
+    printed = "".join(o.text for cell in cells for o in book.outputs(done, cell))
+    assert printed.count("holds: ") == 5
+    assert "DOES NOT HOLD" not in printed
+
+
+@pytest.mark.slow
+def test_every_picture_is_described(done: NotebookNode) -> None:
+    shown = [o for c in done.cells for o in c.get("outputs", []) if "data" in o]
+    pictures = [o for o in shown if "image/png" in o.data]
+    assert len(pictures) >= (6 if THERE else 5)
+    assert all(len(o.metadata["image/png"].get("alt", "")) > 20 for o in pictures)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cell", "sets", "stops"),
+    [("baseline-explorer", 4, 6), ("method-explorer", 4, 6), ("alpha-explorer", 2, 2)],
+)
+def test_an_explorer_has_another_picture_at_every_stop(
+    done: NotebookNode, cell: str, sets: int, stops: int
+) -> None:
+    if cell == "alpha-explorer" and not THERE:
+        pytest.skip("needs GDSC's files")
+    (shown,) = book.outputs(done, cell)
+    assert "application/vnd.jupyter.widget-view+json" in shown.data
+    script = BeautifulSoup(shown.data["text/html"], "html.parser").find("script")
+    assert script is not None
+    pages = json.loads(script.text)["pages"]
+    assert [len(each) for each in pages] == [stops] * sets
+    assert len({page["src"] for each in pages for page in each}) == sets * stops
+
+
+@pytest.mark.slow
+def test_the_papers_numbers_stand_beside_ours(done: NotebookNode) -> None:
+    table = book.outputs(done, "published-table")[0].data["text/html"]
+    text = BeautifulSoup(table, "html.parser").get_text(" ", strip=True)
+    for published in ("2.6210", "1.7436", "1.7374", "1.7342"):
+        assert published in text
+
+
+@pytest.mark.slow
+def test_every_baseline_has_its_count_and_only_stl_a_null(done: NotebookNode) -> None:
+    shown = book.outputs(done, "counts-tables")
+    assert len(shown) == 4
+    for table in shown:
+        text = BeautifulSoup(table.data["text/html"], "html.parser").get_text(" ", strip=True)
+        for baseline in ("OLS", "Constant", "Group mean", "Ridge", "ElasticNet", "STL"):
+            assert baseline in text
+    words = book.outputs(done, "counts-words")[0].data["text/markdown"]
+    assert re.search(r"Null of STL: worse in one split \d+ to \d+", words)
+    assert "The other baselines have none" in words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rival", ["MTL", "Deep-AMTFL", "MTL, tuned"])
+def test_u_amtfl_is_tested_against_its_rivals_directly(done: NotebookNode, rival: str) -> None:
+    text = book.outputs(done, "pairs-list")[0].data["text/markdown"]
+    assert re.search(rf"\* U-AMTFL against {rival}: [+-][\d.]+ ± [\d.]+, \*\*\w+\*\*", text)
+    assert "*Undecided* is not *equal*" in text
