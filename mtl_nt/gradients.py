@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .bits import Bits
-from .models import Normed, Pass
+from .models import Pass
 
 AT_ONCE = 2**17  # numbers of A at once, of some replicas: what a processor's cache holds
 LARGE = 2**21  # numbers of A of one replica, all tasks at once; above, task after task
@@ -35,32 +35,39 @@ def trunk_gradient_norms(
     Args:
         errors: gradient of every task's loss at its own output; 0 on rows that do not count.
         head: weights of the heads.
-        passed: the trunk's forward pass; the layer may have a batch norm.
+        passed: the trunk's forward pass; the layer may have a batch norm, before or after its
+            activation.
     """
     x, m, v, relu = passed.inputs, passed.slope, head, passed.activation == "relu"
-    x = x.dense(m.dtype) if isinstance(x, Bits) else x
+    x, e = x.dense(m.dtype) if isinstance(x, Bits) else x, errors
     if passed.normed is None:
-        squared = _squared(errors, m, v, x, relu)
+        squared = _squared(e, m, v, x, relu)
     else:
-        row = passed.normed.valid.unsqueeze(2).to(m.dtype)
-        x = (x - (x * row).sum(1, keepdim=True) / row.sum(1, keepdim=True)) * row
-        v = head * passed.normed.gain.transpose(1, 2)
-        squared = _squared(errors, m, v, x, relu) + _correction(errors, m, v, x, passed.normed)
+        z, gain, valid, last = passed.normed
+        row = valid.unsqueeze(2).to(m.dtype)
+        n, z, v = row.sum(1, keepdim=True), z * row, head * gain.transpose(1, 2)
+        if last:
+            e = (e - e.sum(1, keepdim=True) / n) * row
+        else:
+            x = (x - (x * row).sum(1, keepdim=True) / n) * row
+        squared = _squared(e, m, v, x, relu) + _correction(e, m, v, x, z, n, last)
     return squared.clamp_min(0).sqrt()
 
 
 def _correction(
-    errors: Tensor, m: Tensor, v: Tensor, x: Tensor, normed: Normed
+    e: Tensor, m: Tensor, v: Tensor, x: Tensor, z: Tensor, n: Tensor, last: bool
 ) -> Float[Tensor, "R T"]:
-    """What batch norm takes away. With z its standardised values and X centred, a column of the
-    gradient is v (X^T u - c X^T z), where u = e * M and c = mean(u * z).
+    """What batch norm takes away besides means, with z its standardised values.
+
+    Before the activation, X is centred and a column of the gradient is v (X^T u - c X^T z), where
+    u = e * M and c = mean(u * z). After it, e is centred and the column is v (X^T u - c X^T w),
+    where w = M * z and c = mean(e * z).
     """
-    row = normed.valid.unsqueeze(2).to(m.dtype)
-    z = normed.standard * row
-    pulled = x @ (x.transpose(1, 2) @ z)  # X X^T z
-    e = errors.transpose(1, 2)
-    c = e @ (m * z) / row.sum(1, keepdim=True)  # (R, T, H)
-    cross, own = e @ (m * pulled), (z * pulled).sum(1, keepdim=True)
+    taken, seen = (m * z, z) if last else (z, m * z)
+    pulled = x @ (x.transpose(1, 2) @ taken)  # X X^T of what is taken away
+    e = e.transpose(1, 2)
+    c = e @ seen / n  # (R, T, H)
+    cross, own = e @ (m * pulled), (taken * pulled).sum(1, keepdim=True)
     return ((c * own - 2 * cross) * c * v.transpose(1, 2).square()).sum(2)
 
 

@@ -28,19 +28,20 @@ class Normed(NamedTuple):
     standard: Float[Tensor, "R B H"]  # mean 0 and variance 1 over the valid rows
     gain: Float[Tensor, "R 1 H"]
     valid: Bool[Tensor, "R B"]
+    last: bool = False  # after the activation
 
 
 @dataclass(eq=False)
 class Pass:
     """A trunk's forward pass: the shared features, and how its last shared layer made them.
 
-    The last shared layer is linear, batch norm (optional), activation, dropout (optional).
-    All but the features themselves are without graph.
+    The last shared layer is linear, batch norm (optional), activation, dropout (optional); or
+    linear, dropout, activation, batch norm. All but the features themselves are without graph.
     """
 
     features: Float[Tensor, "R B H"]
     inputs: Features  # of the last shared layer, [R, B, I]
-    activated: Float[Tensor, "R B H"]  # before dropout
+    activated: Float[Tensor, "R B H"]  # by the activation alone
     activation: str
     keep: Bool[Tensor, "R B H"] | None  # dropout's mask
     dropout: float
@@ -48,7 +49,7 @@ class Pass:
 
     @cached_property
     def slope(self) -> Float[Tensor, "R B H"]:
-        """d features / d what the activation was applied to, elementwise."""
+        """What activation and dropout do to a derivative, elementwise."""
         a = self.activated
         if self.activation == "relu":
             slope = (a > 0).to(a.dtype)
@@ -109,35 +110,84 @@ class BatchNorm(nn.Module):
 
 
 class Block(nn.Module):
-    """A layer of a trunk: linear, batch norm (optional), activation, dropout."""
+    """A layer of a trunk: linear, batch norm (optional), activation, dropout.
 
-    def __init__(self, replicas: int, inputs: int, outputs: int, recipe: Recipe) -> None:
+    Args:
+        layer: which of the trunk's.
+    """
+
+    def __init__(
+        self, replicas: int, inputs: int, outputs: int, recipe: Recipe, layer: int = 0
+    ) -> None:
         super().__init__()
         self.linear = Linear(replicas, inputs, outputs)
-        self.norm = BatchNorm(replicas, outputs) if recipe.batch_norm else None
-        self.activation, self.dropout = recipe.activation, recipe.dropout
+        self.norm = self._norm(replicas, outputs, recipe, layer)
+        self.activation, self.dropout = recipe.activations[layer], recipe.dropout
+
+    def _norm(self, replicas: int, width: int, recipe: Recipe, layer: int) -> BatchNorm | None:
+        if not recipe.batch_norm:
+            return None
+        return BatchNorm(replicas, width, momentum=recipe.batch_norm_momentum)
 
     def forward(self, x: Features, valid: Bool[Tensor, "R B"], noise: Noise | None) -> Pass:
-        out, normed, keep = self.linear(x), None, None
+        out, normed = self.linear(x), None
         if self.norm is not None:
             out, normed = self.norm(out, valid)
-        out = activated = ACTIVATIONS[self.activation](out)
-        if self.training and self.dropout > 0 and noise is not None:
-            keep = noise.keep(self.dropout, *out.shape[1:])
-            out = torch.where(keep, out / (1 - self.dropout), 0.0)
+        activated = ACTIVATIONS[self.activation](out)
+        out, keep = self._dropped(activated, noise)
+        return self._passed(out, x, activated, keep, normed)
+
+    def _dropped(
+        self, out: Float[Tensor, "R B H"], noise: Noise | None
+    ) -> tuple[Float[Tensor, "R B H"], Bool[Tensor, "R B H"] | None]:
+        if not (self.training and self.dropout > 0 and noise is not None):
+            return out, None
+        keep = noise.keep(self.dropout, *out.shape[1:])
+        return torch.where(keep, out / (1 - self.dropout), 0.0), keep
+
+    def _passed(
+        self,
+        out: Tensor,
+        x: Features,
+        activated: Tensor,
+        keep: Tensor | None,
+        normed: Normed | None,
+    ) -> Pass:
         inputs = x.detach() if isinstance(x, Tensor) else x
         made_by = (self.activation, keep, self.dropout, normed)
         return Pass(out, inputs, activated.detach(), *made_by)
 
 
+class LBTWBlock(Block):
+    """A layer as in the code of Liu, Liang and Gitter (AAAI-19): linear, dropout, activation, and
+    batch norm after the trunk's last.
+    """
+
+    def _norm(self, replicas: int, width: int, recipe: Recipe, layer: int) -> BatchNorm | None:
+        if not recipe.batch_norm or layer + 1 < len(recipe.trunk):
+            return None
+        return BatchNorm(replicas, width, eps=2e-5, momentum=recipe.batch_norm_momentum)
+
+    def forward(self, x: Features, valid: Bool[Tensor, "R B"], noise: Noise | None) -> Pass:
+        out, keep = self._dropped(self.linear(x), noise)
+        out = activated = ACTIVATIONS[self.activation](out)
+        normed = None
+        if self.norm is not None:
+            out, normed = self.norm(out, valid)
+            normed = normed._replace(last=True)
+        return self._passed(out, x, activated, keep, normed)
+
+
 class MLP(nn.Module):
     """A trunk of fully connected layers."""
 
+    block: type[Block] = Block
+
     def __init__(self, replicas: int, inputs: int, recipe: Recipe) -> None:
         super().__init__()
-        sizes = [inputs, *recipe.trunk]
+        sizes = zip([inputs, *recipe.trunk], recipe.trunk, strict=False)
         self.blocks = nn.ModuleList(
-            Block(replicas, i, o, recipe) for i, o in zip(sizes, recipe.trunk, strict=False)
+            self.block(replicas, i, o, recipe, layer) for layer, (i, o) in enumerate(sizes)
         )
 
     def forward(self, x: Features, valid: Bool[Tensor, "R B"], noise: Noise | None) -> Pass:
@@ -145,6 +195,12 @@ class MLP(nn.Module):
             passed = block(x, valid, noise)
             x = passed.features
         return passed
+
+
+class LBTWTrunk(MLP):
+    """The trunk of Liu, Liang and Gitter's code, 1024-2000-2000 there."""
+
+    block = LBTWBlock
 
 
 class Convolution(nn.Module):
@@ -173,7 +229,7 @@ class LeNet(nn.Module):
 
     def __init__(self, replicas: int, inputs: int, recipe: Recipe) -> None:
         super().__init__()
-        self.side, self.activation = math.isqrt(inputs), ACTIVATIONS[recipe.activation]
+        self.side, self.activation = math.isqrt(inputs), ACTIVATIONS[recipe.activations[0]]
         left = lenet_side(inputs, recipe.kernel)
         first, second, width = recipe.trunk
         self.convolutions = nn.ModuleList(
@@ -204,7 +260,7 @@ def lenet_side(inputs: int, kernel: int) -> int:
     return left
 
 
-TRUNKS = {"mlp": MLP, "lenet": LeNet}
+TRUNKS = {"mlp": MLP, "lbtw": LBTWTrunk, "lenet": LeNet}
 
 
 class Decoder(Linear):
@@ -274,16 +330,21 @@ class Network(nn.Module):
             if isinstance(layer, (Linear, Convolution)):
                 into, out = layer.fans
                 bound = into**-0.5 if how == "torch" else (6 / (into + out)) ** 0.5
-                normal = layer is self.decoder or (layer is self.head and how == "amtfl")
+                small = layer is self.decoder or (layer is self.head and how == "amtfl")
+                sd = 0.01 if small else 0.02 if how == "lbtw" else 0.0
                 for parameter in (layer.weight, layer.bias):
                     shape = tuple(parameter.shape[1:])
                     drawn = [
-                        s.normal(0, 0.01, shape) if normal else s.uniform(-bound, bound, shape)
+                        s.normal(0, sd, shape) if sd else s.uniform(-bound, bound, shape)
                         for s in streams
                     ]
                     parameter.copy_(torch.from_numpy(np.stack(drawn))[index])
-                if normal or how != "torch":
-                    layer.bias.zero_()
+                if small or how != "torch":
+                    layer.bias.fill_(how == "lbtw" and not small)
+            if isinstance(layer, BatchNorm) and how == "lbtw":
+                shape = tuple(layer.weight.shape[1:])
+                drawn = [s.normal(1, 0.02, shape) for s in streams]
+                layer.weight.copy_(torch.from_numpy(np.stack(drawn))[index])
 
     def forward(
         self, x: Features, valid: Bool[Tensor, "R B"], noise: Noise | None = None
@@ -303,7 +364,7 @@ class Size(NamedTuple):
 
 def size(inputs: int, tasks: int, recipe: Recipe) -> Size:
     """Size of one network, without building it."""
-    if recipe.architecture == "mlp":
+    if recipe.architecture != "lenet":
         widths, multiplications, activations, parameters = [inputs, *recipe.trunk], 0, inputs, 0
     else:
         first, second, width = recipe.trunk

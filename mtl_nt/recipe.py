@@ -10,9 +10,9 @@ from .losses import Over
 from .tasks import BadInput, TaskData, is_number, is_whole, nearest
 
 Activation = Literal["relu", "tanh", "sigmoid"]
-Architecture = Literal["mlp", "lenet"]
+Architecture = Literal["mlp", "lbtw", "lenet"]
 Schedule = Literal["cosine", "drop", "constant"]
-Initialisation = Literal["torch", "glorot", "amtfl"]
+Initialisation = Literal["torch", "glorot", "amtfl", "lbtw"]
 Loss = Literal["each", "softmax"]
 Decay = Literal["all", "trunk"]
 
@@ -26,14 +26,19 @@ class Recipe:
 
     Args:
         trunk: hidden widths; of "lenet" the maps of both convolutions and the hidden width.
-        architecture: "mlp", or "lenet" for square images.
+        architecture: "mlp"; "lbtw" = an MLP as in the code of Liu, Liang and Gitter (AAAI-19), with
+            dropout before the activation and batch norm after the last one alone; or "lenet" for
+            square images.
         kernel: side of LeNet's kernels.
-        activation: "relu", "tanh" or "sigmoid".
-        dropout: probability after every hidden layer, in [0, 1).
-        batch_norm: after every hidden layer's linear part.
+        activation: "relu", "tanh" or "sigmoid", for all hidden layers or one each.
+        dropout: probability in every hidden layer, in [0, 1).
+        batch_norm: after every hidden layer's linear part (but see "lbtw").
+        batch_norm_momentum: weight of a batch in the running statistics, in (0, 1]; the code of
+            Liu, Liang and Gitter has 0.9, of which the last batch is most.
         initialisation: "torch" = uniform in +-1 / sqrt(inputs), biases too; "glorot" = uniform in
             +-sqrt(6 / (inputs + outputs)), biases 0 (Glorot and Bengio, AISTATS 2010); "amtfl" = as
-            "glorot", but heads normal with sd 0.01 (the code of Lee, Yang and Hwang, ICML 2018).
+            "glorot", but heads normal with sd 0.01 (the code of Lee, Yang and Hwang, ICML 2018);
+            "lbtw" = normal with sd 0.02 and biases 1 (the code of Liu, Liang and Gitter).
         steps: the budget, optimiser steps a network.
         batch_size: rows a step.
         learning_rate, weight_decay: of Adam; a decay of d adds d / 2 |v|^2 to the objective.
@@ -51,9 +56,10 @@ class Recipe:
     trunk: tuple[int, ...] = (64, 32)
     architecture: Architecture = "mlp"
     kernel: int = 5
-    activation: Activation = "relu"
+    activation: Activation | tuple[Activation, ...] = "relu"
     dropout: float = 0.0
     batch_norm: bool = False
+    batch_norm_momentum: float = 0.1
     initialisation: Initialisation = "torch"
     steps: int = 600
     batch_size: int = 64
@@ -68,9 +74,14 @@ class Recipe:
         if not self.trunk or not all(is_whole(width, 1) for width in self.trunk):
             raise BadInput(f"trunk {self.trunk}: give at least one hidden width of 1 or more")
         for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                wrong = getattr(self, name)
+            given = getattr(self, name)
+            every = given if name == "activation" and isinstance(given, tuple) else (given,)
+            for wrong in (each for each in every if each not in known):
                 raise BadInput(f"unknown {name} {wrong!r}; {nearest(wrong, known)}")
+        if isinstance(self.activation, tuple):
+            layers = 1 if self.architecture == "lenet" else len(self.trunk)
+            if len(self.activation) != layers:
+                raise BadInput(f"activation {self.activation}: give one, or one a hidden layer")
         if self.architecture == "lenet" and len(self.trunk) != 3:
             raise BadInput(f"trunk {self.trunk}: LeNet has three widths, such as (20, 50, 500)")
         for name in ("steps", "batch_size", "kernel"):
@@ -82,6 +93,9 @@ class Recipe:
             raise BadInput(f"weight_decay {self.weight_decay!r}: must be a number, 0 or more")
         if not is_number(self.dropout) or not 0 <= self.dropout < 1:
             raise BadInput(f"dropout {self.dropout!r}: must be in [0, 1)")
+        momentum = self.batch_norm_momentum
+        if not is_number(momentum) or not 0 < momentum <= 1:
+            raise BadInput(f"batch_norm_momentum {momentum!r}: must be in (0, 1]")
         if self.batch_norm not in (True, False):
             raise BadInput(f"batch_norm {self.batch_norm!r}: True or False")
         if self.batch_norm and self.batch_size < 2:
@@ -114,7 +128,16 @@ class Recipe:
             raise BadInput(f"trunk {widths!r}: give hidden widths, or one of {', '.join(PRESETS)}")
         if "trunk" in settings:
             settings["trunk"] = tuple(widths)
+        if isinstance(settings.get("activation"), list):
+            settings["activation"] = tuple(settings["activation"])
         return cls(**settings)
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """The activation of every hidden layer."""
+        if isinstance(self.activation, tuple):
+            return self.activation
+        return (self.activation,) * len(self.trunk)
 
 
 CHOICES: dict[str, tuple[str, ...]] = {

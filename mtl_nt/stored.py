@@ -67,7 +67,8 @@ def stored(name: str | Path) -> Study:
     folder, about = _folder(name), notes(name)
     try:
         results, training = (pd.read_csv(folder / file) for file in FILES[:2])
-        recipe = Recipe(**{**about["recipe"], "trunk": tuple(about["recipe"]["trunk"])})
+        lists = {k: tuple(v) for k, v in about["recipe"].items() if isinstance(v, list)}
+        recipe = Recipe(**{**about["recipe"], **lists})
         return Study(
             results=results,
             training=training,

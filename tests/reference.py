@@ -68,15 +68,18 @@ class Net(nn.Module):
 
     def __init__(self, inputs: int, tasks: int, recipe: Any) -> None:
         super().__init__()
-        self.activation, self.dropout = FUNCTIONS[recipe.activation], recipe.dropout
+        names = recipe.activation
+        names = [names] * len(recipe.trunk) if isinstance(names, str) else names
+        self.activations, self.dropout = [FUNCTIONS[name] for name in names], recipe.dropout
         self.convolutions, self.widths = nn.Sequential(), list(recipe.trunk)
+        self.lbtw = recipe.architecture == "lbtw"  # linear, dropout, activation, a last batch norm
         if recipe.architecture == "lenet":
             first, second, *self.widths = recipe.trunk
             side = math.isqrt(inputs)
             self.convolutions = nn.Sequential(
                 nn.Unflatten(1, (1, side, side)),
-                *(nn.Conv2d(1, first, recipe.kernel), self.activation, nn.MaxPool2d(2)),
-                *(nn.Conv2d(first, second, recipe.kernel), self.activation, nn.MaxPool2d(2)),
+                *(nn.Conv2d(1, first, recipe.kernel), self.activations[0], nn.MaxPool2d(2)),
+                *(nn.Conv2d(first, second, recipe.kernel), self.activations[0], nn.MaxPool2d(2)),
                 nn.Flatten(),
             )
             inputs = self.convolutions(torch.zeros(1, inputs)).shape[1]
@@ -84,8 +87,12 @@ class Net(nn.Module):
         self.linears = nn.ModuleList(
             nn.Linear(i, o) for i, o in zip(sizes, self.widths, strict=False)
         )
+        more = {"momentum": recipe.batch_norm_momentum, "eps": 2e-5 if self.lbtw else 1e-5}
         self.norms = nn.ModuleList(
-            nn.BatchNorm1d(o) if recipe.batch_norm else nn.Identity() for o in self.widths
+            nn.BatchNorm1d(o, **more)
+            if recipe.batch_norm and (not self.lbtw or k + 1 == len(self.widths))
+            else nn.Identity()
+            for k, o in enumerate(self.widths)
         )
         self.heads = nn.ModuleList(nn.Linear(sizes[-1], 1) for _ in range(tasks))
         self.double()
@@ -98,10 +105,13 @@ class Net(nn.Module):
     def shared(self, x: Tensor, keep: Sequence[Tensor] = ()) -> Tensor:
         """The features that all heads read, `[rows, width]`."""
         x = self.convolutions(x)
+        drops = self.training and self.dropout > 0
         for k, (linear, norm) in enumerate(zip(self.linears, self.norms, strict=True)):
-            x = self.activation(norm(linear(x)))
-            if self.training and self.dropout > 0:
-                x = x * keep[k][: len(x)] / (1 - self.dropout)
+            scale = keep[k][: len(x)].double() / (1 - self.dropout) if drops else 1.0
+            if self.lbtw:
+                x = norm(self.activations[k](linear(x) * scale))
+            else:
+                x = self.activations[k](norm(linear(x))) * scale
         return x
 
     def take_trunk(self, other: Net) -> None:

@@ -72,6 +72,26 @@ def test_binary_tasks_are_scored_by_scikit_learn_on_their_observed_labels(part: 
         assert found["ROC-AUC"][t] == sk.roc_auc_score(truth, guess)
 
 
+def test_tasks_without_a_gap_are_scored_together_and_alike() -> None:
+    random = torch.Generator().manual_seed(0)
+    y = (torch.rand(40, 5, generator=random) < 0.4).float()
+    y[:, 1], y[3, 2] = 0, NAN  # one class only; a gap
+    y[-1, 1] = 1  # on a training row
+    split = Split(torch.arange(20, 40), torch.arange(0), torch.arange(20))
+    data = TaskData("gaps", torch.zeros(40, 1), y, tuple("abcde"), "binary", split)
+    outputs = torch.randn(20, 5, generator=random)
+    outputs[4, 4] = math.inf
+    found = scores(data, "test", outputs)
+    for t in (0, 2, 3):
+        seen = ~y[:20, t].isnan()
+        pair = y[:20, t][seen].numpy(), outputs[:, t][seen].numpy()
+        assert found["PR-AUC"][t] == sk.average_precision_score(*pair)
+        assert found["ROC-AUC"][t] == sk.roc_auc_score(*pair)
+    for t in (1, 4):
+        assert np.isnan(found["PR-AUC"][t])
+        assert np.isnan(found["ROC-AUC"][t])
+
+
 @pytest.mark.parametrize("held", [[0.0, 0, 0], [1, 1, 1], [NAN, 1, NAN], [NAN, NAN, NAN]])
 def test_a_binary_task_without_both_classes_in_the_test_rows_is_not_scored(
     held: list[float],

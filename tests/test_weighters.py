@@ -105,6 +105,7 @@ TRUNKS = {
             "MLP of one layer": {"trunk": (9,)},
             "MLP of two": {"trunk": (7, 9)},
             "MLP of three": {"trunk": (6, 7, 9)},
+            "LBTW's order": {"trunk": (7, 9), "architecture": "lbtw"},
             "LeNet": {"trunk": (2, 3, 9), "architecture": "lenet"},
         }.items(),
         ["relu", "tanh", "sigmoid"],
