@@ -56,7 +56,7 @@ def test_a_claim_must_hold_at_its_own_budget(capsys: pytest.CaptureFixture[str])
 def test_its_sliders_have_many_stops_on_real_and_made_data() -> None:
     given = rules.parameters(NAME)
     assert len(given["alphas"]) >= 11
-    assert len(given["gammas"]) >= 6
+    assert len(given["gammas"]) >= 5
     assert given["seeds"] >= 8
     assert (given["alpha"], given["gamma"]) == (0.1, 0.01)
     assert {"digits", "dial-dominant", "dial-noisy", "dial-unrelated"} <= set(given["datasets"])
