@@ -1,14 +1,17 @@
 """What takes how long, as ratios to a named baseline within one run.
 
-`make bench` prints one table and writes docs/benchmarks.md and docs/growth.png. `--quick` tries
-everything on tiny sizes; its numbers mean nothing.
+`make bench` prints a table a part and writes docs/benchmarks.md and docs/growth.png. `--only steps`
+measures one part and leaves the others' tables as they are. `--quick` tries everything on tiny
+sizes; its numbers mean nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
-import sys
+import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import growth
@@ -22,69 +25,82 @@ from timing import Row, table
 
 DOCS = Path(__file__).parent.parent / "docs"
 TINY = steps.Shape(8, (8, 8), 16, 5)
+WORDS = {
+    "steps": "A training step of every weighter",
+    "stack": "Networks side by side",
+    "start": "Start",
+    "papers": "The case studies of the second paper",
+    "growth": "How a step grows",
+    "peers": "Published packages",
+}
+BELOW = {
+    "growth": "![Milliseconds a step against tasks, rows and networks](growth.png)\n\n"
+    "Networks: 64 features, trunk 64-32, batches of 128, 10 tasks, 1,000 rows, one network, where "
+    "an axis does not say otherwise. Bands: lowest to highest repeat.",
+}
+Part = Callable[[], list[Row]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
-    parser.add_argument("--out", type=Path, default=DOCS, help="folder of the table and picture")
-    parser.add_argument("--without-peers", action="store_true", help="leave out other packages")
+    parser.add_argument("--only", choices=WORDS, nargs="+", help="measure these parts alone")
+    parser.add_argument("--out", type=Path, default=DOCS, help="folder of the tables and picture")
     given = parser.parse_args()
     if given.quick and given.out == DOCS:
         parser.error("--quick needs --out: its numbers are not for docs/")
     torch.set_num_threads(1)
-    rows = quick(given.out) if given.quick else whole(given.out)
-    if not given.without_peers:
-        shapes, tasks = ([TINY], (3,)) if given.quick else ([steps.SMALL, steps.WIDE], steps.TASKS)
-        rows += published.rows(shapes, tasks, 5)
-    lines = [
-        "# Benchmarks",
-        "",
-        f"torch {torch.__version__}, {platform.machine()}, one thread unless said. Contestants "
-        "take turns; the median of the repeats' ratios, the lowest and the highest. Measure yours "
-        "with `make bench`.",
-        "",
-        *table(rows),
-        "",
-        "![Milliseconds a step against tasks, rows and networks](growth.png)",
-        "",
-        "Networks: 64 features, trunk 64-32, batches of 128, 10 tasks, 1,000 rows, one network, "
-        "where an axis does not say otherwise. Bands: lowest to highest repeat.",
-        "",
-    ]
-    (given.out / "benchmarks.md").write_text("\n".join(lines), encoding="utf-8")
-    print("\n".join(lines))
+    page = given.out / "benchmarks.md"
+    parts = (quick if given.quick else whole)(given.out)
+    known = sections(page.read_text(encoding="utf-8")) if page.exists() else {}
+    for name in given.only or parts:
+        rows = parts[name]()
+        version = f"torch {torch.__version__}, {platform.machine()}"
+        text = [f"## {WORDS[name]}", "", version, "", *table(rows)] if rows else []
+        if rows and name in BELOW:
+            text += ["", BELOW[name]]
+        known[WORDS[name]] = "\n".join(text)
+        print(known[WORDS[name]], end="\n\n", flush=True)
+        kept = [known[title] for title in WORDS.values() if known.get(title)]
+        page.write_text("\n\n".join([HEAD, *kept]) + "\n", encoding="utf-8")
 
 
-def whole(out: Path) -> list[Row]:
-    """Every part at its size, some minutes."""
-    return [
-        *told("steps", steps.rows([steps.SMALL, steps.WIDE], steps.TASKS, 5)),
-        *told("stack", stack.rows(10, 5, 200, 5)),
-        *told("start", startup.rows(7)),
-        *told("papers", papers.rows(5, 3, None)),
-        *told(
-            "growth",
-            growth.rows(growth.TASKS, growth.ROWS, growth.NETWORKS, 30, 5, out / "growth.png"),
-        ),
-    ]
+HEAD = (
+    "# Benchmarks\n\nOne thread unless said. Contestants take turns; the median of the repeats' "
+    "ratios, the lowest and the highest. Measure yours with `make bench`."
+)
 
 
-def quick(out: Path) -> list[Row]:
-    """Every part, tiny."""
-    return [
-        *steps.rows([TINY], (3,), 1),
-        *stack.rows(2, 1, 5, 1),
-        *startup.rows(1),
-        *papers.digits(2, 5),
-        *growth.rows((2, 4), (50, 100), (1, 2), 5, 2, out / "growth.png"),
-    ]
+def sections(text: str) -> dict[str, str]:
+    """What a page of tables says so far, by heading."""
+    found = re.split(r"^(?=## )", text, flags=re.M)[1:]
+    return {part.partition("\n")[0].removeprefix("## "): part.strip() for part in found}
 
 
-def told(part: str, rows: list[Row]) -> list[Row]:
-    """The rows of a part that is done."""
-    print(f"{part}: {len(rows)} rows", file=sys.stderr)
-    return rows
+def whole(out: Path) -> dict[str, Part]:
+    """Every part at its size, half an hour."""
+    shapes = [steps.SMALL, steps.WIDE]
+    grown = (growth.TASKS, growth.ROWS, growth.NETWORKS, 30, 5, out / "growth.png")
+    return {
+        "steps": partial(steps.rows, shapes, steps.TASKS, 5),
+        "stack": partial(stack.rows, 10, 5, 200, 5),
+        "start": partial(startup.rows, 7),
+        "papers": partial(papers.rows, 5, 3, None),
+        "growth": partial(growth.rows, *grown),
+        "peers": partial(published.rows, shapes, steps.TASKS, 5),
+    }
+
+
+def quick(out: Path) -> dict[str, Part]:
+    """Every part but the published packages, tiny."""
+    grown = ((2, 4), (50, 100), (1, 2), 5, 2, out / "growth.png")
+    return {
+        "steps": partial(steps.rows, [TINY], (3,), 1),
+        "stack": partial(stack.rows, 2, 1, 5, 1),
+        "start": partial(startup.rows, 1),
+        "papers": partial(papers.digits, 2, 5),
+        "growth": partial(growth.rows, *grown),
+    }
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""Notebook 5, U-AMTFL: the rules of every notebook, and a headless run with other parameters."""
+"""Notebook 5, U-AMTFL: its parameters, and a headless run with others."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,31 +25,6 @@ WRONG = (
     "[(check_1, [1, 1, 1]), (check_2, lambda l, s, o, a, m: l), "
     "(check_3, 'none of these', counted)]"
 )
-
-
-@pytest.mark.parametrize(
-    "rule",
-    [
-        rules.test_the_first_code_cell_holds_the_parameters_and_no_other_does,
-        rules.test_no_output_and_no_widget_is_saved_and_every_cell_has_a_name,
-        rules.test_cells_are_short,
-        rules.test_a_notebook_is_a_lesson,
-        rules.test_no_result_is_typed_into_the_prose,
-        rules.test_every_name_that_a_notebook_takes_from_the_package_is_there_and_public,
-        rules.test_every_link_to_a_file_leads_somewhere,
-        rules.test_no_run_is_reported_on_which_anything_was_chosen,
-        rules.test_seeds_are_a_number_or_a_list,
-    ],
-    ids=lambda rule: rule.__name__.removeprefix("test_"),
-)
-def test_it_keeps_the_rules_of_every_notebook(rule: Callable[[str], None]) -> None:
-    rule(NAME)
-
-
-def test_a_claim_must_hold_at_its_own_budget(capsys: pytest.CaptureFixture[str]) -> None:
-    rules.test_a_claim_must_hold_at_the_notebooks_own_budget_and_is_reported_at_another(
-        NAME, capsys
-    )
 
 
 def test_its_sliders_have_many_stops_on_real_and_made_data() -> None:

@@ -14,24 +14,6 @@ from nbformat import NotebookNode
 from mtl_nt import BadInput, report
 
 NAME = "07_case_mnist"
-# ---------------------------------------------------------------- as it lies in the repository
-
-
-@pytest.mark.parametrize(
-    "holds",
-    [
-        book.test_the_first_code_cell_holds_the_parameters_and_no_other_does,
-        book.test_no_output_and_no_widget_is_saved_and_every_cell_has_a_name,
-        book.test_cells_are_short,
-        book.test_a_notebook_is_a_lesson,
-        book.test_no_result_is_typed_into_the_prose,
-        book.test_every_name_that_a_notebook_takes_from_the_package_is_there_and_public,
-        book.test_every_link_to_a_file_leads_somewhere,
-    ],
-    ids=lambda holds: holds.__name__.removeprefix("test_"),
-)
-def test_it_keeps_a_rule_of_all_notebooks(holds: Any) -> None:
-    holds(NAME)
 
 
 def test_it_shows_the_papers_figure_against_both_baselines_at_full_length() -> None:
@@ -47,22 +29,6 @@ def test_it_shows_the_papers_figure_against_both_baselines_at_full_length() -> N
 
 
 # ---------------------------------------------------------------- the first cells, one by one
-
-
-def test_no_run_is_reported_on_which_anything_was_chosen() -> None:
-    assert min(book.prelude(NAME)["runs"]) >= 100
-    assert book.prelude(NAME, seeds=[7, 9])["runs"] == [7, 9]
-
-
-def test_a_claim_must_hold_at_the_notebooks_own_budget_and_is_reported_at_another(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    own, other = (book.prelude(NAME, steps=steps) for steps in (None, 20))
-    own["claim"]("pigs walk", True)
-    with pytest.raises(AssertionError, match="does not hold: pigs fly"):
-        own["claim"]("pigs fly", False)
-    other["claim"]("pigs fly", False)
-    assert "DOES NOT HOLD with these parameters: pigs fly" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ from mtl_nt import BadInput, report
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 BOOK = {path.stem: nbformat.read(path, as_version=4) for path in sorted(FOLDER.glob("*.ipynb"))}
 FIRST, SECOND = "01_negative_transfer", "02_lbtw"
-NAMES = [FIRST, SECOND]
+NAMES = list(BOOK)
+AT_ONCE = [name for name in NAMES if name != "08_case_pharmacogenomics"]  # without files of data
 
 
 def code(name: str, tag: str | None = None) -> list[NotebookNode]:
@@ -149,22 +150,28 @@ def prelude(name: str, **changed: Any) -> dict[str, Any]:
     raise AssertionError("no cell 'claims'")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", AT_ONCE)
 def test_no_run_is_reported_on_which_anything_was_chosen(name: str) -> None:
     assert min(prelude(name)["runs"]) >= 100
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", AT_ONCE)
 def test_seeds_are_a_number_or_a_list(name: str) -> None:
-    assert prelude(name, seeds=3)["runs"] == [100, 101, 102]
-    assert prelude(name, seeds=[7, 9])["runs"] == [7, 9]
+    assert [*prelude(name, seeds=3)["runs"]] == [100, 101, 102]
+    assert [*prelude(name, seeds=[7, 9])["runs"]] == [7, 9]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", AT_ONCE)
 def test_a_claim_must_hold_at_the_notebooks_own_budget_and_is_reported_at_another(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own, other = prelude(name), prelude(name, steps=20)
+    judges_claims(prelude(name), prelude(name, steps=20), capsys)
+
+
+def judges_claims(
+    own: dict[str, Any], other: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At its own budget a notebook stops at a claim that does not hold, at another it says so."""
     own["claim"]("pigs walk", True)
     with pytest.raises(AssertionError, match="does not hold: pigs fly"):
         own["claim"]("pigs fly", False)
