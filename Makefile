@@ -14,9 +14,11 @@ OLD_PYTHON := import sys; sys.exit(sys.version_info < (3, 11))
 PIP := $(BIN)/python -m pip install -qq
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# What `make results` trains: DATASET=mnist PRESET=long, say; by default all that is kept.
+# What `make results` trains: DATASET=tox21 PRESET=paper DEVICE=cuda, say; by default all that is
+# kept.
 DATASET ?=
 PRESET ?=
+DEVICE ?= cpu
 WORKERS ?= 2
 
 .PHONY: help setup demo test lab bench results clean distclean
@@ -44,7 +46,7 @@ bench: $(STAMP) ## run the benchmarks
 	@$(BIN)/python benchmarks/run.py
 
 results: $(STAMP) ## train the case studies whole, some hours, and keep their tables
-	@$(BIN)/python -m mtl_nt results $(DATASET)$(if $(PRESET),-$(PRESET)) --workers $(WORKERS)
+	@$(BIN)/python -m mtl_nt results $(DATASET)$(if $(PRESET),-$(PRESET)) --workers $(WORKERS) --device $(DEVICE)
 
 clean: ## remove reports and caches
 	@rm -rf reports dist .pytest_cache .mypy_cache .ruff_cache

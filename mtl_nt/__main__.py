@@ -1,4 +1,4 @@
-"""The command line: `python -m mtl_nt demo | run | results | datasets`."""
+"""The command line: `python -m mtl_nt demo | run | results | datasets | fetch`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m mtl_nt", description="Reports on negative transfer.")
-    commands = parser.add_subparsers(required=True, metavar="demo | run | results | datasets")
+    known = "demo | run | results | datasets | fetch"
+    commands = parser.add_subparsers(required=True, metavar=known)
 
     demo = commands.add_parser("demo", help="run the first two notebooks, a few minutes")
     demo.add_argument("--out", default="reports", type=Path, help="folder (default: reports)")
@@ -71,13 +72,18 @@ def _parser() -> argparse.ArgumentParser:
     results.add_argument("--out", type=Path, help="folder (default: the package's own)")
     results.add_argument("--parts", default="reports/parts", type=Path, help="what is finished")
     results.add_argument("--seeds", type=_seeds, help="how many runs, or which: 100,101")
+    results.add_argument("--file", type=Path, help="a table of your own in place of the case's")
     results.add_argument("--steps", type=int, help="another budget, to try it out")
     results.add_argument("--workers", default=1, type=int, help="processes (default: 1)")
     results.add_argument("--device", default="cpu", help="cpu, cuda or auto")
     results.set_defaults(command=_results)
 
-    datasets = commands.add_parser("datasets", help="list the data sets and their options")
+    datasets = commands.add_parser("datasets", help="list the data sets, options and files")
     datasets.set_defaults(command=_datasets)
+
+    fetch = commands.add_parser("fetch", help="download the files of a data set and check them")
+    fetch.add_argument("name", help="of the data set")
+    fetch.set_defaults(command=_fetch)
     return parser
 
 
@@ -108,13 +114,16 @@ def _results(options: argparse.Namespace) -> None:
     from . import __version__, reproduce, stored
     from .tasks import nearest
 
-    for name in options.case:
+    cases = [name.removesuffix("-small") for name in options.case]  # what a plain name is
+    for name in cases:
         if name not in reproduce.CASES:
             raise BadInput(f"unknown case {name!r}; {nearest(name, reproduce.CASES)}")
     if options.workers < 1:
         raise BadInput(f"--workers {options.workers}: must be 1 or more")
+    if options.file and options.out is None:
+        raise BadInput("--file needs --out: what comes with the package is of its own data")
     own = {} if options.steps is None else {"steps": options.steps}
-    for name in options.case or reproduce.KEPT:
+    for name in cases or reproduce.KEPT:
         print(f"{name}: {reproduce.CASES[name].about}", flush=True)
         with contextlib.ExitStack() as stack:
             executor = None
@@ -126,10 +135,14 @@ def _results(options: argparse.Namespace) -> None:
                 options.seeds,
                 options.parts / name,
                 executor,
+                options.file,
                 device=options.device,
                 **own,
             )
-        about = {"case": name, "version": __version__, "probe": reproduce.probe(name)}
+        preset = name.partition("-")[2] or "small"
+        about = {"case": name, "preset": preset, "version": __version__}
+        if not options.file:
+            about["probe"] = reproduce.probe(name)
         folder = stored.keep(study, (options.out or stored.KEPT) / name, **about)
         columns = ["method", "alpha", "mean", "harmed", "helped", "undecided", "negative_per_run"]
         print(study.counts()[columns].to_string(index=False, na_rep=""), f"\n{folder}", flush=True)
@@ -168,12 +181,44 @@ def _value(text: str) -> Any:
 
 
 def _datasets(options: argparse.Namespace) -> None:
-    from .datasets import DATASETS
+    from .datasets import DATASETS, SOURCES
+    from .datasets.chemistry import PANELS
+    from .datasets.files import held
 
     for name, load in DATASETS.items():
         about = (inspect.getdoc(load) or "").partition("\n")[0]
         known = [_option(p) for p in inspect.signature(load).parameters.values()]
-        print(f"{name:10} {about}\n{'':10} options: {', '.join(known)}")
+        lines = [about, f"options: {', '.join(known)}"]
+        size = None
+        if name in PANELS:
+            panel = PANELS[name]
+            size = panel.size
+            missing = "some" if panel.missing is None else f"{panel.missing:.0%}"
+            lines.append(
+                f"{panel.tasks} tasks, {panel.rows:,} rows, {missing} of the labels missing; "
+                f"licence: {panel.licence}"
+            )
+        for source in SOURCES.get(name, ()):
+            about = source.checksum if size is None else f"{size:,} bytes, {source.checksum}"
+            found = held(source)
+            lines.append(f"file: {source.url} ({about})")
+            lines.append("      not fetched" if found is None else f"      there: {found}")
+        print(f"{name:10} " + f"\n{'':11}".join(lines))
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from .datasets import DATASETS, SOURCES
+    from .datasets.files import fetch
+    from .tasks import nearest
+
+    if options.name not in DATASETS:
+        raise BadInput(f"unknown dataset {options.name!r}; {nearest(options.name, DATASETS)}")
+    sources = SOURCES.get(options.name, ())
+    for source in sources:
+        found = fetch(source, instead=f" ({source.checksum})")
+        print(f"{found} ({source.checksum})", flush=True)
+    if not sources:
+        print(f"{options.name} needs no download")
 
 
 def _option(parameter: inspect.Parameter) -> str:

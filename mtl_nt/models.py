@@ -69,7 +69,7 @@ class Linear(nn.Module):
 
     def forward(self, x: Float[Tensor, "R B I"] | Bits) -> Float[Tensor, "R B O"]:
         if not isinstance(x, Bits):
-            return torch.baddbmm(self.bias, x, self.weight)
+            return torch.baddbmm(self.bias, x, self.weight).to(self.weight.dtype)
         replicas, rows, inputs = x.shape
         own = x.on + (x.row // rows) * inputs  # each replica's weights follow the other's
         table = self.weight.flatten(0, 1)

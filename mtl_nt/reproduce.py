@@ -15,28 +15,35 @@ from torch import Tensor
 
 from .amtfl import UAMTFL, Balanced
 from .datasets import load
-from .methods import METHODS, TRUNK, Method, networks, plain, resolve, tuned, with_alpha
+from .methods import METHODS, STL, TRUNK, Method, networks, plain, resolve, tuned, with_alpha
 from .pieces import train
 from .recipe import Recipe
 from .streams import generator
 from .study import Study, compare, seed_numbers
 from .tasks import BadInput, TaskData, nearest
 from .training import fit
+from .weighters import LBTW, Shuffled, Weighter
 
 ALPHA = 0.1  # of Deep-AMTFL's published run
+ALPHAS = (0.1, 0.5)  # of the first paper's Table 1
+WIDTHS = (0.0625, 0.25, 4)  # of the trunk, against the case's own
 FIVE, EIGHT = tuple(range(100, 105)), tuple(range(100, 108))
+
+
+Methods = Callable[[TaskData, Recipe, Sequence[int]], list[str | Method]]
 
 
 class Case(NamedTuple):
     """A study of a paper's data: its data, budget and runs."""
 
     about: str
-    data: Callable[[], TaskData]
+    data: Callable[..., TaskData]
     trained_on: Callable[[], TaskData]  # the same training rows, where possible without a download
-    methods: Callable[[TaskData, Recipe, Sequence[int]], list[str | Method]]
+    methods: Methods
     baselines: tuple[str, ...]
     seeds: tuple[int, ...]
     settings: Mapping[str, Any]
+    alphas: tuple[float, ...] = (ALPHA,)
 
 
 def run(
@@ -44,6 +51,7 @@ def run(
     seeds: int | Sequence[int] | None = None,
     folder: str | Path | None = None,
     executor: Executor | None = None,
+    file: str | Path | None = None,
     **options: Any,
 ) -> Study:
     """Train one of `CASES`, all of it.
@@ -51,6 +59,7 @@ def run(
     Args:
         seeds: by default the case's own.
         folder: keep what is finished, and go on from there.
+        file: a table of one's own, of the same format, in the place of the case's.
         executor, options: see `compare`; settings go before the case's own.
 
     Raises:
@@ -59,14 +68,15 @@ def run(
     if name not in CASES:
         raise BadInput(f"unknown case {name!r}; {nearest(name, CASES)}")
     case = CASES[name]
-    data, runs = case.data(), seed_numbers(case.seeds if seeds is None else seeds)
+    data = case.data() if file is None else case.data(file=file)
+    runs = seed_numbers(case.seeds if seeds is None else seeds)
     settings = {**case.settings, **options}
     given = {k: v for k, v in settings.items() if k in Recipe.__dataclass_fields__}
     methods = case.methods(data, Recipe.of(data, **given), runs)
     return compare(
         data,
         methods,
-        (ALPHA,),
+        case.alphas,
         runs,
         folder=folder,
         executor=executor,
@@ -93,7 +103,7 @@ def probe(name: str, steps: int = 10) -> dict[str, float]:
     for method in resolve([*case.baselines, *more]):
         if method.search is None and method.predictor is None:
             own = replace(recipe, **method.settings)
-            loss = train(method, [data], [seed], own, (ALPHA,)).history.losses[-1]
+            loss = train(method, [data], [seed], own, case.alphas).history.losses[-1]
             found[method.name] = float(f"{loss.nansum().item():.6g}")
     return found
 
@@ -145,6 +155,37 @@ def _drugs(data: TaskData, recipe: Recipe, seeds: Sequence[int]) -> list[str | M
     return [*linear, *networks, inside, *rivals, "Scalarisation", "RandomWeights"]
 
 
+def shuffled_lbtw(alpha: Float[Tensor, "R 1"]) -> Weighter:
+    """LBTW's weights, dealt at random among the tasks of every batch: a control."""
+    return Shuffled(LBTW(alpha))
+
+
+def _table_1(data: TaskData, recipe: Recipe, seeds: Sequence[int]) -> list[str | Method]:
+    """The first paper's columns, its authors' questions put as controls, and the rivals."""
+    columns: list[str | Method] = ["MTL", "Fine-Tuning", "RMTL", "LBTW", "GradNorm"]
+    controls = [
+        Method("LBTW, shuffled", with_alpha(shuffled_lbtw), alpha=True),
+        Method("LBTW, from the start", with_alpha(LBTW, reference="training"), alpha=True),
+    ]
+    rivals: list[str | Method] = [tuned("MTL"), "Scalarisation", "RandomWeights", "Uncertainty"]
+    return [*columns, *controls, *rivals]
+
+
+def _widths(data: TaskData, recipe: Recipe, seeds: Sequence[int]) -> list[str | Method]:
+    """MTL, and single-task networks to compare it with, at other widths."""
+    found: list[str | Method] = []
+    for factor in WIDTHS:
+        trunk = {"trunk": tuple(max(1, round(factor * width)) for width in recipe.trunk)}
+        for method in (STL, METHODS["MTL"]):
+            name = f"{method.name}, width x {factor:g}"
+            found.append(replace(method, name=name, settings=trunk))
+    return found
+
+
+def _panel_methods(data: TaskData, recipe: Recipe, seeds: Sequence[int]) -> list[str | Method]:
+    return [*_table_1(data, recipe, seeds), *_widths(data, recipe, seeds)]
+
+
 def _gdsc(preset: str) -> tuple[Callable[[], TaskData], Callable[[], TaskData]]:
     return (partial(load, "gdsc", preset=preset),) * 2
 
@@ -154,7 +195,21 @@ def _mnist(preset: str) -> tuple[Callable[[], TaskData], Callable[[], TaskData]]
     return partial(small, test="official", validation=100), small
 
 
-KEPT = ("mnist", "mnist-long", "gdsc")
+def _assays(name: str, what: str, preset: str = "small", methods: Methods = _table_1) -> Case:
+    trunk = {"small": "trunk 256-128, 25 epochs", "paper": "the published network and budget"}
+    own = {"paper": {"checkpoint": "best_mean"}}.get(preset, {})
+    return Case(
+        f"{what}, five folds, {trunk[preset]}: Table 1 of Liu, Liang and Gitter, and controls",
+        *(partial(load, name, preset=preset),) * 2,
+        methods,
+        ("STL",),
+        FIVE,
+        {"trials": 4, **own},
+        ALPHAS,
+    )
+
+
+KEPT = ("mnist", "mnist-long", "gdsc", "tox21", "toxcast128")
 """The cases whose results come with the package."""
 CASES: dict[str, Case] = {
     "mnist": Case(
@@ -205,4 +260,10 @@ CASES: dict[str, Case] = {
         EIGHT,
         {"trials": 4},
     ),
+    "tox21": _assays("tox21", "Tox21, 12 assays", methods=_panel_methods),
+    "toxcast128": _assays("toxcast128", "ToxCast, the 128 assays with most actives"),
+    "pcba": _assays("pcba", "PCBA-128, days on a CPU"),
+    "tox21-paper": _assays("tox21", "Tox21, 12 assays", "paper"),
+    "toxcast128-paper": _assays("toxcast128", "ToxCast, 128 assays", "paper"),
+    "pcba-paper": _assays("pcba", "PCBA-128", "paper"),
 }

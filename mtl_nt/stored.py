@@ -20,12 +20,14 @@ from .tasks import BadInput, nearest
 KEPT = Path(__file__).parent / "results"
 """The studies that come with the package, a folder each."""
 FILES = ("results.csv.gz", "training.csv", "study.json")
+ROW = ("preset", "version")
 DIGITS = 5  # significant digits of a score
 
 
 def keep(study: Study, folder: str | Path, **notes: Any) -> Path:
     """Write a study's scores and budget as three files: `results.csv.gz`, `training.csv` and
-    `study.json`. Losses and weights over training are not kept.
+    `study.json`. Losses and weights over training are not kept. Each row of the scores says its
+    steps, and the preset and the version where they are given.
 
     Args:
         folder: made where it is missing; a study that is there is replaced.
@@ -43,7 +45,12 @@ def keep(study: Study, folder: str | Path, **notes: Any) -> Path:
         "baselines": list(study.baselines),
         **notes,
     }
-    tables = (study.results, study.training)
+    arm = ["method", "alpha", "seed"]
+    rows = study.results.merge(study.training[[*arm, "steps"]], "left", arm).assign(
+        **{name: notes[name] for name in ROW if name in notes}
+    )
+    rows["steps"] = rows["steps"].astype("Int64")  # none where nothing is trained
+    tables = (rows, study.training)
     texts = [
         t.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n") for t in tables
     ]
@@ -67,6 +74,7 @@ def stored(name: str | Path) -> Study:
     folder, about = _folder(name), notes(name)
     try:
         results, training = (pd.read_csv(folder / file) for file in FILES[:2])
+        results = results.drop(columns=["steps", *ROW], errors="ignore")
         lists = {k: tuple(v) for k, v in about["recipe"].items() if isinstance(v, list)}
         recipe = Recipe(**{**about["recipe"], **lists})
         return Study(

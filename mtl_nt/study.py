@@ -22,7 +22,7 @@ from .recipe import Recipe
 from .records import CHECKPOINTS, Checkpoint
 from .streams import RESEEDED
 from .tasks import BadInput, TaskData, is_number, is_whole, nearest
-from .training import check_loss
+from .training import PRECISIONS, Precision, check_loss
 from .transfer import Null, count_negative, null_counts, paired_test
 
 NAMED = 12  # methods at most that a message names
@@ -44,6 +44,7 @@ def compare(
     memory: float = 1.0,
     *,
     baseline: str | Method | Sequence[str | Method] = STL,
+    precision: Precision = "full",
     progress: bool | Callable[[float, str], object] = True,
     stop: Callable[[], bool] | None = None,
     **settings: Any,
@@ -71,6 +72,7 @@ def compare(
             train one group after another, with the same results.
         baseline: what the tasks are compared with, in place of STL; of several, the first (see
             `Study.against`). Each is trained a second time, for its null.
+        precision: "full" or "bf16", faster and coarser on most GPUs (see `training.fit`).
         progress: show a bar; or a callable that takes the fraction done and a word.
         stop: asked at every step (with an executor: whenever a piece of the work is finished);
             True ends the comparison with `Stopped`.
@@ -112,7 +114,9 @@ def compare(
     given = {"trunk": trunk, "steps": None if isinstance(steps, Mapping) else steps, **settings}
     recipe = Recipe.of(runs[0], **given)
     single = Recipe.alone(runs[0], **given)
-    options = {"checkpoint": checkpoint, "device": _device(device)}
+    if precision not in PRECISIONS:
+        raise BadInput(f"unknown precision {precision!r}; {nearest(precision, PRECISIONS)}")
+    options = {"checkpoint": checkpoint, "device": _device(device), "precision": precision}
     jobs = {}
     for m in arms:
         alone = m.networks == "single" and not m.pretrain

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -22,6 +22,8 @@ from .streams import Noise
 from .tasks import BadInput, TaskData, nearest
 from .weighters import Step, Uniform, Weighter
 
+Precision = Literal["full", "bf16"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 EVALUATIONS = 20  # looks at the validation rows per training
 WINDOWS = 200  # points of a history, unless every step is asked for
 SMALL = 1e8  # multiplications in a step's forward pass: some milliseconds of one core
@@ -71,6 +73,7 @@ def fit(
     whole: bool = True,
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
+    precision: Precision = "full",
     progress: Callable[[int], object] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Fit:
@@ -84,6 +87,8 @@ def fit(
         record: window of the history in steps; by default a 200th of the training.
         judge: score the validation rows whatever the checkpoint.
         whole: every group's networks are all here (see `records.Keeper`).
+        precision: "bf16" multiplies the layers' matrices in bfloat16 while training; weights, sums,
+            losses and predictions stay what they are.
         progress: called with the number of steps done since the last call.
         stop: asked at every step; True ends the training with `Stopped`.
 
@@ -96,6 +101,8 @@ def fit(
     table = Table(runs, device, dtype, own)
     if checkpoint not in CHECKPOINTS:
         raise BadInput(f"unknown checkpoint {checkpoint!r}; {nearest(checkpoint, CHECKPOINTS)}")
+    if precision not in PRECISIONS:
+        raise BadInput(f"unknown precision {precision!r}; {nearest(precision, PRECISIONS)}")
     if checkpoint != "last" and not table.has_validation:
         raise BadInput(f"checkpoint {checkpoint!r} needs validation rows; use 'last'")
     check_loss(recipe, runs[0], bool(replicas.trained.all()))
@@ -123,6 +130,9 @@ def fit(
     keeper = Keeper(table, replicas, weighter, checkpoint, judge, whole)
     softmax = recipe.loss == "softmax"
     over = "all" if softmax else recipe.loss_over
+    products = partial(
+        torch.autocast, torch.device(device).type, torch.bfloat16, precision == "bf16"
+    )
     support = torch.stack([labels_of(run) for run in runs])[replicas.data].to(device, dtype)
     support = support if table.own is None else support.take_along_dim(table.own, 1)
     looks = {round(recipe.steps * (i + 1) / EVALUATIONS) for i in range(EVALUATIONS)}
@@ -136,7 +146,8 @@ def fit(
         (x, y, labels), valid = table.batch(batch, batches)
         labels = labels if all_trained else labels * trained.unsqueeze(1)
         labels = labels * y if softmax else labels
-        passed, raw = network(x, valid, dropout)
+        with products():
+            passed, raw = network(x, valid, dropout)
         again = partial(_again, network, x, valid, dropout)
         outputs = weighter.read(raw, table.binary, valid, again)
         rows = valid.sum(1, keepdim=True).to(dtype)

@@ -73,8 +73,9 @@ def test_a_kept_study_says_what_it_said(study: Study, tmp_path: Path) -> None:
 def test_a_kept_study_is_three_small_files_of_text(study: Study, tmp_path: Path) -> None:
     folder = keep(study, tmp_path / "one", case="digits", version="1")
     assert sorted(p.name for p in folder.iterdir()) == sorted(FILES)
-    head = gzip.decompress((folder / FILES[0]).read_bytes()).decode().partition("\n")[0]
-    assert head == "dataset,data_seed,split,method,alpha,seed,task,metric,value"
+    head, row, *_ = gzip.decompress((folder / FILES[0]).read_bytes()).decode().splitlines()
+    assert head == "dataset,data_seed,split,method,alpha,seed,task,metric,value,steps,version"
+    assert row.endswith(",15,1")
     assert notes(folder)["case"] == "digits"
 
 

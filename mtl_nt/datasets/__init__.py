@@ -8,9 +8,11 @@ from typing import Any
 
 from ..tasks import BadInput, TaskData, nearest
 from .assays import load_assays
+from .chemistry import LOADERS, PANELS
 from .dial import load_dial
-from .gdsc import load_gdsc
-from .handwriting import load_digits, load_mnist
+from .files import Source
+from .gdsc import FEATURES, RESPONSES, load_gdsc
+from .handwriting import TEST_IMAGES, TEST_LABELS, load_digits, load_mnist
 
 DATASETS: dict[str, Callable[..., TaskData]] = {
     "dial": load_dial,
@@ -18,11 +20,19 @@ DATASETS: dict[str, Callable[..., TaskData]] = {
     "digits": load_digits,
     "mnist": load_mnist,
     "gdsc": load_gdsc,
+    **LOADERS,
 }
+SOURCES: dict[str, tuple[Source, ...]] = {
+    "mnist": (TEST_IMAGES, TEST_LABELS),
+    "gdsc": (RESPONSES, FEATURES),
+    **{name: (panel.source,) for name, panel in PANELS.items()},
+}
+"""Files that are downloaded, by data set; `mnist` needs them for its official test images alone."""
 
 
 def load(name: str, **options: Any) -> TaskData:
-    """Load a data set: "dial" or "assays" (synthetic), "digits", "mnist" or "gdsc".
+    """Load a data set: "dial" or "assays" (synthetic), "digits", "mnist", "gdsc", or a panel of
+    assays on molecules: "tox21", "toxcast", "toxcast128", "sider", "muv" or "pcba".
 
     `help(mtl_nt.datasets.DATASETS[name])` lists a data set's options. "dial-dominant" is short for
     `load("dial", scenario="dominant")`.

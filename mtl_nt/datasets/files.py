@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import sys
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -19,22 +20,30 @@ class Source(NamedTuple):
     """A file at a pinned public place.
 
     Where `unpacked` is given, in bytes, the file is a gz and the SHA-256 is that of its content:
-    mirrors may have packed the same content in other ways.
+    mirrors may have packed the same content in other ways. Where no SHA-256 is known, `blob` is the
+    name that Git gives to the file: the SHA-1 of "blob", its length, a zero byte and its bytes.
     """
 
     name: str
     url: str
     sha256: str
     unpacked: int | None = None
+    blob: str = ""
+
+    @property
+    def checksum(self) -> str:
+        """What the file is known by, and its kind."""
+        return f"SHA-256 {self.sha256}" if self.sha256 else f"Git blob SHA-1 {self.blob}"
 
 
-def fetch(source: Source, *others: Source, instead: str = "") -> Path:
-    """The file, downloaded once. Whatever its way here, its SHA-256 is checked.
+def fetch(source: Source, *others: Source, instead: str = "", other: str = "") -> Path:
+    """The file, downloaded once. Whatever its way here, its checksum is checked.
 
     Args:
         source: the file.
         others: more files that are needed, named where this one cannot be downloaded.
         instead: what needs no download, said there too.
+        other: what to do with another file of one's own, said where it is refused.
 
     Raises:
         BadInput: it cannot be had, or is another file.
@@ -45,13 +54,13 @@ def fetch(source: Source, *others: Source, instead: str = "") -> Path:
             if fault := _fault(path, source):
                 raise BadInput(
                     f"{path} is not the known file ({fault}); replace it, or take it "
-                    f"out of the folder that {FOLDER} names"
+                    f"out of the folder that {FOLDER} names{other}"
                 )
             return path
     import pooch  # takes a quarter of a second
 
     def checked(url: str, file: str, _: object) -> None:  # before pooch gives it its name
-        pooch.HTTPDownloader()(url, file, None)
+        pooch.HTTPDownloader(progressbar=sys.stderr.isatty())(url, file, None)
         if fault := _fault(Path(file), source):
             raise ValueError(fault)
 
@@ -82,6 +91,15 @@ def fetch(source: Source, *others: Source, instead: str = "") -> Path:
     return Path(found)
 
 
+def held(source: Source) -> Path | None:
+    """Where the file lies already, checked: in the folder of one's own, or in the cache."""
+    import pooch
+
+    folders = [os.environ.get(FOLDER), pooch.os_cache("mtl_nt")]
+    paths = [Path(folder) / source.name for folder in folders if folder]
+    return next((p for p in paths if p.exists() and not _fault(p, source)), None)
+
+
 def content(path: Path, source: Source) -> bytes:
     """The file's bytes, unpacked where the source says so: one byte too many at most."""
     if source.unpacked is None:
@@ -98,4 +116,7 @@ def _fault(path: Path, source: Source) -> str:
         return "it cannot be read" if source.unpacked is None else "it cannot be unpacked"
     if source.unpacked is not None and len(data) != source.unpacked:
         return f"unpacked, it has not {source.unpacked} bytes"
-    return "" if hashlib.sha256(data).hexdigest() == source.sha256 else "its SHA-256 differs"
+    if source.sha256:
+        return "" if hashlib.sha256(data).hexdigest() == source.sha256 else "its SHA-256 differs"
+    digest = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    return "" if digest == source.blob else "its Git blob SHA-1 differs"
