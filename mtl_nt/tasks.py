@@ -243,21 +243,22 @@ def _check_split(data: TaskData) -> None:
 
 
 def _check_labels(data: TaskData) -> None:
-    where = f"data set {data.name!r}"
-    train = data.y[data.split.train]
-    for t, (name, kind) in enumerate(zip(data.tasks, data.kinds, strict=True)):
-        labels = train[:, t][~train[:, t].isnan()]
-        if len(labels) == 0:
+    where, binary = f"data set {data.name!r}", data.binary
+    zero, one, none = data.y == 0, data.y == 1, data.y.isnan()
+    train = data.split.train
+    empty = none[train].all(0)
+    other = binary & ~(zero | one | none).all(0)
+    single = binary & ~(zero[train].any(0) & one[train].any(0))
+    for t in (empty | other | single).nonzero().flatten().tolist():
+        name = data.tasks[t]
+        if empty[t]:
             raise BadInput(f"{where}: task {name!r} has no training labels; leave it out")
-        if kind == "binary":
-            every = data.y[:, t][~data.y[:, t].isnan()]
-            if not ((every == 0) | (every == 1)).all():
-                raise BadInput(f"{where}: binary task {name!r} has labels other than 0 and 1")
-            if len(labels.unique()) < 2:
-                raise BadInput(
-                    f"{where}: task {name!r} has one class only among its training labels; "
-                    "leave it out or split differently"
-                )
+        if other[t]:
+            raise BadInput(f"{where}: binary task {name!r} has labels other than 0 and 1")
+        raise BadInput(
+            f"{where}: task {name!r} has one class only among its training labels; "
+            "leave it out or split differently"
+        )
     if data.exclusive and not (data.binary.all() and ((data.y == 1).sum(1) == 1).all()):
         raise BadInput(
             f"{where}: exclusive tasks are binary and exactly one is 1 in every row; "

@@ -34,10 +34,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         "trunk": (256, 128),
         "activation": "relu",
+        "dropout": 0.25,
         "initialisation": "glorot",
         "batch_size": 256,
         "learning_rate": 1e-3,
-        "weight_decay": 5e-4,
+        "weight_decay": 2e-3,
     },
     "paper": {
         "trunk": (2000, 2000),
@@ -54,7 +55,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "loss_over": "all",
     },
 }
-"""Training settings. "small": for a CPU. "paper": those of Liu, Liang and Gitter's code."""
+"""Training settings. "small": for a CPU; dropout and decay are those of the best validation PR-AUC of
+Tox21's folds 0 and 1, for single-task networks and for MTL alike. "paper": those of Liu, Liang and
+Gitter's code, but with the budget's last step in place of an early stop that never came.
+"""
 EPOCHS = {"small": 25, "paper": 100}
 """Their budgets, in passes over the training rows."""
 
