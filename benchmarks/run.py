@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import chemistry
 import growth
 import papers
 import published
@@ -30,6 +31,8 @@ WORDS = {
     "stack": "Networks side by side",
     "start": "Start",
     "papers": "The case studies of the second paper",
+    "chemistry": "Assays on molecules",
+    "tox21": "Tox21 as a whole",
     "growth": "How a step grows",
     "peers": "Published packages",
 }
@@ -86,6 +89,8 @@ def whole(out: Path) -> dict[str, Part]:
         "stack": partial(stack.rows, 10, 5, 200, 5),
         "start": partial(startup.rows, 7),
         "papers": partial(papers.rows, 5, 3, None),
+        "chemistry": chemistry.rows,
+        "tox21": chemistry.tox21,
         "growth": partial(growth.rows, *grown),
         "peers": partial(published.rows, shapes, steps.TASKS, 5),
     }
@@ -99,6 +104,7 @@ def quick(out: Path) -> dict[str, Part]:
         "stack": partial(stack.rows, 2, 1, 5, 1),
         "start": partial(startup.rows, 1),
         "papers": partial(papers.digits, 2, 5),
+        "chemistry": partial(chemistry.rows, 200, 100, 16, 32),
         "growth": partial(growth.rows, *grown),
     }
 

@@ -6,19 +6,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from .bits import Bits, Features
 from .recipe import Recipe
 from .streams import Noise, generator
 from .tasks import BadInput
 
+COLUMNS = 256  # of weights at once: 1,024 rows of so many are a megabyte
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
 
 
@@ -70,11 +72,45 @@ class Linear(nn.Module):
     def forward(self, x: Float[Tensor, "R B I"] | Bits) -> Float[Tensor, "R B O"]:
         if not isinstance(x, Bits):
             return torch.baddbmm(self.bias, x, self.weight).to(self.weight.dtype)
+        return _Added.apply(self.weight, self.bias, x)
+
+
+class _Added(torch.autograd.Function):
+    """The rows of every replica's weights at the ones of its features, added up, and its bias.
+
+    The gradient is of the same kind, with rows and columns of the features exchanged. Some columns
+    at a time, the weights stay in a processor's cache.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, weight: Float[Tensor, "R I O"], bias: Float[Tensor, "R 1 O"], x: Bits
+    ) -> Float[Tensor, "R B O"]:
         replicas, rows, inputs = x.shape
-        own = x.on + (x.row // rows) * inputs  # each replica's weights follow the other's
-        table = self.weight.flatten(0, 1)
-        added = F.embedding_bag(own, table, x.starts, mode="sum")
-        return added.view(replicas, rows, -1) + self.bias
+        # A replica's weights follow another's.
+        ctx.x, ctx.own = x, (x.on + (x.row // rows) * inputs).int()
+        return _bags(ctx.own, x.starts, weight).view(replicas, rows, -1).add_(bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, pull: Float[Tensor, "R B O"]
+    ) -> tuple[Float[Tensor, "R I O"], Float[Tensor, "R 1 O"], None]:
+        replicas, _, inputs = ctx.x.shape
+        lengths = torch.bincount(ctx.own, minlength=replicas * inputs)
+        rows = ctx.x.row.int()[ctx.own.argsort(stable=True)]
+        added = _bags(rows, lengths.cumsum(0) - lengths, pull).view(replicas, inputs, -1)
+        return added, pull.sum(1, keepdim=True), None
+
+
+def _bags(
+    rows: Int[Tensor, " ones"], starts: Int[Tensor, " bags"], table: Float[Tensor, "R N O"]
+) -> Float[Tensor, "bags O"]:
+    """Sums of a table's rows, all its replicas' one after another."""
+    at_once = COLUMNS if table.device.type == "cpu" else table.shape[2]
+    starts = starts.to(rows.dtype)
+    some = (part.reshape(-1, part.shape[2]) for part in table.split(at_once, 2))
+    return torch.cat([F.embedding_bag(rows, part, starts, mode="sum") for part in some], 1)
 
 
 class BatchNorm(nn.Module):

@@ -179,6 +179,7 @@ def write(path: Path, content: bytes, replace: bool = True) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)  # as files are, not as temporary ones
         if replace:
             os.replace(temporary, path)
         else:

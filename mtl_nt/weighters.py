@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import mse_loss
 
 from .gradients import trunk_gradient_norms
 from .models import Decoder, Pass
@@ -65,7 +66,8 @@ class Step:
     def reconstruction(self) -> Float[Tensor, " R"]:
         """mean over the batch of |h - relu(o A + b)|^2, with graph to all of the network."""
         assert self.decoder is not None, "a weighter with `decodes` has a decoder"
-        gap = (self.passed.features - self.decoder(self.raw)).square().sum(2)
+        rebuilt = self.decoder(self.raw)
+        gap = mse_loss(self.passed.features, rebuilt, reduction="none").sum(2)
         return torch.where(self.valid, gap, 0.0).sum(1) / self.valid.sum(1)
 
 

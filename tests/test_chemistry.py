@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pooch
 import pytest
 import torch
 from refusals import refused
 from test_gdsc import Trap, served
 
-from mtl_nt import Recipe, TaskData, load
+from mtl_nt import Recipe, TaskData, __version__, load
 from mtl_nt.__main__ import main
 from mtl_nt.bits import Bits
 from mtl_nt.datasets import SOURCES, files, fingerprints
@@ -38,6 +39,7 @@ from mtl_nt.datasets.files import Source, fetch
 from mtl_nt.datasets.fingerprints import ACTIVE, INACTIVE, MISSING, WIDTH, Molecules
 from mtl_nt.methods import METHODS
 from mtl_nt.pieces import train
+from mtl_nt.stored import notes, stored
 from mtl_nt.tasks import BadInput
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -499,6 +501,40 @@ def test_an_own_file_in_pcbas_format_is_read_without_a_checksum(tmp_path: Path) 
         assert data.run(seed).split.kind == "free"
     some = load("pcba", file=path, preset="paper", rows=500, least=8)
     assert some.x.shape == (500, WIDTH) and 50 < len(some.tasks) < 128
+
+
+@needs_rdkit
+@pytest.mark.slow
+def test_table_1_is_made_by_one_command_from_a_file_in_pcbas_format(tmp_path: Path) -> None:
+    """Two thousand molecules; the second call finds all there and trains nothing."""
+    rows = table(2000, tuple(f"PCBA-{n}" for n in range(1000, 1006)), missing=0.4)
+    path = written(tmp_path / "pcba_head.csv.gz", rows)
+    command = ["results", "pcba-small", "--file", str(path), "--parts", str(tmp_path / "parts")]
+    command += ["--workers", "1", "--seeds", "100,101,", "--steps", "4"]
+    assert main([*command, "--out", str(tmp_path / "once")]) == 0
+    made = {p: p.stat().st_mtime_ns for p in (tmp_path / "parts").rglob("*")}
+    assert main([*command, "--out", str(tmp_path / "twice")]) == 0
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "parts").rglob("*")} == made
+    first, again = (stored(tmp_path / name / "pcba") for name in ("once", "twice"))
+    pd.testing.assert_frame_equal(first.results, again.results)
+    counts = first.counts().set_index(["method", "alpha"])
+    arms = {method for method, _ in counts.index}
+    assert {"STL", "STL'", "MTL", "Fine-Tuning", "RMTL", "Constant", "MTL, tuned"} < arms
+    for method, networks in (("STL", 6), ("MTL", 1), ("Fine-Tuning", 12), ("RMTL", 6)):
+        assert counts.loc[method, "networks"].tolist() == [networks]
+    for method in ("LBTW", "GradNorm", "LBTW, shuffled"):
+        assert [alpha for m, alpha in counts.index if m == method] == [0.1, 0.5]
+    assert notes(tmp_path / "once" / "pcba")["preset"] == "small"
+    with gzip.open(tmp_path / "once" / "pcba" / "results.csv.gz", "rt") as kept:
+        row = pd.read_csv(kept).iloc[0]
+    assert (row["steps"], row["preset"], row["version"]) == (4, "small", __version__)
+
+
+def test_a_file_of_ones_own_does_not_replace_what_comes_with_the_package(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["results", "tox21", "--file", str(tmp_path / "own.csv")]) == 2
+    assert "--file needs --out" in capsys.readouterr().err
 
 
 @needs_rdkit

@@ -178,9 +178,10 @@ def test_the_results_in_the_package_are_those_of_this_code(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     about, case = notes(name), CASES[name]
-    if name.startswith("gdsc"):
-        if not (REAL / "IC50_v17.csv.gz").exists():
-            pytest.skip("needs GDSC's files in ../shared/data")
+    needed = {"gdsc": "IC50_v17.csv.gz", "tox21": "tox21.csv.gz", "tox": "toxcast_data.csv.gz"}
+    if file := next((f for start, f in needed.items() if name.startswith(start)), None):
+        if not (REAL / file).exists():
+            pytest.skip(f"needs {file} in ../shared/data")
         monkeypatch.setenv(files.FOLDER, str(REAL))
     study = stored(name)
     assert about["case"] == name

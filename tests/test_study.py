@@ -667,6 +667,7 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no batch": ({"batch_size": 0}, ("batch_size 0", "1 or more")),
     "dropping everything": ({"dropout": 1}, ("dropout 1", "[0, 1)")),
     "dropout in words": ({"dropout": "half"}, ("dropout 'half'", "[0, 1)")),
+    "an unknown precision": ({"precision": "bf32"}, ("unknown precision 'bf32'", "'bf16'")),
     "a batch norm that is no choice": ({"batch_norm": "yes"}, ("batch_norm 'yes'", "True")),
     "an unknown schedule": ({"schedule": "linear"}, ("'linear'", "'cosine'")),
     "an unknown mean": ({"loss_over": "some"}, ("'some'", "labelled, all")),

@@ -146,6 +146,10 @@ def test_too_few_rows_are_refused_in_one_line() -> None:
         ({"weight_decay": -1e-3}, "weight_decay"),
         ({"schedule": "linear"}, "'cosine'"),
         ({"activation": "tan"}, "'tanh'"),
+        ({"activation": ["relu", "tan"]}, "'tanh'"),
+        ({"activation": ("relu", "tanh", "relu")}, "one a hidden layer"),
+        ({"batch_norm_momentum": 0.0}, "batch_norm_momentum 0.0"),
+        ({"batch_norm_momentum": 1.5}, "batch_norm_momentum 1.5"),
         ({"stepz": 3}, "'steps'"),
         ({"trunk": "tiny"}, "small"),
     ],
@@ -403,6 +407,29 @@ def test_a_longer_run_beside_it_pads_the_predictions_of_a_run_and_changes_nothin
     assert (beside.predictions[0, :4] - alone.predictions[0]).abs().max().item() < 1e-6
     losses = (alone.history.validation[:, 0], beside.history.validation[:, 0])
     assert torch.allclose(*losses, rtol=1e-5, equal_nan=True)
+
+
+def test_products_in_bfloat16_are_coarser_and_end_near() -> None:
+    recipe = replace(RECIPE, steps=40)
+    whole, coarse = (
+        fit(RUNS, stack([0, 1], [3, 4]), LBTW(0.5), recipe, precision=p) for p in ("full", "bf16")
+    )
+    gap = (whole.predictions - coarse.predictions).abs().max()
+    assert 1e-5 < gap < 0.1 * whole.predictions.abs().max()
+    assert coarse.predictions.dtype == coarse.network.head.weight.dtype == torch.float32
+    with pytest.raises(BadInput, match="'bf16'"):
+        fit(RUNS, one(), Uniform(), RECIPE, precision="bf32")  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("weighter", [LBTW(0.5), RMTL([0, 1]), GradNorm(0.5)], ids=repr)
+def test_a_gpu_ends_where_the_cpu_does(weighter: Any) -> None:
+    recipe = replace(RECIPE, steps=40, dropout=0.25)
+    both = [
+        fit(RUNS, stack([0, 1], [3, 4]), weighter, recipe, device=device).predictions.cpu()
+        for device in ("cpu", "cuda")
+    ]
+    assert (both[0] - both[1]).abs().max() < 1e-3 * both[0].abs().max()
 
 
 def test_the_same_training_twice_is_the_same_to_the_bit() -> None:
