@@ -1,0 +1,271 @@
+"""Notebook 6, the case of chemistry: what a reader may rely on, and that it runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import test_notebooks as book
+from bs4 import BeautifulSoup
+from nbformat import NotebookNode
+
+from mtl_nt import BadInput, Recipe, Study, report
+from mtl_nt.datasets import files
+from mtl_nt.stored import keep, stored
+
+NAME = "06_case_chemistry"
+FILES = Path(__file__).resolve().parents[2] / "shared" / "data"
+TABLE_1 = ["MTL", "Fine-Tuning", "RMTL", "LBTW 0.1", "LBTW 0.5", "GradNorm 0.1", "GradNorm 0.5"]
+LEVEL = {  # mean PR-AUC of each method
+    **{"STL": 0.30, "STL'": 0.30, "MTL": 0.31, "Fine-Tuning": 0.305, "RMTL": 0.308},
+    **{"LBTW": 0.311, "LBTW, shuffled": 0.311, "LBTW, from the start": 0.31, "GradNorm": 0.29},
+    **{"MTL, tuned": 0.315, "Scalarisation": 0.31, "RandomWeights": 0.308, "Uncertainty": 0.30},
+    "Constant": 0.08,
+}
+WIDE = {"0.0625": 0.28, "0.25": 0.30, "4": 0.315}
+
+
+def made_up(folder: Path, tasks: int, widths: bool) -> str:
+    """A kept study with drawn scores, of the form of those that come with the package."""
+    draw, names = np.random.default_rng(0), [f"assay {k}" for k in range(tasks)]
+    arms = [(m, a, v) for m, v in LEVEL.items() for a in ((0.1, 0.5) if m[0] in "LG" else (np.nan,))]
+    if widths:
+        more = [(m, f, v) for f, v in WIDE.items() for m in ("STL", "MTL")]
+        arms += [(f"{method}, width x {factor}", np.nan, v) for method, factor, v in more]
+    own, results, training = draw.normal(0, 0.1, tasks), [], []
+    for method, alpha, level in arms:
+        for seed in range(100, 103):
+            value = level + own + draw.normal(0, 0.03, tasks)
+            for task, score in zip(names, value, strict=True):
+                for metric, found in (("PR-AUC", score), ("ROC-AUC", 0.5 + score)):
+                    row = (folder.name, seed, "free", method, alpha, seed, task, metric, found)
+                    results.append(row)
+            if method != "Constant":
+                training.append((method, alpha, seed, 1, 475, 1.0, 1, 0, False, False))
+    columns = ("dataset", "data_seed", "split", "method", "alpha", "seed", "task", "metric")
+    budget = ("method", "alpha", "seed", "networks", "steps", "seconds", "candidates", "chosen")
+    study = Study(
+        results=pd.DataFrame(results, columns=[*columns, "value"]),
+        training=pd.DataFrame(training, columns=[*budget, "diverged", "still_improving"]),
+        history=pd.DataFrame(),
+        metric=dict.fromkeys(names, "PR-AUC"),
+        overlap=1 / 3,
+        recipe=Recipe(trunk=(256, 128), steps=475),
+        checkpoint="last",
+    )
+    return str(keep(study, folder))
+
+
+def comes_with_the_package(name: str) -> bool:
+    try:
+        stored(name)
+    except BadInput:
+        return False
+    return True
+
+
+REAL = comes_with_the_package("tox21")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The parameters that say where the kept studies lie, here two made-up ones."""
+    folder = tmp_path_factory.mktemp("kept")
+    return {
+        "kept": made_up(folder / "tox21", 12, widths=True),
+        "kept_large": made_up(folder / "toxcast128", 24, widths=False),
+    }
+
+
+def test_it_shows_table_1_at_full_length_and_eleven_alphas() -> None:
+    given = book.parameters(NAME)
+    assert (given["kept"], given["kept_large"], given["dataset"]) == ("tox21", "toxcast128", "assays")
+    assert given["seeds"] >= 5
+    assert len(given["alphas"]) == 11
+    assert {0.1, 0.5, given["alpha"]} <= set(given["alphas"])
+
+
+# ---------------------------------------------------------------- the first cells, one by one
+
+
+def test_no_run_is_reported_on_which_anything_was_chosen(source: dict[str, Any]) -> None:
+    assert min(book.prelude(NAME, **source)["runs"]) >= 100
+    assert book.prelude(NAME, **source, seeds=[7, 9])["runs"] == [7, 9]
+
+
+REFUSALS = [
+    ({"kept": "tox12"}, "no kept study 'tox12'"),
+    ({"kept_large": "toxcast129"}, "no kept study 'toxcast129'"),
+    ({"kept_large": "nowhere/toxcast128"}, "no kept study 'nowhere/toxcast128'"),
+    ({"dataset": "asays"}, "did you mean 'assays'"),
+    ({"dataset": "mnist"}, "one of 'assays', 'tox21'"),
+    ({"alphas": [0.5, -1.0]}, "alpha -1"),
+    ({"alphas": []}, "alpha"),
+    ({"alphas": "half"}, "alpha 'half'"),
+    ({"alpha": 0.3}, "must be one of alphas"),
+    ({"seeds": 1}, "2 runs or more"),
+    ({"seeds": []}, "2 runs or more"),
+    ({"steps": 0}, "steps 0"),
+    ({"steps": -5}, "steps -5"),
+    ({"trunk": [32, 0]}, "trunk"),
+    ({"molecules": 20}, "rows 20"),
+    ({"most": 2}, "most 2"),
+]
+
+
+@pytest.mark.parametrize(("changed", "said"), REFUSALS, ids=lambda value: str(value)[:40])
+def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
+    source: dict[str, Any], changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        book.prelude(NAME, **{**source, **changed})
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_larger_study_can_be_left_out_or_be_still_to_train(source: dict[str, Any]) -> None:
+    without = book.prelude(NAME, **{**source, "kept_large": None})
+    assert (len(without["studies"]), without["absent"]) == (1, None)
+    waiting = book.prelude(NAME, **{**source, "kept_large": "pcba-paper"})  # never kept here
+    assert (len(waiting["studies"]), waiting["absent"]) == (1, "pcba-paper")
+
+
+def test_the_picker_has_only_panels_whose_file_is_there(
+    source: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path)
+    monkeypatch.setenv(files.FOLDER, str(tmp_path))
+    assert book.prelude(NAME, **source)["there"] == ["assays"]
+    file = FILES / "tox21.csv.gz"
+    if not file.exists():
+        pytest.skip("needs Tox21's file")
+    (tmp_path / file.name).symlink_to(file)
+    assert book.prelude(NAME, **source)["there"] == ["assays", "tox21"]
+
+
+# ---------------------------------------------------------------- run as a whole
+
+
+WRONG = "[(check_1, 0.5), (check_2, lambda g, focus: g[:, 0]), (check_3, 99, gaps)]"
+SHORT = {"alphas": [0.1, 0.5], "seeds": [0, 1], "steps": 5, "molecules": 500, "trunk": [8]}
+
+
+@pytest.fixture(scope="module")
+def done(source: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
+    """The notebook run once, short, on made-up studies, with one more cell in which every check
+    refuses a wrong answer.
+    """
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(book.WRONG, NAME, WRONG)
+        longer = book.with_wrong_answers(NAME, folder)
+    return report.run(longer, folder / "out.ipynb", **source, **SHORT)
+
+
+def text_of(output: NotebookNode) -> str:
+    """What a reader sees of a table."""
+    return BeautifulSoup(output.data["text/html"], "html.parser").get_text(" ", strip=True)
+
+
+@pytest.mark.slow
+def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: NotebookNode) -> None:
+    waiting = [f"'Exercise {n}: no answer yet.'" for n in (1, 2, 3)]
+    assert book.said(done, "exercise") == waiting
+    assert book.said(done, "solution") == ["'Right.'"] * 3
+
+
+@pytest.mark.slow
+def test_every_picture_is_described(done: NotebookNode) -> None:
+    shown = [o for c in done.cells for o in c.get("outputs", []) if "data" in o]
+    pictures = [o for o in shown if "image/png" in o.data]
+    assert len(pictures) >= 5
+    assert all(len(o.metadata["image/png"].get("alt", "")) > 20 for o in pictures)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cell", "sets", "stops"),
+    [
+        ("sorted-explorer", 8, 4),
+        ("sorted-explorer-large", 8, 4),
+        ("alpha-explorer", 2, 2),
+        ("focus-explorer", 20, 3),
+    ],
+)
+def test_an_explorer_has_another_picture_at_every_stop(
+    done: NotebookNode, cell: str, sets: int, stops: int
+) -> None:
+    (shown,) = book.outputs(done, cell)
+    assert "application/vnd.jupyter.widget-view+json" in shown.data
+    script = BeautifulSoup(shown.data["text/html"], "html.parser").find("script")
+    assert script is not None
+    pages = json.loads(script.text)["pages"]
+    assert [len(each) for each in pages] == [stops] * sets
+    assert len({page["src"] for each in pages for page in each}) == sets * stops
+
+
+@pytest.mark.slow
+def test_the_picker_shows_a_trained_picture(done: NotebookNode) -> None:
+    (shown,) = book.outputs(done, "picker")
+    made_with = "trained with dataset = assays, method = LBTW, alpha = 0.5"
+    assert made_with in shown.data["text/html"]
+    assert 'src="data:image/png;base64,' in shown.data["text/html"]
+
+
+@pytest.mark.slow
+def test_the_papers_table_stands_beside_ours_with_intervals_and_the_null(
+    done: NotebookNode,
+) -> None:
+    means = text_of(book.outputs(done, "table-means-words")[0])
+    for published in ("0.232", "0.241", "0.239", "0.189", "0.181", "0.238", "0.247", "0.253"):
+        assert published in means
+    assert len(re.findall(r"[+-]0\.\d{3} ± 0\.\d{3}", means)) == 2 * (1 + len(TABLE_1))
+    counts = text_of(book.outputs(done, "table-counts-display")[0])
+    assert "42: 33% [25, 41]" in counts
+    for count in (48, 46, 98, 103, 47, 45):
+        assert f"{count}: " in counts
+    null = book.outputs(done, "null-list")[0].data["text/markdown"]
+    assert len(re.findall(r"null of one run's count [\d.]+ to [\d.]+ of (12|24)", null)) == 2
+
+
+@pytest.mark.slow
+def test_the_two_counts_are_compared_unpaired_and_paired(done: NotebookNode) -> None:
+    text = book.outputs(done, "told-apart-words")[0].data["text/markdown"]
+    assert "unpaired, 48 against 42 of 128 independent assays: p = 0.43" in text
+    assert "the fewest there can be: p = 0.031" in text
+
+
+@pytest.mark.slow
+def test_lbtw_is_tested_against_its_shuffled_self_on_every_panel(done: NotebookNode) -> None:
+    text = book.outputs(done, "dealt-list")[0].data["text/markdown"]
+    line = r"\* LBTW 0.5 against LBTW, shuffled 0.5: [+-][\d.]+ ± [\d.]+ \(\w+\); by assay"
+    assert len(re.findall(line, text)) == 2
+
+
+@pytest.mark.slow
+def test_every_width_is_held_against_both_baselines(done: NotebookNode) -> None:
+    text = text_of(book.outputs(done, "width-show")[0])
+    for trunk in ("16-8", "64-32", "256-128", "1024-512"):
+        assert trunk in text
+    assert "against STL of the same width" in text
+    assert "against STL of 256-128" in text
+
+
+# ---------------------------------------------------------------- what is said of kept results
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL, reason="tox21 does not come with the package yet")
+def test_every_claim_about_what_is_kept_holds(tmp_path: Path) -> None:
+    done = report.run(book.FOLDER / f"{NAME}.ipynb", tmp_path / "out.ipynb", **SHORT)
+    printed = "".join(o.text for cell in KEPT_CLAIMS for o in book.outputs(done, cell))
+    assert printed.count("holds: ") >= len(KEPT_CLAIMS)
+    assert "DOES NOT HOLD" not in printed
+
+
+KEPT_CLAIMS = ("claim-counts",)
