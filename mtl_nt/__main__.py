@@ -111,6 +111,8 @@ def _results(options: argparse.Namespace) -> None:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
+    import torch
+
     from . import __version__, reproduce, stored
     from .tasks import nearest
 
@@ -129,7 +131,10 @@ def _results(options: argparse.Namespace) -> None:
             executor = None
             if options.workers > 1:
                 spawned = multiprocessing.get_context("spawn")
-                executor = stack.enter_context(ProcessPoolExecutor(options.workers, spawned))
+                threads = max(1, torch.get_num_threads() // options.workers)
+                share = (torch.set_num_threads, (threads,))  # more would wait for each other
+                pool = ProcessPoolExecutor(options.workers, spawned, *share)
+                executor = stack.enter_context(pool)
             study = reproduce.run(
                 name,
                 options.seeds,
