@@ -110,7 +110,8 @@ def _bags(
     at_once = COLUMNS if table.device.type == "cpu" else table.shape[2]
     starts = starts.to(rows.dtype)
     some = (part.reshape(-1, part.shape[2]) for part in table.split(at_once, 2))
-    return torch.cat([F.embedding_bag(rows, part, starts, mode="sum") for part in some], 1)
+    found = [F.embedding_bag(rows, part, starts, mode="sum") for part in some]
+    return found[0] if len(found) == 1 else torch.cat(found, 1)
 
 
 class BatchNorm(nn.Module):
@@ -179,7 +180,7 @@ class Block(nn.Module):
         if not (self.training and self.dropout > 0 and noise is not None):
             return out, None
         keep = noise.keep(self.dropout, *out.shape[1:])
-        return torch.where(keep, out / (1 - self.dropout), 0.0), keep
+        return out * keep.to(out.dtype).div_(1 - self.dropout), keep  # torch.where takes far longer
 
     def _passed(
         self,
@@ -412,8 +413,8 @@ def size(inputs: int, tasks: int, recipe: Recipe) -> Size:
         multiplications = kernels[0] * one**2 + kernels[1] * two**2
         activations = inputs + 3 * (first * one**2 + second * two**2)
         widths = [second * left**2, width]
-    # Linear output, activation and mask, or batch norm's, are kept a layer.
+    # Linear output, activation and mask, or batch norm's, are kept a layer, and products of them.
     layers = list(zip([*widths, tasks], [*widths[1:], tasks], strict=False))
     dense = sum(i * o for i, o in layers)
     outputs = sum(o for _, o in layers)
-    return Size(parameters + dense + outputs, multiplications + dense, activations + 4 * outputs)
+    return Size(parameters + dense + outputs, multiplications + dense, activations + 5 * outputs)

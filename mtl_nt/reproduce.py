@@ -204,7 +204,7 @@ def _assays(name: str, what: str, preset: str = "small", methods: Methods = _tab
         methods,
         ("STL",),
         FIVE,
-        {"trials": 4, **own},
+        {"trials": 4, "memory": 0.15, **own},  # few enough networks at once for a cache
         ALPHAS,
     )
 

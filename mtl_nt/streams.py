@@ -42,17 +42,17 @@ class Noise:
 
     def uniform(self, *shape: int) -> Float[Tensor, "R ..."]:
         """Numbers in [0, 1), `[R, *shape]`."""
-        return self._draw(torch.rand, shape)
+        return self._draw(torch.rand, shape)[self._index]
 
     def normal(self, *shape: int) -> Float[Tensor, "R ..."]:
         """Standard normal numbers, `[R, *shape]`."""
-        return self._draw(torch.randn, shape)
+        return self._draw(torch.randn, shape)[self._index]
 
     def keep(self, dropout: float, *shape: int) -> Bool[Tensor, "R ..."]:
         """A dropout mask `[R, *shape]`: True with probability 1 - dropout."""
-        return self.uniform(*shape) >= dropout
+        return (self._draw(torch.rand, shape) >= dropout)[self._index]
 
     def _draw(self, draw: object, shape: tuple[int, ...]) -> Tensor:
         # Drawn in float32 on the CPU, so that every precision and device sees the same numbers.
         drawn = torch.stack([draw(shape, generator=g) for g in self._generators])  # type: ignore[operator]
-        return drawn.to(self._like)[self._index]
+        return drawn.to(self._like)

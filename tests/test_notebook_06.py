@@ -63,6 +63,9 @@ def made_up(folder: Path, tasks: int, widths: bool) -> str:
     return str(keep(study, folder))
 
 
+KEPT_CLAIMS = {"claim-counts": 2, "claim-folds": 2, "claim-dealt": 2, "claim-width": 3}
+
+
 def comes_with_the_package(name: str) -> bool:
     try:
         stored(name)
@@ -71,7 +74,7 @@ def comes_with_the_package(name: str) -> bool:
     return True
 
 
-REAL = comes_with_the_package("tox21")
+REAL, REAL_LARGE = map(comes_with_the_package, ("tox21", "toxcast128"))
 
 
 @pytest.fixture(scope="module")
@@ -163,14 +166,16 @@ SHORT = {"alphas": [0.1, 0.5], "seeds": [0, 1], "steps": 5, "molecules": 500, "t
 
 @pytest.fixture(scope="module")
 def done(source: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
-    """The notebook run once, short, on made-up studies, with one more cell in which every check
-    refuses a wrong answer.
+    """The notebook run once, short, with one more cell in which every check refuses a wrong
+    answer; on the package's own studies where they are there, else on made-up ones.
     """
     folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(book.WRONG, NAME, WRONG)
         longer = book.with_wrong_answers(NAME, folder)
-    return report.run(longer, folder / "out.ipynb", **source, **SHORT)
+    real = {"kept": REAL, "kept_large": REAL_LARGE}
+    given = {name: made for name, made in source.items() if not real[name]}
+    return report.run(longer, folder / "out.ipynb", **given, **SHORT)
 
 
 def text_of(output: NotebookNode) -> str:
@@ -189,7 +194,7 @@ def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: Notebo
 def test_every_picture_is_described(done: NotebookNode) -> None:
     shown = [o for c in done.cells for o in c.get("outputs", []) if "data" in o]
     pictures = [o for o in shown if "image/png" in o.data]
-    assert len(pictures) >= 5
+    assert len(pictures) >= 4
     assert all(len(o.metadata["image/png"].get("alt", "")) > 20 for o in pictures)
 
 
@@ -197,10 +202,10 @@ def test_every_picture_is_described(done: NotebookNode) -> None:
 @pytest.mark.parametrize(
     ("cell", "sets", "stops"),
     [
-        ("sorted-explorer", 8, 4),
-        ("sorted-explorer-large", 8, 4),
+        ("sorted-explorer", 8, 3),
+        ("sorted-explorer-large", 8, 3),
         ("alpha-explorer", 2, 2),
-        ("focus-explorer", 20, 3),
+        ("focus-explorer", 20, 2),
     ],
 )
 def test_an_explorer_has_another_picture_at_every_stop(
@@ -231,12 +236,12 @@ def test_the_papers_table_stands_beside_ours_with_intervals_and_the_null(
     for published in ("0.232", "0.241", "0.239", "0.189", "0.181", "0.238", "0.247", "0.253"):
         assert published in means
     assert len(re.findall(r"[+-]0\.\d{3} ± 0\.\d{3}", means)) == 2 * (1 + len(TABLE_1))
-    counts = text_of(book.outputs(done, "table-counts-display")[0])
+    counts = text_of(book.outputs(done, "table-counts-show")[0])
     assert "42: 33% [25, 41]" in counts
     for count in (48, 46, 98, 103, 47, 45):
         assert f"{count}: " in counts
     null = book.outputs(done, "null-list")[0].data["text/markdown"]
-    assert len(re.findall(r"null of one run's count [\d.]+ to [\d.]+ of (12|24)", null)) == 2
+    assert len(re.findall(r"null of one run's count [\d.]+ to [\d.]+ of [0-9]+", null)) == 2
 
 
 @pytest.mark.slow
@@ -262,16 +267,9 @@ def test_every_width_is_held_against_both_baselines(done: NotebookNode) -> None:
     assert "against STL of 256-128" in text
 
 
-# ---------------------------------------------------------------- what is said of kept results
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL, reason="tox21 does not come with the package yet")
-def test_every_claim_about_what_is_kept_holds(tmp_path: Path) -> None:
-    done = report.run(book.FOLDER / f"{NAME}.ipynb", tmp_path / "out.ipynb", **SHORT)
+def test_every_claim_about_what_is_kept_holds(done: NotebookNode) -> None:
     printed = "".join(o.text for cell in KEPT_CLAIMS for o in book.outputs(done, cell))
-    assert printed.count("holds: ") >= len(KEPT_CLAIMS)
+    assert printed.count("holds: ") == sum(KEPT_CLAIMS.values())
     assert "DOES NOT HOLD" not in printed
-
-
-KEPT_CLAIMS = ("claim-counts",)
