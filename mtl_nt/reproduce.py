@@ -209,7 +209,7 @@ def _assays(name: str, what: str, preset: str = "small", methods: Methods = _tab
     )
 
 
-KEPT = ("mnist", "mnist-long", "gdsc", "tox21", "toxcast128")
+KEPT = ("mnist", "mnist-long", "gdsc", "tox21")
 """The cases whose results come with the package."""
 CASES: dict[str, Case] = {
     "mnist": Case(
