@@ -512,9 +512,9 @@ def test_damaged_digits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 REFUSED: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "a misspelt data set": ("mnits", {}, ("unknown dataset 'mnits'", "did you mean 'mnist'")),
     "an unknown data set": (
-        "pcba",
+        "wxyz",
         {},
-        ("unknown dataset", "known: dial, assays, digits, mnist, gdsc"),
+        ("unknown dataset", "known: dial, assays, digits, mnist, gdsc, tox21, "),
     ),
     "no name at all": (
         None,

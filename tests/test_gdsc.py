@@ -326,7 +326,7 @@ def test_the_depth_at_which_a_line_was_sequenced_does_not_matter(
     deepest = counts.index[counts.index > 2][counts[counts.index > 2].sum(axis=1).argmax()]
     deeper = counts.mul(np.where(counts.index == deepest, 1000, 1), axis=0)  # the median stays
     other = load("gdsc", expression=written(tmp_path, deeper))
-    assert torch.allclose(one.x, other.x, atol=1e-5)
+    assert torch.allclose(one.x, other.x, atol=1e-4)  # float32, and a thousand times the counts
 
 
 def test_the_expression_scale_moves_the_expression_columns_alone(
