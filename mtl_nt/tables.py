@@ -192,7 +192,8 @@ def scope(study: Study, t: Tables, arms: Sequence[Arm] = ()) -> str:
     name = " and ".join(study.results["dataset"].unique())
     trunk = "-".join(map(str, study.recipe.trunk))
     seen = [t.verdicts[a]["detectable"].median() for a in arms if t.scored(a) and t.runs > 1]
-    power = f"; smallest detectable effect {min(seen):.2g}–{max(seen):.2g}" if seen else ""
+    ends = dict.fromkeys(f"{effect:.2g}" for effect in sorted(seen)[:: max(1, len(seen) - 1)])
+    power = f"; smallest detectable effect {'–'.join(ends)}" if seen else ""
     return f"{name[:24]} by {t.metric}, {runs}, trunk {trunk}, {steps} steps{power}"
 
 
