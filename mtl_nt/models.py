@@ -307,7 +307,7 @@ class Decoder(Linear):
     """
 
     def forward(self, x: Float[Tensor, "R B T"] | Bits) -> Float[Tensor, "R B H"]:
-        return torch.relu(super().forward(x))
+        return super().forward(x).relu_()
 
 
 def log_odds(outputs: Float[Tensor, "R B T"]) -> Float[Tensor, "R B T"]:
