@@ -37,7 +37,7 @@ class SparseHeads(Weighter):
         return torch.ones_like(step.losses)
 
     def penalty(self, step: Step) -> Float[Tensor, " R"]:
-        return self.mu * torch.linalg.vector_norm(step.head, 1, dim=(1, 2))
+        return self.mu * step.head.abs().sum((1, 2))
 
 
 class Balanced(Weighter):

@@ -147,7 +147,8 @@ class BatchNorm(nn.Module):
 
 
 class Block(nn.Module):
-    """A layer of a trunk: linear, batch norm (optional), activation, dropout.
+    """A layer of a trunk: linear, batch norm (optional), activation, dropout; of "lbtw" linear,
+    dropout, activation, and batch norm after the trunk's last layer alone.
 
     Args:
         layer: which of the trunk's.
@@ -158,21 +159,27 @@ class Block(nn.Module):
     ) -> None:
         super().__init__()
         self.linear = Linear(replicas, inputs, outputs)
-        self.norm = self._norm(replicas, outputs, recipe, layer)
-        self.activation, self.dropout = recipe.activations[layer], recipe.dropout
-
-    def _norm(self, replicas: int, width: int, recipe: Recipe, layer: int) -> BatchNorm | None:
-        if not recipe.batch_norm:
-            return None
-        return BatchNorm(replicas, width, momentum=recipe.batch_norm_momentum)
+        self.lbtw = recipe.architecture == "lbtw"
+        normed = recipe.batch_norm and (not self.lbtw or layer + 1 == len(recipe.trunk))
+        eps = 2e-5 if self.lbtw else 1e-5
+        norm = BatchNorm(replicas, outputs, eps, recipe.batch_norm_momentum) if normed else None
+        self.norm, self.dropout = norm, recipe.dropout
+        self.activation = recipe.activations[layer]
 
     def forward(self, x: Features, valid: Bool[Tensor, "R B"], noise: Noise | None) -> Pass:
-        out, normed = self.linear(x), None
+        out, normed, activate = self.linear(x), None, ACTIVATIONS[self.activation]
+        if self.lbtw:
+            out, keep = self._dropped(out, noise)
+            out = activated = activate(out)
         if self.norm is not None:
             out, normed = self.norm(out, valid)
-        activated = ACTIVATIONS[self.activation](out)
-        out, keep = self._dropped(activated, noise)
-        return self._passed(out, x, activated, keep, normed)
+            normed = normed._replace(last=self.lbtw)
+        if not self.lbtw:
+            activated = activate(out)
+            out, keep = self._dropped(activated, noise)
+        inputs = x.detach() if isinstance(x, Tensor) else x
+        made_by = (self.activation, keep, self.dropout, normed)
+        return Pass(out, inputs, activated.detach(), *made_by)
 
     def _dropped(
         self, out: Float[Tensor, "R B H"], noise: Noise | None
@@ -182,49 +189,15 @@ class Block(nn.Module):
         keep = noise.keep(self.dropout, *out.shape[1:])
         return out * keep.to(out.dtype).div_(1 - self.dropout), keep  # torch.where takes far longer
 
-    def _passed(
-        self,
-        out: Tensor,
-        x: Features,
-        activated: Tensor,
-        keep: Tensor | None,
-        normed: Normed | None,
-    ) -> Pass:
-        inputs = x.detach() if isinstance(x, Tensor) else x
-        made_by = (self.activation, keep, self.dropout, normed)
-        return Pass(out, inputs, activated.detach(), *made_by)
-
-
-class LBTWBlock(Block):
-    """A layer as in the code of Liu, Liang and Gitter (AAAI-19): linear, dropout, activation, and
-    batch norm after the trunk's last.
-    """
-
-    def _norm(self, replicas: int, width: int, recipe: Recipe, layer: int) -> BatchNorm | None:
-        if not recipe.batch_norm or layer + 1 < len(recipe.trunk):
-            return None
-        return BatchNorm(replicas, width, eps=2e-5, momentum=recipe.batch_norm_momentum)
-
-    def forward(self, x: Features, valid: Bool[Tensor, "R B"], noise: Noise | None) -> Pass:
-        out, keep = self._dropped(self.linear(x), noise)
-        out = activated = ACTIVATIONS[self.activation](out)
-        normed = None
-        if self.norm is not None:
-            out, normed = self.norm(out, valid)
-            normed = normed._replace(last=True)
-        return self._passed(out, x, activated, keep, normed)
-
 
 class MLP(nn.Module):
     """A trunk of fully connected layers."""
-
-    block: type[Block] = Block
 
     def __init__(self, replicas: int, inputs: int, recipe: Recipe) -> None:
         super().__init__()
         sizes = zip([inputs, *recipe.trunk], recipe.trunk, strict=False)
         self.blocks = nn.ModuleList(
-            self.block(replicas, i, o, recipe, layer) for layer, (i, o) in enumerate(sizes)
+            Block(replicas, i, o, recipe, layer) for layer, (i, o) in enumerate(sizes)
         )
 
     def forward(self, x: Features, valid: Bool[Tensor, "R B"], noise: Noise | None) -> Pass:
@@ -232,12 +205,6 @@ class MLP(nn.Module):
             passed = block(x, valid, noise)
             x = passed.features
         return passed
-
-
-class LBTWTrunk(MLP):
-    """The trunk of Liu, Liang and Gitter's code, 1024-2000-2000 there."""
-
-    block = LBTWBlock
 
 
 class Convolution(nn.Module):
@@ -297,7 +264,7 @@ def lenet_side(inputs: int, kernel: int) -> int:
     return left
 
 
-TRUNKS = {"mlp": MLP, "lbtw": LBTWTrunk, "lenet": LeNet}
+TRUNKS = {"mlp": MLP, "lbtw": MLP, "lenet": LeNet}
 
 
 class Decoder(Linear):

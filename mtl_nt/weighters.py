@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from .gradients import trunk_gradient_norms
 from .models import Decoder, Pass
@@ -60,33 +59,14 @@ class Step:
     def offered(self) -> Float[Tensor, "R T"]:
         """|a_t|_1 of the decoder's rows, with graph."""
         assert self.decoder is not None, "a weighter with `decodes` has a decoder"
-        return torch.linalg.vector_norm(self.decoder.weight, 1, dim=2)
+        return self.decoder.weight.abs().sum(2)
 
     @cached_property
     def reconstruction(self) -> Float[Tensor, " R"]:
         """mean over the batch of |h - relu(o A + b)|^2, with graph to all of the network."""
         assert self.decoder is not None, "a weighter with `decodes` has a decoder"
-        gap: Tensor = _Gap.apply(self.passed.features, self.decoder(self.raw))
+        gap = (self.passed.features - self.decoder(self.raw)).square().sum(2)
         return torch.where(self.valid, gap, 0.0).sum(1) / self.valid.sum(1)
-
-
-class _Gap(torch.autograd.Function):
-    """Squared distance of two rows; autograd's own would pass over the features twice as often."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, one: Float[Tensor, "R B H"], other: Float[Tensor, "R B H"]
-    ) -> Float[Tensor, "R B"]:
-        ctx.gap = one - other
-        return torch.linalg.vector_norm(ctx.gap, dim=2).square()
-
-    @staticmethod
-    @once_differentiable
-    def backward(
-        ctx: Any, pull: Float[Tensor, "R B"]
-    ) -> tuple[Float[Tensor, "R B H"], Float[Tensor, "R B H"]]:
-        twice = 2 * pull.unsqueeze(2)
-        return ctx.gap * twice, ctx.gap * -twice
 
 
 class Weighter(nn.Module):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from beartype import beartype
 from jaxtyping import install_import_hook
 
 torch.set_num_threads(1)
+pytest.register_assert_rewrite("book", "refusals")
 
 
 def shapes(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-import nbformat
+import book
 import pytest
-import test_notebooks as rules
-from bs4 import BeautifulSoup
 from nbformat import NotebookNode
-
-from mtl_nt import BadInput, report
 
 NAME = "03_gradnorm"
 FAST: dict[str, Any] = {
@@ -25,7 +19,7 @@ WRONG = (
 
 
 def test_its_slider_goes_through_eleven_alphas_on_real_and_made_data() -> None:
-    given = rules.parameters(NAME)
+    given = book.parameters(NAME)
     assert len(given["alphas"]) >= 11
     assert 0.0 in given["alphas"]
     assert min(given["seeds"], *given["few"].values()) >= 5
@@ -52,53 +46,35 @@ def test_its_slider_goes_through_eleven_alphas_on_real_and_made_data() -> None:
 def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
     changed: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(BadInput) as refused:
-        rules.prelude(NAME, **changed)
-    assert said in str(refused.value)
-    assert "\n" not in str(refused.value)
+    book.refuses(NAME, said, **changed)
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
-    """The notebook, run with few steps, with one more cell: every check refuses a wrong answer."""
-    folder: Path = tmp_path_factory.mktemp("notebook")
-    longer = nbformat.from_dict(json.loads(nbformat.writes(rules.BOOK[NAME])))
-    longer.cells.append(nbformat.v4.new_code_cell(rules.REFUSED.format(wrong=WRONG)))
-    nbformat.write(longer, folder / "in.ipynb")
-    return report.run(folder / "in.ipynb", folder / "out.ipynb", **FAST)
+    """The notebook, run with few steps; every check refuses a wrong answer."""
+    return book.run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, **FAST)
 
 
 @pytest.mark.slow
 def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: NotebookNode) -> None:
-    waiting = [f"'Exercise {n}: no answer yet.'" for n in (1, 2, 3)]
-    assert rules.said(done, "exercise") == waiting
-    assert rules.said(done, "solution") == ["'Right.'"] * 3
+    book.exercises_wait_and_solutions_are_right(done)
 
 
 @pytest.mark.slow
 def test_every_picture_is_described(done: NotebookNode) -> None:
-    shown = [o for c in done.cells for o in c.get("outputs", []) if "data" in o]
-    pictures = [o for o in shown if "image/png" in o.data]
-    assert len(pictures) >= 3
-    assert all(len(o.metadata["image/png"].get("alt", "")) > 20 for o in pictures)
+    book.describes_its_pictures(done, 3)
 
 
 @pytest.mark.slow
 def test_the_explorer_has_another_picture_at_every_stop(done: NotebookNode) -> None:
-    (shown,) = rules.outputs(done, "picker-explorer")
-    assert "application/vnd.jupyter.widget-view+json" in shown.data
-    script = BeautifulSoup(shown.data["text/html"], "html.parser").find("script")
-    assert script is not None
-    pages = json.loads(script.text)["pages"]
-    assert [len(each) for each in pages] == [2] * 4
-    assert len({page["src"] for each in pages for page in each}) == 4 * 2
+    book.has_a_picture_at_every_stop(done, "picker-explorer", 4, 2)
 
 
 @pytest.mark.slow
 def test_gradnorm_is_compared_with_mtl_in_sentences_that_name_data_and_budget(
     done: NotebookNode,
 ) -> None:
-    (shown,) = rules.outputs(done, "help-words")
+    (shown,) = book.outputs(done, "help-words")
     lines = shown.data["text/markdown"].splitlines()
     assert len(lines) == 4 * 2
     assert sum("dial-dominant, 2 runs on new data, trunk 4, 20 steps" in s for s in lines) == 2
@@ -108,5 +84,5 @@ def test_gradnorm_is_compared_with_mtl_in_sentences_that_name_data_and_budget(
 
 @pytest.mark.slow
 def test_the_reversed_sign_favours_the_other_task(done: NotebookNode) -> None:
-    (shown,) = rules.outputs(done, "sign")
+    (shown,) = book.outputs(done, "sign")
     assert shown.text.strip() == "the paper's target favours B, the one with the minus A"

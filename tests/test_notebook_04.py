@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-import nbformat
+import book
 import pytest
-import test_notebooks as rules
-from bs4 import BeautifulSoup
 from nbformat import NotebookNode
-
-from mtl_nt import BadInput, report
 
 NAME = "04_rmtl"
 FAST: dict[str, Any] = {
@@ -23,7 +17,7 @@ WRONG = "[(check_1, [1, 1, 1]), (check_2, lambda g: g[:, 0]), (check_3, 'none of
 
 
 def test_its_menus_have_real_and_made_data() -> None:
-    given = rules.parameters(NAME)
+    given = book.parameters(NAME)
     assert given["seeds"] >= 8
     assert given["dataset"] == "digits"
     assert set(given["datasets"]) == {"digits", "dial-unrelated", "dial-dominant", "dial-noisy"}
@@ -49,42 +43,30 @@ def test_its_menus_have_real_and_made_data() -> None:
 def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
     changed: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(BadInput) as refused:
-        rules.prelude(NAME, **changed)
-    assert said in str(refused.value)
-    assert "\n" not in str(refused.value)
+    book.refuses(NAME, said, **changed)
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
-    """The notebook, run with few steps, with one more cell: every check refuses a wrong answer."""
-    folder: Path = tmp_path_factory.mktemp("notebook")
-    longer = nbformat.from_dict(json.loads(nbformat.writes(rules.BOOK[NAME])))
-    longer.cells.append(nbformat.v4.new_code_cell(rules.REFUSED.format(wrong=WRONG)))
-    nbformat.write(longer, folder / "in.ipynb")
-    return report.run(folder / "in.ipynb", folder / "out.ipynb", **FAST)
+    """The notebook, run with few steps; every check refuses a wrong answer."""
+    return book.run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, **FAST)
 
 
 @pytest.mark.slow
 def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: NotebookNode) -> None:
-    waiting = [f"'Exercise {n}: no answer yet.'" for n in (1, 2, 3)]
-    assert rules.said(done, "exercise") == waiting
-    assert rules.said(done, "solution") == ["'Right.'"] * 3
+    book.exercises_wait_and_solutions_are_right(done)
 
 
 @pytest.mark.slow
 def test_what_needs_no_budget_holds_with_few_steps_too(done: NotebookNode) -> None:
-    printed = "".join(rules.said(done, "claim"))
+    printed = "".join(book.said(done, "claim"))
     assert "holds: one network a task with weights of 1 is MTL once more" in printed
     assert "holds: opposite tasks: against at the heads, together below" in printed
 
 
 @pytest.mark.slow
 def test_every_picture_is_described(done: NotebookNode) -> None:
-    shown = [o for c in done.cells for o in c.get("outputs", []) if "data" in o]
-    pictures = [o for o in shown if "image/png" in o.data]
-    assert pictures
-    assert all(len(o.metadata["image/png"].get("alt", "")) > 20 for o in pictures)
+    book.describes_its_pictures(done)
 
 
 @pytest.mark.slow
@@ -92,20 +74,14 @@ def test_every_picture_is_described(done: NotebookNode) -> None:
 def test_an_explorer_has_another_picture_at_every_stop(
     done: NotebookNode, cell: str, stops: int
 ) -> None:
-    (shown,) = rules.outputs(done, cell)
-    assert "application/vnd.jupyter.widget-view+json" in shown.data
-    script = BeautifulSoup(shown.data["text/html"], "html.parser").find("script")
-    assert script is not None
-    pages = json.loads(script.text)["pages"]
-    assert [len(each) for each in pages] == [stops] * 2
-    assert len({page["src"] for each in pages for page in each}) == 2 * stops
+    book.has_a_picture_at_every_stop(done, cell, 2, stops)
 
 
 @pytest.mark.slow
 def test_rmtl_is_compared_directly_with_its_rivals_and_with_its_dealt_self(
     done: NotebookNode,
 ) -> None:
-    (shown,) = rules.outputs(done, "help-words")
+    (shown,) = book.outputs(done, "help-words")
     text = shown.data["text/markdown"]
     for data in ("dial-noisy, 2 runs on new data", "digits, 2 runs on this split"):
         assert data in text

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
+import book
 import numpy as np
-import pandas as pd
 import pytest
-import test_notebooks as book
-from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 
-from mtl_nt import BadInput, Recipe, Study, report
+from mtl_nt import Recipe
 from mtl_nt.datasets import files
-from mtl_nt.stored import keep, stored
 
 NAME = "06_case_chemistry"
 FILES = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -48,33 +44,15 @@ def made_up(folder: Path, tasks: int, widths: bool) -> str:
                     row = (folder.name, seed, "free", method, alpha, seed, task, metric, found)
                     results.append(row)
             if method != "Constant":
-                training.append((method, alpha, seed, 1, 475, 1.0, 1, 0, False, False))
-    columns = ("dataset", "data_seed", "split", "method", "alpha", "seed", "task", "metric")
-    budget = ("method", "alpha", "seed", "networks", "steps", "seconds", "candidates", "chosen")
-    study = Study(
-        results=pd.DataFrame(results, columns=[*columns, "value"]),
-        training=pd.DataFrame(training, columns=[*budget, "diverged", "still_improving"]),
-        history=pd.DataFrame(),
-        metric=dict.fromkeys(names, "PR-AUC"),
-        overlap=1 / 3,
-        recipe=Recipe(trunk=(256, 128), steps=475),
-        checkpoint="last",
-    )
-    return str(keep(study, folder))
+                training.append((method, alpha, seed, 475))
+    recipe = Recipe(trunk=(256, 128), steps=475)
+    return book.kept(folder, results, training, "PR-AUC", overlap=1 / 3, recipe=recipe)
 
 
 KEPT_CLAIMS = {"claim-counts": 2, "claim-folds": 2, "claim-dealt": 3, "claim-width": 3}
 
 
-def comes_with_the_package(name: str) -> bool:
-    try:
-        stored(name)
-    except BadInput:
-        return False
-    return True
-
-
-REAL, REAL_LARGE = map(comes_with_the_package, ("tox21", "toxcast128"))
+REAL, REAL_LARGE = map(book.comes_with_the_package, ("tox21", "toxcast128"))
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +81,7 @@ def test_it_shows_table_1_at_full_length_and_eleven_alphas() -> None:
 
 
 def test_no_run_is_reported_on_which_anything_was_chosen(source: dict[str, Any]) -> None:
-    assert min(book.prelude(NAME, **source)["runs"]) >= 100
-    assert book.prelude(NAME, **source, seeds=[7, 9])["runs"] == [7, 9]
+    book.reports_runs_from_100(NAME, **source)
 
 
 REFUSALS = [
@@ -131,10 +108,7 @@ REFUSALS = [
 def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
     source: dict[str, Any], changed: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(BadInput) as refused:
-        book.prelude(NAME, **{**source, **changed})
-    assert said in str(refused.value)
-    assert "\n" not in str(refused.value)
+    book.refuses(NAME, said, **{**source, **changed})
 
 
 def test_the_larger_study_can_be_left_out_or_be_still_to_train(source: dict[str, Any]) -> None:
@@ -169,33 +143,19 @@ def done(source: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> No
     """The notebook run once, short, with one more cell in which every check refuses a wrong
     answer; on the package's own studies where they are there, else on made-up ones.
     """
-    folder = tmp_path_factory.mktemp("run")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(book.WRONG, NAME, WRONG)
-        longer = book.with_wrong_answers(NAME, folder)
     real = {"kept": REAL, "kept_large": REAL_LARGE}
     given = {name: made for name, made in source.items() if not real[name]}
-    return report.run(longer, folder / "out.ipynb", **given, **SHORT)
-
-
-def text_of(output: NotebookNode) -> str:
-    """What a reader sees of a table."""
-    return BeautifulSoup(output.data["text/html"], "html.parser").get_text(" ", strip=True)
+    return book.run(NAME, tmp_path_factory.mktemp("run"), WRONG, **given, **SHORT)
 
 
 @pytest.mark.slow
 def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: NotebookNode) -> None:
-    waiting = [f"'Exercise {n}: no answer yet.'" for n in (1, 2, 3)]
-    assert book.said(done, "exercise") == waiting
-    assert book.said(done, "solution") == ["'Right.'"] * 3
+    book.exercises_wait_and_solutions_are_right(done)
 
 
 @pytest.mark.slow
 def test_every_picture_is_described(done: NotebookNode) -> None:
-    shown = [o for c in done.cells for o in c.get("outputs", []) if "data" in o]
-    pictures = [o for o in shown if "image/png" in o.data]
-    assert len(pictures) >= 4
-    assert all(len(o.metadata["image/png"].get("alt", "")) > 20 for o in pictures)
+    book.describes_its_pictures(done, 4)
 
 
 @pytest.mark.slow
@@ -211,13 +171,7 @@ def test_every_picture_is_described(done: NotebookNode) -> None:
 def test_an_explorer_has_another_picture_at_every_stop(
     done: NotebookNode, cell: str, sets: int, stops: int
 ) -> None:
-    (shown,) = book.outputs(done, cell)
-    assert "application/vnd.jupyter.widget-view+json" in shown.data
-    script = BeautifulSoup(shown.data["text/html"], "html.parser").find("script")
-    assert script is not None
-    pages = json.loads(script.text)["pages"]
-    assert [len(each) for each in pages] == [stops] * sets
-    assert len({page["src"] for each in pages for page in each}) == sets * stops
+    book.has_a_picture_at_every_stop(done, cell, sets, stops)
 
 
 @pytest.mark.slow
@@ -232,11 +186,11 @@ def test_the_picker_shows_a_trained_picture(done: NotebookNode) -> None:
 def test_the_papers_table_stands_beside_ours_with_intervals_and_the_null(
     done: NotebookNode,
 ) -> None:
-    means = text_of(book.outputs(done, "table-means-words")[0])
+    means = book.seen(book.outputs(done, "table-means-words")[0])
     for published in ("0.232", "0.241", "0.239", "0.189", "0.181", "0.238", "0.247", "0.253"):
         assert published in means
     assert len(re.findall(r"[+-]0\.\d{3} ± 0\.\d{3}", means)) == 2 * (1 + len(TABLE_1))
-    counts = text_of(book.outputs(done, "table-counts-show")[0])
+    counts = book.seen(book.outputs(done, "table-counts-show")[0])
     assert "42: 33% [25, 41]" in counts
     for count in (48, 46, 98, 103, 47, 45):
         assert f"{count}: " in counts
@@ -260,7 +214,7 @@ def test_lbtw_is_tested_against_its_shuffled_self_on_every_panel(done: NotebookN
 
 @pytest.mark.slow
 def test_every_width_is_held_against_both_baselines(done: NotebookNode) -> None:
-    text = text_of(book.outputs(done, "width-show")[0])
+    text = book.seen(book.outputs(done, "width-show")[0])
     for trunk in ("16-8", "64-32", "256-128", "1024-512"):
         assert trunk in text
     assert "against STL of the same width" in text

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
+import book
 import pytest
-import test_notebooks as book
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
-
-from mtl_nt import BadInput, report
 
 NAME = "07_case_mnist"
 
@@ -50,10 +47,7 @@ def test_it_shows_the_papers_figure_against_both_baselines_at_full_length() -> N
 def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
     changed: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(BadInput) as refused:
-        book.prelude(NAME, **changed)
-    assert said in str(refused.value)
-    assert "\n" not in str(refused.value)
+    book.refuses(NAME, said, **changed)
 
 
 def test_the_studies_beside_the_main_one_can_be_left_out() -> None:
@@ -74,18 +68,14 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
     """The notebook run once, its live part short, with one more cell in which every check refuses
     a wrong answer.
     """
-    folder = tmp_path_factory.mktemp("run")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(book.WRONG, NAME, WRONG)
-        longer = book.with_wrong_answers(NAME, folder)
-    return report.run(longer, folder / "out.ipynb", alphas=[0.1, 1.0], seeds=[0, 1], steps=11)
+    return book.run(
+        NAME, tmp_path_factory.mktemp("run"), WRONG, alphas=[0.1, 1.0], seeds=[0, 1], steps=11
+    )
 
 
 @pytest.mark.slow
 def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: NotebookNode) -> None:
-    waiting = [f"'Exercise {n}: no answer yet.'" for n in (1, 2, 3)]
-    assert book.said(done, "exercise") == waiting
-    assert book.said(done, "solution") == ["'Right.'"] * 3
+    book.exercises_wait_and_solutions_are_right(done)
 
 
 @pytest.mark.slow
@@ -98,21 +88,12 @@ def test_every_claim_about_what_is_kept_holds(done: NotebookNode) -> None:
 
 @pytest.mark.slow
 def test_every_picture_is_described(done: NotebookNode) -> None:
-    shown = [o for c in done.cells for o in c.get("outputs", []) if "data" in o]
-    pictures = [o for o in shown if "image/png" in o.data]
-    assert len(pictures) >= 9
-    assert all(len(o.metadata["image/png"].get("alt", "")) > 20 for o in pictures)
+    book.describes_its_pictures(done, 9)
 
 
 @pytest.mark.slow
 def test_the_explorer_has_another_picture_at_every_stop(done: NotebookNode) -> None:
-    (shown,) = book.outputs(done, "alpha-explorer")
-    assert "application/vnd.jupyter.widget-view+json" in shown.data
-    script = BeautifulSoup(shown.data["text/html"], "html.parser").find("script")
-    assert script is not None
-    pages = json.loads(script.text)["pages"]
-    assert [len(each) for each in pages] == [2, 2]
-    assert len({page["src"] for each in pages for page in each}) == 4
+    book.has_a_picture_at_every_stop(done, "alpha-explorer", 2, 2)
 
 
 @pytest.mark.slow

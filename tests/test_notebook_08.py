@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import book
 import numpy as np
-import pandas as pd
 import pytest
-import test_notebooks as book
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 
-from mtl_nt import BadInput, Recipe, Study, report
+from mtl_nt import BadInput, Recipe
 from mtl_nt.datasets import files
-from mtl_nt.stored import keep, stored
 
 NAME = "08_case_pharmacogenomics"
 FILES = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -43,30 +40,12 @@ def made_up(folder: Path) -> str:
                 for task, value in zip(drugs, found, strict=True):
                     results.append(("gdsc", seed, "free", method, alpha, seed, task, metric, value))
             if method != "Constant":
-                training.append((method, alpha, seed, 1, 150, 1.0, 4, 0, False, False))
-    columns = ("dataset", "data_seed", "split", "method", "alpha", "seed", "task", "metric")
-    budget = ("method", "alpha", "seed", "networks", "steps", "seconds", "candidates", "chosen")
-    study = Study(
-        results=pd.DataFrame(results, columns=[*columns, "value"]),
-        training=pd.DataFrame(training, columns=[*budget, "diverged", "still_improving"]),
-        history=pd.DataFrame(),
-        metric=dict.fromkeys(drugs, "MSE"),
-        overlap=2 / 7,
-        recipe=Recipe(trunk=(500,), steps=150),
-        checkpoint="last",
-    )
-    return str(keep(study, folder))
+                training.append((method, alpha, seed, 150))
+    recipe = Recipe(trunk=(500,), steps=150)
+    return book.kept(folder, results, training, "MSE", overlap=2 / 7, recipe=recipe)
 
 
-def comes_with_the_package() -> bool:
-    try:
-        stored("gdsc")
-    except BadInput:
-        return False
-    return True
-
-
-REAL = comes_with_the_package()
+REAL = book.comes_with_the_package("gdsc")
 
 
 @pytest.fixture(scope="module")
@@ -96,15 +75,13 @@ def test_it_shows_what_comes_with_the_package_and_eleven_alphas() -> None:
 
 
 def test_no_run_is_reported_on_which_anything_was_chosen(source: dict[str, Any]) -> None:
-    assert min(book.prelude(NAME, **source)["runs"]) >= 100
-    assert book.prelude(NAME, **source, seeds=[7, 9])["runs"] == [7, 9]
+    book.reports_runs_from_100(NAME, **source)
 
 
 def test_a_claim_must_hold_at_the_notebooks_own_budget_and_is_reported_at_another(
     source: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own, other = (book.prelude(NAME, **source, steps=steps) for steps in (None, 20))
-    book.judges_claims(own, other, capsys)
+    book.judges_claims(NAME, capsys, **source)
 
 
 REFUSALS = [
@@ -128,10 +105,7 @@ REFUSALS = [
 def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
     source: dict[str, Any], changed: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(BadInput) as refused:
-        book.prelude(NAME, **{**source, **changed})
-    assert said in str(refused.value)
-    assert "\n" not in str(refused.value)
+    book.refuses(NAME, said, **{**source, **changed})
 
 
 @pytest.mark.skipif(not THERE, reason="needs GDSC's files")
@@ -165,20 +139,14 @@ def done(source: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> No
     """The notebook run once, short, with one more cell in which every check refuses a wrong
     answer; with the package's own kept study and with GDSC's files where they are there.
     """
-    folder = tmp_path_factory.mktemp("run")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(book.WRONG, NAME, WRONG)
-        longer = book.with_wrong_answers(NAME, folder)
     short = {"alphas": [0.0, 0.1], "seeds": [0, 1], "steps": 5, "drugs": 3, "width": 8}
     given = ({} if REAL else {"kept": source["kept"]}) | {"live": THERE} | short
-    return report.run(longer, folder / "out.ipynb", **given)
+    return book.run(NAME, tmp_path_factory.mktemp("run"), WRONG, **given)
 
 
 @pytest.mark.slow
 def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: NotebookNode) -> None:
-    waiting = [f"'Exercise {n}: no answer yet.'" for n in (1, 2, 3)]
-    assert book.said(done, "exercise") == waiting
-    assert book.said(done, "solution") == ["'Right.'"] * 3
+    book.exercises_wait_and_solutions_are_right(done)
 
 
 @pytest.mark.slow
@@ -191,10 +159,7 @@ def test_every_claim_about_what_is_kept_holds(done: NotebookNode) -> None:
 
 @pytest.mark.slow
 def test_every_picture_is_described(done: NotebookNode) -> None:
-    shown = [o for c in done.cells for o in c.get("outputs", []) if "data" in o]
-    pictures = [o for o in shown if "image/png" in o.data]
-    assert len(pictures) >= (6 if THERE else 5)
-    assert all(len(o.metadata["image/png"].get("alt", "")) > 20 for o in pictures)
+    book.describes_its_pictures(done, 6 if THERE else 5)
 
 
 @pytest.mark.slow
@@ -207,13 +172,7 @@ def test_an_explorer_has_another_picture_at_every_stop(
 ) -> None:
     if cell == "alpha-explorer" and not THERE:
         pytest.skip("needs GDSC's files")
-    (shown,) = book.outputs(done, cell)
-    assert "application/vnd.jupyter.widget-view+json" in shown.data
-    script = BeautifulSoup(shown.data["text/html"], "html.parser").find("script")
-    assert script is not None
-    pages = json.loads(script.text)["pages"]
-    assert [len(each) for each in pages] == [stops] * sets
-    assert len({page["src"] for each in pages for page in each}) == sets * stops
+    book.has_a_picture_at_every_stop(done, cell, sets, stops)
 
 
 @pytest.mark.slow
@@ -229,7 +188,7 @@ def test_every_baseline_has_its_count_and_only_stl_a_null(done: NotebookNode) ->
     shown = book.outputs(done, "counts-tables")
     assert len(shown) == 4
     for table in shown:
-        text = BeautifulSoup(table.data["text/html"], "html.parser").get_text(" ", strip=True)
+        text = book.seen(table)
         for baseline in ("OLS", "Constant", "Group mean", "Ridge", "ElasticNet", "STL"):
             assert baseline in text
     words = book.outputs(done, "counts-words")[0].data["text/markdown"]

@@ -13,35 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import book
 import nbformat
 import pytest
-from bs4 import BeautifulSoup
-from nbformat import NotebookNode
+from book import BOOK, FOLDER, code, outputs, parameters, said
 
-from mtl_nt import BadInput, report
-
-FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
-BOOK = {path.stem: nbformat.read(path, as_version=4) for path in sorted(FOLDER.glob("*.ipynb"))}
 FIRST, SECOND = "01_negative_transfer", "02_lbtw"
 NAMES = list(BOOK)
 AT_ONCE = [name for name in NAMES if name != "08_case_pharmacogenomics"]  # without files of data
-
-
-def code(name: str, tag: str | None = None) -> list[NotebookNode]:
-    """A notebook's code cells, all or those with this tag."""
-    cells = [cell for cell in BOOK[name].cells if cell.cell_type == "code"]
-    return [c for c in cells if tag is None or tag in c.metadata.get("tags", [])]
-
-
-def parameters(name: str) -> dict[str, Any]:
-    """The defaults: every statement of the parameters cell must be `name = literal`."""
-    found = {}
-    for statement in ast.parse(code(name)[0].source).body:
-        assert isinstance(statement, ast.Assign)
-        (target,) = statement.targets
-        assert isinstance(target, ast.Name)
-        found[target.id] = ast.literal_eval(statement.value)
-    return found
 
 
 # ---------------------------------------------------------------- as they lie in the repository
@@ -138,45 +117,16 @@ def test_the_alpha_slider_goes_through_eleven_alphas_on_real_and_made_data() -> 
 # ---------------------------------------------------------------- the first cells, one by one
 
 
-def prelude(name: str, **changed: Any) -> dict[str, Any]:
-    """Everything that the cells up to the claims define, with these parameters."""
-    defined: dict[str, Any] = {}
-    for cell in code(name):
-        exec(cell.source, defined)
-        if cell.id == "parameters":
-            defined.update(changed)
-        if cell.id == "claims":
-            return defined
-    raise AssertionError("no cell 'claims'")
-
-
 @pytest.mark.parametrize("name", AT_ONCE)
 def test_no_run_is_reported_on_which_anything_was_chosen(name: str) -> None:
-    assert min(prelude(name)["runs"]) >= 100
-
-
-@pytest.mark.parametrize("name", AT_ONCE)
-def test_seeds_are_a_number_or_a_list(name: str) -> None:
-    assert [*prelude(name, seeds=3)["runs"]] == [100, 101, 102]
-    assert [*prelude(name, seeds=[7, 9])["runs"]] == [7, 9]
+    book.reports_runs_from_100(name)
 
 
 @pytest.mark.parametrize("name", AT_ONCE)
 def test_a_claim_must_hold_at_the_notebooks_own_budget_and_is_reported_at_another(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    judges_claims(prelude(name), prelude(name, steps=20), capsys)
-
-
-def judges_claims(
-    own: dict[str, Any], other: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """At its own budget a notebook stops at a claim that does not hold, at another it says so."""
-    own["claim"]("pigs walk", True)
-    with pytest.raises(AssertionError, match="does not hold: pigs fly"):
-        own["claim"]("pigs fly", False)
-    other["claim"]("pigs fly", False)
-    assert "DOES NOT HOLD with these parameters: pigs fly" in capsys.readouterr().out
+    book.judges_claims(name, capsys)
 
 
 @pytest.mark.parametrize(
@@ -202,10 +152,7 @@ def judges_claims(
 def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
     name: str, changed: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(BadInput) as refused:
-        prelude(name, **changed)
-    assert said in str(refused.value)
-    assert "\n" not in str(refused.value)
+    book.refuses(name, said, **changed)
 
 
 # ---------------------------------------------------------------- run as a whole
@@ -235,22 +182,6 @@ WRONG = {
     SECOND: "[(check_1, [[1, 1], [1, 1]]), (check_2, lambda l, r, a: l), "
     "(check_3, 'none of these', counted)]",
 }
-REFUSED = """\
-for check_it, *wrong in {wrong}:
-    try:
-        said = check_it(*wrong)
-    except AssertionError:
-        continue
-    raise RuntimeError(f"{{check_it.__name__}} took a wrong answer: {{said}}")
-"""
-
-
-def with_wrong_answers(name: str, folder: Path) -> Path:
-    """The notebook with one more cell, in which every check must refuse a wrong answer."""
-    longer = nbformat.from_dict(json.loads(nbformat.writes(BOOK[name])))
-    longer.cells.append(nbformat.v4.new_code_cell(REFUSED.format(wrong=WRONG[name])))
-    nbformat.write(longer, folder / f"{name}.ipynb")
-    return folder / f"{name}.ipynb"
 
 
 def nbval(folder: Path) -> subprocess.Popen[str]:
@@ -278,21 +209,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         found: dict[str, Any] = {}
         for key, (name, given) in RUNS.items():
             folder = tmp_path_factory.mktemp(key)
-            longer = with_wrong_answers(name, folder)
-            found[key] = report.run(longer, folder / "out.ipynb", **given)
+            found[key] = book.run(name, folder, WRONG[name], **given)
         found["nbval"] = (checking.communicate()[0], checking.returncode)
     yield found
-
-
-def outputs(notebook: NotebookNode, identity: str) -> list[NotebookNode]:
-    return next(c.outputs for c in notebook.cells if c.get("id") == identity)
-
-
-def said(notebook: NotebookNode, tag: str) -> list[str]:
-    """What the cells with this tag print or return."""
-    cells = [c for c in notebook.cells if tag in c.metadata.get("tags", [])]
-    every = [o for cell in cells for o in cell.outputs]
-    return [o.text if "text" in o else o.data["text/plain"] for o in every]
 
 
 @pytest.mark.slow
@@ -308,18 +227,13 @@ def test_every_claim_holds(done: dict[str, Any], key: str) -> None:
 def test_exercises_wait_for_an_answer_and_their_solutions_are_right(
     done: dict[str, Any], key: str
 ) -> None:
-    waiting = [f"'Exercise {n}: no answer yet.'" for n in (1, 2, 3)]
-    assert said(done[key], "exercise") == waiting
-    assert said(done[key], "solution") == ["'Right.'"] * 3
+    book.exercises_wait_and_solutions_are_right(done[key])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", list(RUNS))
 def test_every_picture_is_described(done: dict[str, Any], key: str) -> None:
-    shown = [o for c in done[key].cells for o in c.get("outputs", []) if "data" in o]
-    pictures = [o for o in shown if "image/png" in o.data]
-    assert pictures
-    assert all(len(o.metadata["image/png"].get("alt", "")) > 20 for o in pictures)
+    book.describes_its_pictures(done[key])
 
 
 @pytest.mark.slow
@@ -336,13 +250,7 @@ def test_every_picture_is_described(done: dict[str, Any], key: str) -> None:
 def test_an_explorer_has_another_picture_at_every_stop(
     done: dict[str, Any], key: str, cell: str, sets: int, stops: int
 ) -> None:
-    (shown,) = outputs(done[key], cell)
-    assert "application/vnd.jupyter.widget-view+json" in shown.data
-    script = BeautifulSoup(shown.data["text/html"], "html.parser").find("script")
-    assert script is not None
-    pages = json.loads(script.text)["pages"]
-    assert [len(each) for each in pages] == [stops] * sets
-    assert len({page["src"] for each in pages for page in each}) == sets * stops
+    book.has_a_picture_at_every_stop(done[key], cell, sets, stops)
 
 
 @pytest.mark.slow

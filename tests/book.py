@@ -1,0 +1,171 @@
+"""The notebooks, and what the tests of several of them have in common."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+from nbformat import NotebookNode
+from refusals import refused
+
+from mtl_nt import BadInput, Study, report
+from mtl_nt.stored import keep, stored
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+BOOK = {path.stem: nbformat.read(path, as_version=4) for path in sorted(FOLDER.glob("*.ipynb"))}
+
+
+# ---------------------------------------------------------------- as they lie in the repository
+
+
+def code(name: str, tag: str | None = None) -> list[NotebookNode]:
+    """A notebook's code cells, all or those with this tag."""
+    cells = [cell for cell in BOOK[name].cells if cell.cell_type == "code"]
+    return [c for c in cells if tag is None or tag in c.metadata.get("tags", [])]
+
+
+def parameters(name: str) -> dict[str, Any]:
+    """The defaults: every statement of the parameters cell must be `name = literal`."""
+    found = {}
+    for statement in ast.parse(code(name)[0].source).body:
+        assert isinstance(statement, ast.Assign)
+        (target,) = statement.targets
+        assert isinstance(target, ast.Name)
+        found[target.id] = ast.literal_eval(statement.value)
+    return found
+
+
+# ---------------------------------------------------------------- the first cells, one by one
+
+
+def prelude(name: str, **changed: Any) -> dict[str, Any]:
+    """Everything that the cells up to the claims define, with these parameters."""
+    defined: dict[str, Any] = {}
+    for cell in code(name):
+        exec(cell.source, defined)
+        if cell.id == "parameters":
+            defined.update(changed)
+        if cell.id == "claims":
+            return defined
+    raise AssertionError("no cell 'claims'")
+
+
+def refuses(name: str, said: str, **changed: Any) -> None:
+    """An impossible parameter is refused in one line, before any training."""
+    refused(lambda: prelude(name, **changed), said)
+
+
+def reports_runs_from_100(name: str, **given: Any) -> None:
+    """No run is reported on which anything was chosen; seeds are a number or a list."""
+    assert min(prelude(name, **given)["runs"]) >= 100
+    assert [*prelude(name, **given, seeds=3)["runs"]] == [100, 101, 102]
+    assert [*prelude(name, **given, seeds=[7, 9])["runs"]] == [7, 9]
+
+
+def judges_claims(name: str, capsys: pytest.CaptureFixture[str], **given: Any) -> None:
+    """At its own budget a notebook stops at a claim that does not hold, at another it says so."""
+    own, other = prelude(name, **given), prelude(name, **given, steps=20)
+    own["claim"]("pigs walk", True)
+    with pytest.raises(AssertionError, match="does not hold: pigs fly"):
+        own["claim"]("pigs fly", False)
+    other["claim"]("pigs fly", False)
+    assert "DOES NOT HOLD with these parameters: pigs fly" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- run as a whole
+
+
+def kept(
+    folder: Path, results: Sequence[tuple], training: Sequence[tuple], metric: str, **about: Any
+) -> str:
+    """Keep a made-up study; rows of `training` are (method, alpha, seed, steps). Its folder."""
+    columns = ["dataset", "data_seed", "split", "method", "alpha", "seed", "task", "metric"]
+    budget = ["method", "alpha", "seed", "steps", "networks", "seconds", "candidates", "chosen"]
+    table = pd.DataFrame(results, columns=[*columns, "value"])
+    rows = [(*row, 1, 1.0, 4, 0, False, False) for row in training]
+    study = Study(
+        results=table,
+        training=pd.DataFrame(rows, columns=[*budget, "diverged", "still_improving"]),
+        history=pd.DataFrame(),
+        metric=dict.fromkeys(table["task"], metric),
+        checkpoint="last",
+        **about,
+    )
+    return str(keep(study, folder))
+
+
+def comes_with_the_package(name: str) -> bool:
+    """Whether there is a kept study of this name."""
+    try:
+        stored(name)
+    except BadInput:
+        return False
+    return True
+
+
+REFUSED = """\
+for check_it, *wrong in {wrong}:
+    try:
+        said = check_it(*wrong)
+    except AssertionError:
+        continue
+    raise RuntimeError(f"{{check_it.__name__}} took a wrong answer: {{said}}")
+"""
+
+
+def run(name: str, folder: Path, wrong: str, **given: Any) -> NotebookNode:
+    """The notebook, run with one more cell, in which every check must refuse a wrong answer."""
+    longer = nbformat.from_dict(json.loads(nbformat.writes(BOOK[name])))
+    longer.cells.append(nbformat.v4.new_code_cell(REFUSED.format(wrong=wrong)))
+    nbformat.write(longer, folder / f"{name}.ipynb")
+    return report.run(folder / f"{name}.ipynb", folder / "out.ipynb", **given)
+
+
+def outputs(notebook: NotebookNode, identity: str) -> list[NotebookNode]:
+    """What the cell with this id has put out."""
+    return next(c.outputs for c in notebook.cells if c.get("id") == identity)
+
+
+def said(notebook: NotebookNode, tag: str) -> list[str]:
+    """What the cells with this tag print or return."""
+    cells = [c for c in notebook.cells if tag in c.metadata.get("tags", [])]
+    every = [o for cell in cells for o in cell.outputs]
+    return [o.text if "text" in o else o.data["text/plain"] for o in every]
+
+
+def seen(output: NotebookNode) -> str:
+    """What a reader sees of a table."""
+    return BeautifulSoup(output.data["text/html"], "html.parser").get_text(" ", strip=True)
+
+
+def exercises_wait_and_solutions_are_right(notebook: NotebookNode) -> None:
+    """Three exercises without an answer yet, and three solutions."""
+    waiting = [f"'Exercise {n}: no answer yet.'" for n in (1, 2, 3)]
+    assert said(notebook, "exercise") == waiting
+    assert said(notebook, "solution") == ["'Right.'"] * 3
+
+
+def describes_its_pictures(notebook: NotebookNode, least: int = 1) -> None:
+    """So many pictures at least, each with words for those who cannot see it."""
+    shown = [o for c in notebook.cells for o in c.get("outputs", []) if "data" in o]
+    pictures = [o for o in shown if "image/png" in o.data]
+    assert len(pictures) >= least
+    assert all(len(o.metadata["image/png"].get("alt", "")) > 20 for o in pictures)
+
+
+def has_a_picture_at_every_stop(notebook: NotebookNode, cell: str, sets: int, stops: int) -> None:
+    """An explorer of so many sets, each with so many pictures, no two alike."""
+    (shown,) = outputs(notebook, cell)
+    assert "application/vnd.jupyter.widget-view+json" in shown.data
+    script = BeautifulSoup(shown.data["text/html"], "html.parser").find("script")
+    assert script is not None
+    pages = json.loads(script.text)["pages"]
+    assert [len(each) for each in pages] == [stops] * sets
+    assert len({page["src"] for each in pages for page in each}) == sets * stops
