@@ -21,7 +21,7 @@ PRESET ?=
 DEVICE ?= cpu
 WORKERS ?= 2
 
-.PHONY: help setup demo test lab bench results clean distclean
+.PHONY: help setup demo book test lab bench results clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -30,8 +30,11 @@ help: ## show this list
 setup: $(STAMP) ## install everything in .venv; the other targets do it when needed
 	@echo "Ready. make help lists what to do next."
 
-demo: $(STAMP) ## run the first two notebooks and write reports/
+demo: $(STAMP) ## run the first three notebooks and write reports/
 	@$(BIN)/python -m mtl_nt demo --out reports
+
+book: $(STAMP) ## run all notebooks, some minutes, and write reports/
+	@$(BIN)/python -m mtl_nt book --out reports
 
 test: $(STAMP) ## format, lint, types and tests
 	@$(BIN)/ruff format --check .

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 
 import mtl_nt
-from mtl_nt import figures
+from mtl_nt import cure_figure, figures
+from mtl_nt.reproduce import CURES
+from mtl_nt.stored import stored
 
 SEEDS = range(100, 108)
 
@@ -28,3 +30,6 @@ keep("trade_off", figures.trade_off(study))
 digits = mtl_nt.compare(mtl_nt.load("digits"), ("MTL", "LBTW"), alphas, SEEDS)
 keep("alpha_curve", figures.alpha_curve(digits, "LBTW", 1.0))
 keep("weights", figures.weights(digits, "LBTW", 1.0))
+
+cures = {f"{scenario}, trunk x {width}": stored(case) for case, (scenario, width) in CURES.items()}
+keep("cures", cure_figure.cure_map(cures))

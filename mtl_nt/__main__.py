@@ -1,21 +1,23 @@
-"""The command line: `python -m mtl_nt demo | run | results | datasets | fetch`."""
+"""The command line: `python -m mtl_nt report | demo | book | run | results | datasets | fetch`."""
 
 from __future__ import annotations
 
 import argparse
 import ast
 import inspect
+import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from . import audit_command
 from .tasks import BadInput
 
 DEMO: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("00_start_here", "00_start_here.ipynb", {}),
     ("01_negative_transfer", "01_negative_transfer.ipynb", {}),
-    ("02_lbtw_digits", "02_lbtw.ipynb", {"dataset": "digits"}),
     ("02_lbtw_mnist", "02_lbtw.ipynb", {"dataset": "mnist"}),
 )
 
@@ -46,12 +48,18 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m mtl_nt", description="Reports on negative transfer.")
-    known = "demo | run | results | datasets | fetch"
+    known = "report | demo | book | run | results | datasets | fetch"
     commands = parser.add_subparsers(required=True, metavar=known)
+    audit_command.add_to(commands)
 
-    demo = commands.add_parser("demo", help="run the first two notebooks, a few minutes")
+    demo = commands.add_parser("demo", help="run the first three notebooks, a few minutes")
     demo.add_argument("--out", default="reports", type=Path, help="folder (default: reports)")
     demo.set_defaults(command=_demo)
+
+    book = commands.add_parser("book", help="run all notebooks and write a page of each")
+    book.add_argument("--out", default="reports", type=Path, help="folder (default: reports)")
+    book.add_argument("--fast", action="store_true", help="with a few steps each, to see it run")
+    book.set_defaults(command=_book)
 
     run = commands.add_parser("run", help="run one notebook with other parameters")
     run.add_argument("notebook", type=Path)
@@ -94,6 +102,18 @@ def _demo(options: argparse.Namespace) -> None:
             raise BadInput(f"{folder / notebook} is missing; run this in the repository's root")
     for number, (name, notebook, parameters) in enumerate(DEMO, 1):
         _report(folder / notebook, options.out, name, parameters, f"[{number}/{len(DEMO)}] ")
+    _look(options.out / "index.html")
+
+
+def _book(options: argparse.Namespace) -> None:
+    from .report import fast
+
+    notebooks = sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))
+    if not notebooks:
+        raise BadInput("notebooks/ is missing; run this in the repository's root")
+    for number, notebook in enumerate(notebooks, 1):
+        given = fast(notebook) if options.fast else {}
+        _report(notebook, options.out, notebook.stem, given, f"[{number}/{len(notebooks)}] ")
     _look(options.out / "index.html")
 
 
@@ -232,4 +252,9 @@ def _option(parameter: inspect.Parameter) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    if status == 130:  # threads that still train would be waited for
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import product
 from typing import Any
 
 import ipywidgets as widgets
@@ -16,48 +17,63 @@ from .tasks import BadInput
 
 __all__ = ["Explorer", "Live", "explorer", "running_headless"]
 
+Key = str | tuple[str, ...]
+Pages = dict[tuple[str, ...], list[Picture]]  # by what each picker picks; one row each
+
 
 def explorer(
-    pictures: Mapping[str, Sequence[bytes]],
+    pictures: Mapping[Key, Sequence[bytes]],
     alphas: Sequence[float],
-    captions: Mapping[str, Sequence[str]],
+    captions: Mapping[Key, Sequence[str]],
     label: str = "alpha",
-    name: str = "dataset",
+    name: str | Sequence[str] = "dataset",
     start: float | None = None,
 ) -> Explorer:
-    """A slider (and a picker, where there are several data sets) over finished pictures.
+    """A slider over finished pictures, and pickers, where there are several data sets or methods.
 
     It needs no kernel: JupyterLab links slider and pictures in the browser, and an exported page
     has the same pictures under a plain range input.
 
     Args:
-        pictures: data set -> one PNG for every alpha.
+        pictures: data set -> one PNG for every alpha, or a single one for all of them. A key may
+            have several parts, such as (data set, method): then every part has a picker.
         alphas: what the slider goes through.
-        captions: data set -> one caption for every alpha; it is the picture's alt text, too.
+        captions: data set -> one caption for every picture; it is the picture's alt text, too.
         label: the slider's name.
-        name: the picker's name.
+        name: the picker's name, or one for every part of a key.
         start: where the slider starts (the nearest of `alphas`); by default the first.
 
     Raises:
-        BadInput: no picture, or another number of pictures or captions than of alphas.
+        BadInput: no picture, another number of pictures or captions than of alphas, or a
+            combination of the pickers without pictures.
     """
     if not pictures or not len(alphas):
         raise BadInput("explorer: no pictures; give at least one data set and one alpha")
-    for dataset in pictures:
-        for kind, given in ("pictures", pictures[dataset]), ("captions", captions.get(dataset, ())):
-            if len(given) != len(alphas):
+    several = {_parts(key): key for key in pictures}
+    names = [name] if isinstance(name, str) else list(name)
+    if bad := next((key for key in several if len(key) != len(names)), None):
+        raise BadInput(f"explorer: {names} and the key {bad}; give every part of a key a name")
+    pickers = {n: list(dict.fromkeys(k[i] for k in several)) for i, n in enumerate(names)}
+    pages: Pages = {}
+    for parts in product(*pickers.values()):
+        if parts not in several:
+            raise BadInput(f"explorer: no pictures of {', '.join(parts)}; give every combination")
+        key = several[parts]
+        many = 1 if len(pictures[key]) == 1 else len(alphas)
+        for kind, given in ("pictures", pictures[key]), ("captions", captions.get(key, ())):
+            if len(given) != many:
                 raise BadInput(
-                    f"explorer: {len(given)} {kind} of {dataset!r} for {len(alphas)} values of "
-                    f"{label}; give one each"
+                    f"explorer: {len(given)} {kind} of {key!r} for {many} values of {label}; "
+                    f"give one each"
                 )
+        pages[parts] = list(zip(pictures[key], captions[key], strict=True))
     distance = [0.0 if start is None else abs(a - start) for a in alphas]
     first = distance.index(min(distance))
-    pages = {d: list(zip(pictures[d], captions[d], strict=True)) for d in pictures}
     values = [word(a) for a in alphas]
-    caption = next(iter(pages.values()))[first][1]
+    _, caption = _at(next(iter(pages.values())), first)
     return Explorer(
-        _linked(pages, values, label, name, first),
-        _fragment(pages, values, label, name, first),
+        _linked(pages, pickers, values, label, first),
+        _fragment(pages, pickers, values, label, first),
         f"{label} = {values[first]} (of {', '.join(values)}): {caption}",
     )
 
@@ -75,24 +91,44 @@ class Explorer:
         return bundle(self.widget, self.html, self.text)
 
 
+def _parts(key: Key) -> tuple[str, ...]:
+    return (key,) if isinstance(key, str) else tuple(key)
+
+
+def _at(row: Sequence[Picture], position: int) -> Picture:
+    """The picture at a position of the slider; a single one is at all of them."""
+    return row[min(position, len(row) - 1)]
+
+
 def _linked(
-    pages: Mapping[str, Sequence[Picture]], values: list[str], label: str, name: str, first: int
+    pages: Pages, pickers: Mapping[str, list[str]], values: list[str], label: str, first: int
 ) -> widgets.Widget:
     """Pictures that the browser switches by itself. In Python a link does nothing."""
     labelled = [(value, k) for k, value in enumerate(values)]
-    slider = widgets.SelectionSlider(options=labelled, index=first, description=label, style=WIDE)
+    slider = widgets.SelectionSlider(
+        options=labelled, index=first, description=label, tooltip=label, style=WIDE
+    )
     play = widgets.Play(min=0, max=len(values) - 1, value=first, interval=400)
-    picker = widgets.Dropdown(options=list(pages), description=name, style=WIDE)
-    stacks = [
-        widgets.Stack([widgets.HTML(figure_html(*page)) for page in pages[d]], selected_index=first)
-        for d in pages
-    ]
-    shown = widgets.Stack(stacks, selected_index=0)
+    menus = [widgets.Dropdown(options=o, description=n, style=WIDE) for n, o in pickers.items()]
     widgets.jslink((play, "value"), (slider, "index"))
-    widgets.jslink((picker, "index"), (shown, "selected_index"))
-    for stack in stacks:
-        widgets.jslink((slider, "index"), (stack, "selected_index"))
-    controls = [picker] * (len(pages) > 1) + [slider, play] * (len(values) > 1)
+
+    def stack(*chosen: str) -> widgets.Widget:
+        """A level for every picker, and below them the pictures that the slider goes through."""
+        if len(chosen) == len(menus):
+            by, start = slider, first
+            below = [widgets.HTML(figure_html(*page)) for page in pages[chosen]]
+            if len(below) == 1:
+                return below[0]
+        else:
+            by, start = menus[len(chosen)], 0
+            below = [stack(*chosen, option) for option in by.options]
+        made = widgets.Stack(below, selected_index=start)
+        widgets.jslink((by, "index"), (made, "selected_index"))
+        return made
+
+    shown = stack()
+    controls = [menu for menu in menus if len(menu.options) > 1]
+    controls += [slider, play] * (len(values) > 1)
     box = widgets.VBox([row(*controls), shown])
     return box.add_class("nt-explorer")
 
@@ -100,7 +136,7 @@ def _linked(
 FRAGMENT = """\
 <div class="nt-explorer">
 <p hidden>
-{picker}<span style="white-space: nowrap"><label for="{id}-slider">{label}</label>
+{pickers}<span style="white-space: nowrap"><label for="{id}-slider">{label}</label>
 <input type="range" id="{id}-slider" min="0" max="{last}" step="1" value="{first}" \
 autocomplete="off" style="width: 50vw; max-width: 16em; vertical-align: middle">
 <output for="{id}-slider">{value}</output></span>
@@ -111,17 +147,19 @@ autocomplete="off" style="width: 50vw; max-width: 16em; vertical-align: middle">
 </div>"""
 
 PICKER = """\
-<span style="white-space: nowrap; margin-right: 1em"><label for="{id}-picker">{name}</label>
-<select id="{id}-picker" autocomplete="off">{options}</select></span>
+<span style="white-space: nowrap; margin-right: 1em"><label for="{id}-picker{k}">{name}</label>
+<select id="{id}-picker{k}" autocomplete="off">{options}</select></span>
 """
 
 SCRIPT = """
 (() => {
   const root = document.currentScript.parentElement, find = (what) => root.querySelector(what);
   const { values, pages } = JSON.parse(find("script[type='application/json']").textContent);
-  const slider = find("input"), picker = find("select");
+  const slider = find("input"), pickers = [...root.querySelectorAll("select")];
   const show = () => {
-    const page = pages[picker ? picker.selectedIndex : 0][slider.value];
+    const place = (k, picker) => k * picker.length + picker.selectedIndex;
+    const row = pages[pickers.reduce(place, 0)];
+    const page = row[row.length > 1 ? slider.value : 0];
     find("output").textContent = values[slider.value];
     slider.setAttribute("aria-valuetext", values[slider.value]);
     Object.assign(find("img"), page);
@@ -129,7 +167,7 @@ SCRIPT = """
     find("figcaption").textContent = page.alt;
   };
   slider.addEventListener("input", show);
-  if (picker) picker.addEventListener("change", show);
+  pickers.forEach((picker) => picker.addEventListener("change", show));
   find("p").hidden = false;
   show();
 })();
@@ -137,21 +175,24 @@ SCRIPT = """
 
 
 def _fragment(
-    pages: Mapping[str, Sequence[Picture]], values: list[str], label: str, name: str, first: int
+    pages: Pages, pickers: Mapping[str, list[str]], values: list[str], label: str, first: int
 ) -> str:
     """The same pictures under a range input. Without scripts the first one stands alone."""
     identity = f"nt-{uuid.uuid4().hex[:12]}"
-    content = {"values": values, "pages": [[_page(*p) for p in pages[d]] for d in pages]}
-    options = "".join(f"<option>{escape(dataset)}</option>" for dataset in pages)
-    picker = PICKER.format(id=identity, name=escape(name), options=options)
+    content = {"values": values, "pages": [[_page(*p) for p in row] for row in pages.values()]}
+    menus = ""
+    for k, (name, names) in enumerate(pickers.items()):
+        options = "".join(f"<option>{escape(option)}</option>" for option in names)
+        menu = PICKER.format(id=identity, k=k, name=escape(name), options=options)
+        menus += menu if len(names) > 1 else ""
     return FRAGMENT.format(
         id=identity,
-        picker=picker if len(pages) > 1 else "",
+        pickers=menus,
         label=escape(label),
         last=len(values) - 1,
         first=first,
         value=escape(values[first]),
-        figure=figure_html(*next(iter(pages.values()))[first]),
+        figure=figure_html(*_at(next(iter(pages.values())), first)),
         pages=json.dumps(content).replace("<", "\\u003c"),  # a caption may say </script>
         script=SCRIPT,
     )

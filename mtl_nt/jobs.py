@@ -58,16 +58,20 @@ def work(
             yield name, predicted(job)
             bar.step(name, 0, job.steps)
         return
+    # A pool of processes pickles in a thread of its own, and pickling moves the tensors' memory.
+    # So nothing here may read the runs' data from the first submission on until a piece comes back.
+    sent = {name: portable(job) for name, job in todo.items()}
+    for name, pieces in waiting.items():
+        if not pieces.missing:
+            yield name, part_of(pieces.job, pieces.finished())
     futures: dict[Future, tuple[str, int]] = {}
     try:
-        for name, job in plain.items():
-            futures[executor.submit(predicted, portable(job))] = name, 0
+        for name in plain:
+            futures[executor.submit(predicted, sent[name])] = name, 0
         for name, pieces in waiting.items():
             for number in pieces.missing:
-                future = executor.submit(train_piece, portable(pieces.job), pieces.plan[number])
+                future = executor.submit(train_piece, sent[name], pieces.plan[number])
                 futures[future] = name, number
-            if not pieces.missing:
-                yield name, part_of(pieces.job, pieces.finished())
         for future in as_completed(futures):
             if stop is not None and stop():
                 raise Stopped

@@ -205,7 +205,7 @@ def _control(name: str, options: Sequence[Any], start: Any) -> widgets.Widget:
     numbers = all(isinstance(o, Real) and not isinstance(o, bool) for o in options)
     kind = widgets.SelectionSlider if numbers else widgets.Dropdown
     labelled = [(word(option), option) for option in options]
-    return kind(options=labelled, value=start, description=name, style=WIDE)
+    return kind(options=labelled, value=start, description=name, tooltip=name, style=WIDE)
 
 
 def _words(values: Mapping[str, Any]) -> str:

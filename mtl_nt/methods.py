@@ -83,6 +83,7 @@ class Candidate(NamedTuple):
 
     settings: tuple[tuple[str, float], ...] = ()  # in place of the recipe's
     weights: tuple[float, ...] | None = None  # of the tasks
+    alpha: float | None = None  # in place of the arm's
 
 
 def with_settings(recipe: Recipe, candidate: Candidate) -> Recipe:
@@ -132,6 +133,11 @@ def task_weights(trials: int, tasks: int, recipe: Recipe) -> list[Candidate]:
     z = generator(0, "search").standard_normal((trials - 1, tasks))
     drawn = tasks * np.exp(z) / np.exp(z).sum(1, keepdims=True)
     return [Candidate(weights=tuple(map(float, row))) for row in (np.ones(tasks), *drawn)]
+
+
+def each_alpha(values: Sequence[float], trials: int, tasks: int, recipe: Recipe) -> list[Candidate]:
+    """These values of a method's own alpha, whatever `trials` is."""
+    return [Candidate(alpha=float(value)) for value in values]
 
 
 @dataclass(frozen=True)
@@ -191,6 +197,19 @@ def tuned(method: Method | str) -> Method:
     return replace(found, name=f"{found.name}, tuned", search=rates)
 
 
+def swept(method: Method | str, alphas: Sequence[float]) -> Method:
+    """The method with its alpha chosen among these on validation rows.
+
+    Raises:
+        BadInput: an unknown method, or one without an alpha.
+    """
+    found = method if isinstance(method, Method) else resolve([method])[0]
+    if not found.alpha:
+        raise BadInput(f"{found.name!r} has no alpha to sweep; give a method with one, or `tuned`")
+    search = partial(each_alpha, tuple(map(float, alphas)))
+    return replace(found, name=f"{found.name}, swept", alpha=False, search=search)
+
+
 def twin(method: Method) -> Method:
     """The method once more, with another initialisation and batch order: what chance does."""
     return replace(method, name=f"{method.name}'", reseeded=True)
@@ -226,6 +245,19 @@ METHODS: dict[str, Method] = {
 }
 UNTUNED = tuple(METHODS)[: tuple(METHODS).index("MTL, tuned")]
 """The methods that suit all data and need no validation rows."""
+
+
+def at_widths(recipe: Recipe, factors: Sequence[float]) -> list[Method]:
+    """MTL, and the single-task networks to compare it with, on trunks that are wider or narrower
+    than the recipe's by these factors: "STL, width x 4", "MTL, width x 4", ...
+    """
+    found = []
+    for factor in factors:
+        trunk = {"trunk": tuple(max(1, round(factor * width)) for width in recipe.trunk)}
+        for method in (STL, METHODS["MTL"]):
+            name = f"{method.name}, width x {factor:g}"
+            found.append(replace(method, name=name, settings=trunk))
+    return found
 
 
 def resolve(methods: str | Method | Sequence[str | Method]) -> list[Method]:

@@ -24,15 +24,23 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 SHOWN = ["text/html", "text/markdown", "image/svg+xml", "text/latex"]
 SHOWN += ["image/png", "image/jpeg", "text/plain"]
 HERE = Path(__file__).parent
+BOOK = "book"  # tags what a report has no use for
+QUIET = "quiet"  # tags what a report runs and does not show
 STYLE = (HERE / "page.css").read_text(encoding="utf-8")
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
-def html_of(notebook: NotebookNode) -> str:
-    """The page of an executed notebook."""
+def html_of(notebook: NotebookNode, heading: str | None = None) -> str:
+    """The page of an executed notebook.
+
+    Args:
+        heading: of a page of results alone, without code and without the cells tagged "quiet".
+    """
     about = About.of(notebook)
     shown = NotebookNode(notebook)
     shown.cells = [_shown(cell) for cell in notebook.cells]
+    if heading is not None:
+        shown.cells = [_result(cell) for cell in shown.cells if QUIET not in tags(cell)]
     exporter = _Exporter(
         config=Config(NbConvertBase={"display_data_priority": SHOWN}),
         template_file="page.html.j2",
@@ -40,8 +48,9 @@ def html_of(notebook: NotebookNode) -> str:
         exclude_anchor_links=True,
     )
     resources = {
-        "title": ", ".join(filter(None, [about.title, about.dataset])),
-        "made": about.made,
+        "title": heading or ", ".join(filter(None, [about.title, about.dataset])),
+        "heading": heading,
+        "made": about.made if heading is None else about.when,
         "policy": POLICY,
         "style": STYLE + HtmlFormatter().get_style_defs(".highlight"),
     }
@@ -88,6 +97,11 @@ class About:
             parts.append(f"run on {self.date} in {self.seconds:.0f} s")
         return "; ".join(parts)
 
+    @property
+    def when(self) -> str:
+        """When it was made, and by what."""
+        return f"made on {self.date} by mtl_nt" if self.date else "made by mtl_nt"
+
 
 def _defaults(notebook: NotebookNode) -> dict[str, Any]:
     """The values in the cell tagged "parameters"."""
@@ -111,6 +125,16 @@ def _picture(output: NotebookNode) -> str | None:
         return f"data:image/png;base64,{data['image/png']}".replace("\n", "")
     found = re.search(r'<img[^>]* src="(data:image/png;base64,[^"]+)"', data.get("text/html", ""))
     return found[1] if found else None
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    """What a cell is tagged with."""
+    return list(cell.metadata.get("tags", []))
+
+
+def _result(cell: NotebookNode) -> NotebookNode:
+    """The cell without its code."""
+    return NotebookNode({**cell, "source": ""}) if cell.cell_type == "code" else cell
 
 
 def _shown(cell: NotebookNode) -> NotebookNode:

@@ -196,6 +196,14 @@ def write(path: Path, content: bytes, replace: bool = True) -> None:
         raise
 
 
+def code_digest(modules: Sequence[str]) -> str:
+    """SHA-256 of these modules of the package, by their paths without the suffix."""
+    digest, here = hashlib.sha256(), Path(__file__).parent
+    for name in modules:
+        digest.update((here / f"{name}.py").read_bytes())
+    return digest.hexdigest()
+
+
 def _bytes(tensors: Mapping[str, Tensor]) -> bytes:
     form = [(name, str(t.dtype), tuple(t.shape)) for name, t in sorted(tensors.items())]
     body = (t.contiguous().numpy().tobytes() for _, t in sorted(tensors.items()))
@@ -210,14 +218,10 @@ def _identity(runs: Sequence[TaskData], jobs: Mapping[str, Job]) -> dict[str, An
         x = (run.x.on, run.x.starts) if isinstance(run.x, Bits) else (run.x,)
         for tensor in (*x, run.y, split.train, split.validation, split.test, *run.scale):
             digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
+            digest.update(tensor.contiguous().numpy())  # no copy of a large table
         what = (run.name, tuple(run.x.shape), run.data_seed, split.kind, run.tasks, run.kinds)
         more = (run.exclusive, run.standardise, run.row_groups)
         digest.update(repr((*what, *more)).encode())
-    code = hashlib.sha256()
-    here = Path(__file__).parent
-    for name in CODE:
-        code.update((here / f"{name}.py").read_bytes())
     methods = {}
     for name, job in jobs.items():
         m = job.method
@@ -228,7 +232,7 @@ def _identity(runs: Sequence[TaskData], jobs: Mapping[str, Job]) -> dict[str, An
         methods[name] = repr((made, job.seeds, job.alphas, settings))
     return {
         "data": digest.hexdigest(),
-        "code": code.hexdigest(),
+        "code": code_digest(CODE),
         "torch": torch.__version__.partition("+")[0],
         "methods": methods,
     }

@@ -126,7 +126,9 @@ def stacks(job: Job) -> list[Stack]:
     found = []
     for numbers in alike.values():
         replicas = networks(job.method, len(numbers) * len(job.alphas), job.seeds, job.tasks)
-        alphas = [0.0 if math.isnan(a) else a for a in job.alphas] * len(numbers)
+        given_alphas = [0.0 if math.isnan(a) else a for a in job.alphas]
+        own = [every[n].alpha for n in numbers]
+        alphas = [a if mine is None else mine for mine in own for a in given_alphas]
         weights = torch.tensor(
             [every[n].weights or (1.0,) * job.tasks for n in numbers for _ in job.alphas],
             dtype=torch.float64,

@@ -19,7 +19,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 
-from .page import STYLE, About, html_of
+from .page import BOOK, STYLE, About, html_of, tags
 from .tasks import BadInput, nearest
 
 STATE = "application/vnd.jupyter.widget-state+json"
@@ -80,6 +80,26 @@ def run(notebook: str | Path, out: str | Path, /, **parameters: Any) -> Notebook
     return executed
 
 
+def fast(notebook: str | Path) -> dict[str, Any]:
+    """Parameters with which a notebook runs in seconds, to see that it runs: few steps, few runs.
+    It says them in its metadata, under `mtl_nt`.
+
+    Raises:
+        BadInput: no notebook, or one that says none.
+    """
+    found: dict[str, Any] | None = _read(Path(notebook)).metadata.get("mtl_nt", {}).get("fast")
+    if found is None:
+        raise BadInput(f"{notebook} has no fast parameters in its metadata")
+    return dict(found)
+
+
+def results_only(notebook: str | Path, out: str | Path) -> Path:
+    """A notebook without the cells tagged "book": what it finds, and not what it teaches."""
+    plan = _read(Path(notebook))
+    plan.cells = [cell for cell in plan.cells if BOOK not in tags(cell)]
+    return _write(Path(out), nbformat.writes(plan))
+
+
 class _ThisPython(AsyncKernelManager):
     """Kernels of the Python that runs this, whichever are installed or named, and quiet ones."""
 
@@ -117,14 +137,29 @@ def _read(path: Path) -> NotebookNode:
         raise BadInput(f"{path} is not a notebook; give an .ipynb file") from None
 
 
-def page(executed: str | Path, out: str | Path) -> Path:
+def page(executed: str | Path, out: str | Path, heading: str | None = None) -> Path:
     """Turn an executed notebook into ONE HTML page that asks the network for nothing.
 
     Explorers become range inputs, formulas become MathML, progress bars go. Raises BadInput where
     the notebook cannot be read or the page cannot be written.
+
+    Args:
+        heading: of a page of results alone, without code and without what is tagged "quiet".
     """
     path = Path(executed)
-    return _write(Path(out), html_of(_read(path)))
+    return _write(Path(out), html_of(_read(path), heading))
+
+
+def writable(path: str | Path) -> Path:
+    """The path, if a file can be written there: better now than after the training.
+
+    Raises:
+        BadInput: it cannot.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise BadInput(f"cannot write {path}: it is a folder; give a file's name")
+    return _write(path, None)
 
 
 def index(folder: str | Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -14,8 +15,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .amtfl import UAMTFL, Balanced
+from .cures import CANDIDATES, cures
 from .datasets import load
-from .methods import METHODS, STL, TRUNK, Method, networks, plain, resolve, tuned, with_alpha
+from .datasets.dial import SCENARIOS
+from .methods import (
+    METHODS,
+    TRUNK,
+    Method,
+    at_widths,
+    networks,
+    plain,
+    resolve,
+    tuned,
+    with_alpha,
+)
 from .pieces import train
 from .recipe import Recipe
 from .streams import generator
@@ -27,7 +40,8 @@ from .weighters import LBTW, Shuffled, Weighter
 ALPHA = 0.1  # of Deep-AMTFL's published run
 ALPHAS = (0.1, 0.5)  # of the first paper's Table 1
 WIDTHS = (0.0625, 0.25, 4)  # of the trunk, against the case's own
-FIVE, EIGHT = tuple(range(100, 105)), tuple(range(100, 108))
+FIVE, EIGHT, SIXTEEN = (tuple(range(100, 100 + runs)) for runs in (5, 8, 16))
+WIDE = 4  # times the trunk of a scenario
 
 
 Methods = Callable[[TaskData, Recipe, Sequence[int]], list[str | Method]]
@@ -85,9 +99,10 @@ def run(
     )
 
 
-def probe(name: str, steps: int = 10) -> dict[str, float]:
+def probe(name: str, steps: int = 10, most: float = math.inf) -> dict[str, float]:
     """What a case's methods have lost after a few steps on its first run, by method: numbers that
-    tell whether a kept study is still what the code would find. Only tuned methods are left out.
+    tell whether a kept study is still what the code would find. Tuned methods are left out, and
+    those that train more than `most` networks a run.
 
     Raises:
         BadInput: an unknown case; data that cannot be had.
@@ -101,9 +116,11 @@ def probe(name: str, steps: int = 10) -> dict[str, float]:
     found = {}
     more = [m for m in case.methods(data, recipe, [seed]) if m not in case.baselines]
     for method in resolve([*case.baselines, *more]):
-        if method.search is None and method.predictor is None:
+        few = method.trained(len(data.tasks)) <= most
+        if few and method.search is None and method.predictor is None:
             own = replace(recipe, **method.settings)
-            loss = train(method, [data], [seed], own, case.alphas).history.losses[-1]
+            alphas = case.alphas or (0.0,)
+            loss = train(method, [data], [seed], own, alphas).history.losses[-1]
             found[method.name] = float(f"{loss.nansum().item():.6g}")
     return found
 
@@ -171,19 +188,24 @@ def _table_1(data: TaskData, recipe: Recipe, seeds: Sequence[int]) -> list[str |
     return [*columns, *controls, *rivals]
 
 
-def _widths(data: TaskData, recipe: Recipe, seeds: Sequence[int]) -> list[str | Method]:
-    """MTL, and single-task networks to compare it with, at other widths."""
-    found: list[str | Method] = []
-    for factor in WIDTHS:
-        trunk = {"trunk": tuple(max(1, round(factor * width)) for width in recipe.trunk)}
-        for method in (STL, METHODS["MTL"]):
-            name = f"{method.name}, width x {factor:g}"
-            found.append(replace(method, name=name, settings=trunk))
-    return found
-
-
 def _panel_methods(data: TaskData, recipe: Recipe, seeds: Sequence[int]) -> list[str | Method]:
-    return [*_table_1(data, recipe, seeds), *_widths(data, recipe, seeds)]
+    return [*_table_1(data, recipe, seeds), *at_widths(recipe, WIDTHS)]
+
+
+def _cures(scenario: str, width: float) -> Case:
+    """A scenario of `dial` on its own trunk or one that is wider: every method with its sweep."""
+    data = partial(load, "dial", scenario=scenario)
+    trunk = tuple(max(1, round(width * w)) for w in data().recipe["trunk"])
+    return Case(
+        f"dial-{scenario}, trunk {'-'.join(map(str, trunk))}: every method with its own sweep",
+        data,
+        data,
+        cures,
+        ("STL",),
+        SIXTEEN,
+        {"trials": CANDIDATES, "trunk": trunk},
+        (),
+    )
 
 
 def _gdsc(preset: str) -> tuple[Callable[[], TaskData], Callable[[], TaskData]]:
@@ -209,7 +231,13 @@ def _assays(name: str, what: str, preset: str = "small", methods: Methods = _tab
     )
 
 
-KEPT = ("mnist", "mnist-long", "gdsc", "tox21")
+CURES = {
+    f"cure-{scenario}{'' if width == 1 else '-wide'}": (scenario, width)
+    for scenario in SCENARIOS
+    for width in (1, WIDE)
+}
+"""The cause x cure table: case -> scenario of `dial`, and width of the trunk against its own."""
+KEPT = ("mnist", "mnist-long", "gdsc", "tox21", "toxcast128", *CURES)
 """The cases whose results come with the package."""
 CASES: dict[str, Case] = {
     "mnist": Case(
@@ -266,4 +294,5 @@ CASES: dict[str, Case] = {
     "tox21-paper": _assays("tox21", "Tox21, 12 assays", "paper"),
     "toxcast128-paper": _assays("toxcast128", "ToxCast, 128 assays", "paper"),
     "pcba-paper": _assays("pcba", "PCBA-128", "paper"),
+    **{name: _cures(*which) for name, which in CURES.items()},
 }

@@ -21,6 +21,7 @@ KEPT = Path(__file__).parent / "results"
 """The studies that come with the package, a folder each."""
 FILES = ("results.csv.gz", "training.csv", "study.json")
 ROW = ("preset", "version")
+NAMED = 5  # studies that a message names
 DIGITS = 5  # significant digits of a score
 
 
@@ -113,5 +114,7 @@ def _folder(name: str | Path) -> Path:
         if (folder / FILES[-1]).is_file():
             return folder
     known = sorted(p.parent.name for p in KEPT.glob(f"*/{FILES[-1]}"))
-    hint = nearest(name, known) if known else "none comes with this package"
+    hint = nearest(str(name), known) if known else "none comes with this package"
+    if hint.startswith("known") and len(known) > NAMED:
+        hint = f"known: {', '.join(known[-NAMED:])}, and {len(known) - NAMED} more"
     raise BadInput(f"no kept study {str(name)!r}; {hint}")

@@ -89,7 +89,7 @@ def compare(
     if bad := next((m.name for m in resolve(methods) if own.get(m.name, m) != m), None):
         raise BadInput(f"{bad!r} is what all are compared with; give yours another name")
     arms = [*twins, *(m for m in resolve(methods) if m.name not in own)]
-    alphas = _alphas(alphas, needed=any(m.alpha for m in arms))
+    alphas = alpha_numbers(alphas, needed=any(m.alpha for m in arms))
     numbers = seed_numbers(seeds)
     if checkpoint not in CHECKPOINTS:
         raise BadInput(f"unknown checkpoint {checkpoint!r}; {nearest(checkpoint, CHECKPOINTS)}")
@@ -234,6 +234,10 @@ class Study:
         out = {self.baseline, *(f"{name}'" for name in self.baselines[1:])}
         return [(m, a) for m, a in pairs.itertuples(index=False) if m not in out]
 
+    def alphas_of(self, method: str) -> list[float]:
+        """The alphas of a method, none of one that has none."""
+        return [a for m, a in self.arms() if m == method and not math.isnan(a)]
+
     def _once(self, what: str, metric: str | None, make: Callable[[str | None], Any]) -> Any:
         if (what, metric) not in self._known:
             self._known[what, metric] = make(metric)
@@ -366,7 +370,8 @@ def _assembled(
     )
 
 
-def _alphas(alphas: Any, needed: bool) -> list[float]:
+def alpha_numbers(alphas: Any, needed: bool = True) -> list[float]:
+    """The alphas as numbers; `BadInput` where one is none, or below 0, or given twice."""
     if isinstance(alphas, torch.Tensor):
         alphas = alphas.tolist()
     several = isinstance(alphas, Iterable) and not isinstance(alphas, str)

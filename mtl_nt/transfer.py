@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import optimize, special, stats
 
 LEVEL = 0.05  # of the false discovery rate, and of the intervals' misses
 POWER = 0.8  # of the smallest detectable effect
+MOST = 10_000  # runs that anyone would ask for
 
 
 class PairedTest(NamedTuple):
@@ -63,6 +64,39 @@ def paired_test(
             if found[t_]:
                 verdict[task] = "harmed" if centre[t_] < 0 else "helped"
     return PairedTest(mean, low, high, p, adjusted, detectable, verdict)
+
+
+def runs_needed(
+    delta: Float[np.ndarray, "S T"], overlap: float = 0.0, level: float = LEVEL
+) -> Float[np.ndarray, " T"]:
+    """How many runs in all would decide each task, if its mean and variance are as they seem.
+
+    The fewest runs with which `paired_test` finds the present mean difference in four of five
+    cases, given its threshold now. Infinite where no number does: runs that split the same rows
+    anew (`overlap` above 0) never average away what their rows have in common. NaN where a
+    difference is missing, and for all tasks of one run alone.
+    """
+    runs, tasks = delta.shape
+    needed = np.full(tasks, np.nan)
+    usable = np.isfinite(delta).all(0)
+    if runs < 2 or not usable.any():
+        return needed
+    variance, df = moderated_variance(delta[:, usable].var(0, ddof=1), runs - 1)
+    found = paired_test(delta, overlap, level).adjusted[usable] <= level
+    tail = level * max(int(found.sum()), 1) / usable.sum() / 2
+    size = np.abs(delta[:, usable].mean(0))
+
+    def seen(more: int) -> Bool[np.ndarray, " U"]:
+        """Whether so many runs in all find the differences."""
+        freedom = max(df + more - runs, 1.0)
+        reach = stats.t.ppf(1 - tail, freedom) + stats.t.ppf(POWER, freedom)
+        return size >= reach * np.sqrt(variance * (1 / more + overlap))
+
+    found_by = np.full(len(size), np.inf)
+    for more in np.unique(np.geomspace(2, MOST, 400).round().astype(int))[::-1]:
+        found_by[seen(more)] = more
+    needed[usable] = found_by
+    return needed
 
 
 def moderated_variance(

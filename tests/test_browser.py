@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,18 +11,15 @@ from typing import Any
 
 import nbformat
 import pytest
+from lab import FLAGS, jupyterlab, keep_screenshot, run_all
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, expect, sync_playwright
 from samples import png, write
 
 from mtl_nt import report
 from mtl_nt.explorers import Live, explorer
 
 CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no program named chromium: nothing to open"),
@@ -79,6 +69,7 @@ class Visit:
 
     def __init__(self, browser: Browser, path: Path, width: int = 800, **options: Any) -> None:
         size = {"width": width, "height": 900}
+        self.name = f"{path.stem}-{width}"
         self.context = browser.new_context(**{"offline": True, "viewport": size} | options)
         self.page = self.context.new_page()
         self.asked: list[str] = []
@@ -92,6 +83,7 @@ class Visit:
         return self
 
     def __exit__(self, *_: object) -> None:
+        keep_screenshot(self.page, self.name)
         self.context.close()
 
 
@@ -266,55 +258,13 @@ CELLS = (
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[str]:
-    """The address of a JupyterLab with one notebook, and with settings of its own."""
+    """The address of a JupyterLab with one notebook."""
     tests = repr(str(Path(__file__).parent))
-    root, settings = tmp_path / "root", str(tmp_path / "settings")
-    root.mkdir()
+    (tmp_path / "root").mkdir()
     cells = [cell.replace("TESTS", tests) for cell in CELLS]
-    write(root / "book.ipynb", *cells, kernel=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    own = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
-    environment = {f"JUPYTER_{name}": settings for name in own}
-    environment |= {f"JUPYTERLAB_{name}_DIR": settings for name in ("SETTINGS", "WORKSPACES")}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--allow-root"]
-    command += [f"--port={port}", "--IdentityProvider.token=", f"--ServerApp.root_dir={root}"]
-    command += ["--LabApp.news_url=None"]
-    with open(tmp_path / "log", "w") as log:
-        process = subprocess.Popen(
-            command,
-            env=os.environ | environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(f"{address}/api", process)
+    write(tmp_path / "root" / "book.ipynb", *cells, kernel=True)
+    with jupyterlab(tmp_path / "root", tmp_path / "settings") as address:
         yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
-
-
-def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 60
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError("JupyterLab did not start")
-
-
-def run_all(page: Page, address: str) -> None:
-    page.goto(f"{address}/lab/tree/book.ipynb?reset")
-    # A page says "idle" before there is a kernel, and would then run nothing.
-    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
 
 @pytest.mark.slow

@@ -142,6 +142,81 @@ def test_an_explorer_says_what_is_missing() -> None:
         explorer({"dial": [b"GIF89a"] * 3}, ALPHAS, {"dial": ["a", "b", "c"]})
 
 
+# ---------------------------------------------------------------- explorer with two pickers
+
+DATA, ARMS = ["dial", "digits"], ["LBTW", "MTL", "RMTL"]
+
+
+def two_pickers(**options: Any) -> Explorer:
+    """A picture at every alpha of LBTW; MTL and RMTL have none, and one picture."""
+    keys = [(d, m) for d in DATA for m in ARMS]
+    many = {key: 3 if key[1] == "LBTW" else 1 for key in keys}
+    pictures = {key: [png(20 * n + k) for k in range(many[key])] for n, key in enumerate(keys)}
+    captions = {key: [f"{key[1]} of {key[0]}, {k}" for k in range(many[key])] for key in keys}
+    options = {"name": ("data", "method"), **options}
+    return explorer(pictures, ALPHAS, captions, **options)
+
+
+def moved(box: widgets.Widget, **to: int) -> str:
+    """The caption that a browser shows once the controls of these names are moved there."""
+    state = embed_data(views=[box])["manager_state"]["state"].values()
+    links = [m["state"] for m in state if m["model_name"] == "LinkModel"]
+    ours = {f"IPY_MODEL_{w.model_id}": w for w in all_of(box, widgets.Widget)}
+    controls = {link["target"][0]: link["source"][0] for link in links}
+    shown = box.children[1]
+    while isinstance(shown, widgets.Stack):
+        control = ours.get(controls[f"IPY_MODEL_{shown.model_id}"])  # None: hidden, stays as it is
+        at = to.get(control.description, control.index) if control else shown.selected_index
+        shown = shown.children[at]
+    return BeautifulSoup(shown.value, "html.parser").figcaption.text
+
+
+@pytest.mark.parametrize("data", [0, 1])
+@pytest.mark.parametrize("method", [0, 1, 2])
+@pytest.mark.parametrize("alpha", [0, 1, 2])
+def test_in_jupyterlab_two_pickers_and_the_slider_choose_the_picture(
+    data: int, method: int, alpha: int
+) -> None:
+    box = two_pickers().widget
+    wanted = f"{ARMS[method]} of {DATA[data]}, {alpha if method == 0 else 0}"
+    assert moved(box, data=data, method=method, alpha=alpha) == wanted
+
+
+def test_in_a_page_two_pickers_have_names_and_a_picture_for_all_alphas_is_there_once() -> None:
+    soup = fragment(two_pickers(start=0.25))
+    labels = {label["for"]: label.text for label in soup("label")}
+    menus = soup("select")
+    assert [labels[menu["id"]] for menu in menus] == ["data", "method"]
+    assert [[o.text for o in menu("option")] for menu in menus] == [DATA, ARMS]
+    pages = json.loads(soup.select_one("script[type='application/json']").string)["pages"]
+    assert [len(row) for row in pages] == [3, 1, 1] * 2
+    assert [row[0]["alt"] for row in pages] == [f"{m} of {d}, 0" for d in DATA for m in ARMS]
+    assert soup.img["alt"] == soup.figcaption.text == "LBTW of dial, 1"
+
+
+def test_an_explorer_whose_first_picture_is_for_all_alphas_starts_with_it() -> None:
+    pictures = {("dial", "MTL"): [png()], ("dial", "LBTW"): [png(k) for k in range(3)]}
+    captions = {("dial", "MTL"): ["all"], ("dial", "LBTW"): ["a", "b", "c"]}
+    shown = explorer(pictures, ALPHAS, captions, name=("data", "method"), start=1.0)
+    assert fragment(shown).figcaption.text == "all"
+    assert moved(shown.widget) == "all"
+    (only,) = all_of(shown.widget, widgets.Dropdown)  # one data set needs no picker
+    assert only.description == "method"
+    assert [label.text for label in fragment(shown)("label")] == ["method", "alpha"]
+
+
+def test_two_pickers_need_two_names_and_every_combination() -> None:
+    with pytest.raises(BadInput, match="give every part of a key a name"):
+        two_pickers(name="data")
+    key, other = ("dial", "LBTW"), ("digits", "MTL")
+    with pytest.raises(BadInput, match="no pictures of dial, MTL; give every combination"):
+        explorer(
+            {key: [png()], other: [png()]}, ALPHAS, {key: ["a"], other: ["b"]}, name=("d", "m")
+        )
+    with pytest.raises(BadInput, match=r"2 pictures of \('dial', 'LBTW'\) for 3 values of alpha"):
+        explorer({key: [png(), png()]}, ALPHAS, {key: ["a", "b"]}, name=("d", "m"))
+
+
 # ---------------------------------------------------------------- live training
 
 

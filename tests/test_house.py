@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-TARGETS = {"help", "setup", "demo", "test", "lab", "bench", "results", "clean", "distclean"}
+TARGETS = {"help", "setup", "demo", "book", "test", "lab", "bench", "results", "clean", "distclean"}
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
@@ -221,7 +221,7 @@ def test_set_up_runs_again_only_when_the_project_file_or_the_makefile_changes(
         os.utime(tmp_path / name, (stamp.st_mtime - 1, stamp.st_mtime - 1))
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "lab", "bench"])
+@pytest.mark.parametrize("target", ["demo", "book", "test", "lab", "bench"])
 def test_a_target_sets_up_first_when_needed(tmp_path: Path, target: str) -> None:
     fresh_clone(tmp_path)
     planned = run("make", "--dry-run", target, "PYTHON=./python", cwd=tmp_path).stdout
@@ -229,6 +229,7 @@ def test_a_target_sets_up_first_when_needed(tmp_path: Path, target: str) -> None
     own = planned[planned.index("-e '.[test]'") :]
     wanted = {
         "demo": ".venv/bin/python -m mtl_nt demo --out reports",
+        "book": ".venv/bin/python -m mtl_nt book --out reports",
         "test": ".venv/bin/python -m pytest",
         "lab": ".venv/bin/jupyter lab notebooks/",
         "bench": ".venv/bin/python benchmarks/run.py",

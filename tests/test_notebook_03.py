@@ -9,10 +9,7 @@ import pytest
 from nbformat import NotebookNode
 
 NAME = "03_gradnorm"
-FAST: dict[str, Any] = {
-    **{"datasets": ["dial-unrelated", "dial-noisy", "digits"], "alphas": [0.0, 1.5]},
-    **{"seeds": [0, 1], "few": {}, "steps": 20},
-}
+FAST = book.fast(NAME)
 WRONG = (
     "[(check_1, [0.2, 1.8]), (check_2, lambda g, l, f, a: g), (check_3, 'none of these', studies)]"
 )

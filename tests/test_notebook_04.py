@@ -9,10 +9,7 @@ import pytest
 from nbformat import NotebookNode
 
 NAME = "04_rmtl"
-FAST: dict[str, Any] = {
-    **{"dataset": "dial-noisy", "datasets": ["digits"], "focus": 7},
-    **{"seeds": [0, 1], "steps": 20},
-}
+FAST = book.fast(NAME)
 WRONG = "[(check_1, [1, 1, 1]), (check_2, lambda g: g[:, 0]), (check_3, 'none of these', by_stage)]"
 
 

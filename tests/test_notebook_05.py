@@ -9,12 +9,7 @@ import pytest
 from nbformat import NotebookNode
 
 NAME = "05_u_amtfl"
-READINGS = ["outside", "inside"]
-FAST: dict[str, Any] = {
-    **{"datasets": ["dial-dominant"], "readings": READINGS, "rates": [0.001, 0.1]},
-    **{"alphas": [0.0, 0.1], "gammas": [0.01, 1.0], "budgets": [10, 20]},
-    **{"seeds": [0, 1], "steps": 20},
-}
+FAST = book.fast(NAME)
 WRONG = (
     "[(check_1, [1, 1, 1]), (check_2, lambda l, s, o, a, m: l), "
     "(check_3, 'none of these', counted)]"

@@ -16,7 +16,7 @@ from typing import Any
 import book
 import nbformat
 import pytest
-from book import BOOK, FOLDER, code, outputs, parameters, said
+from book import BOOK, FOLDER, code, fast, outputs, parameters, said
 
 FIRST, SECOND = "01_negative_transfer", "02_lbtw"
 NAMES = list(BOOK)
@@ -34,11 +34,19 @@ def test_the_first_code_cell_holds_the_parameters_and_no_other_does(name: str) -
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_output_and_no_widget_is_saved_and_every_cell_has_a_name(name: str) -> None:
-    assert set(BOOK[name].metadata) == {"kernelspec", "language_info"}
+    assert set(BOOK[name].metadata) == {"kernelspec", "language_info", "mtl_nt"}
     assert [c.id for c in code(name) if c.outputs or c.execution_count is not None] == []
     names = [cell.id for cell in BOOK[name].cells]
     assert len(set(names)) == len(names)
     assert [n for n in names if re.fullmatch(r"[0-9a-f]{8}(-.*)?", n)] == [], "a random id"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_fast_parameters_are_its_own_with_few_runs_and_steps(name: str) -> None:
+    given = fast(name)
+    assert given.keys() <= parameters(name).keys()
+    assert given["steps"] <= 20
+    assert given["seeds"] in (2, [0, 1])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -173,10 +181,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
 }
-FAST = {
-    FIRST: {"seeds": [0, 1], "angles": [90], "widths": [3], "steps": 20},
-    SECOND: {"datasets": ["mnist"], "alphas": [0.0, 0.5], "seeds": [0, 1], "steps": 20},
-}
+FAST = {name: fast(name) for name in (FIRST, SECOND)}
 WRONG = {
     FIRST: "[(check_1, 42), (check_2, lambda e, s: 0), (check_3, -1, by_width)]",
     SECOND: "[(check_1, [[1, 1], [1, 1]]), (check_2, lambda l, r, a: l), "

@@ -330,7 +330,8 @@ def test_the_index_escapes_names_and_leaves_out_what_has_no_page(tmp_path: Path)
         ("run book.ipynb -p alhpa 1", "did you mean 'alpha'?"),
         ("run book.ipynb --out book.ipynb/x", "cannot write book.ipynb/x/book.ipynb"),
         ("run book.ipynb --name a/b", "give a plain name"),
-        ("demo", "notebooks/01_negative_transfer.ipynb is missing"),
+        ("demo", "notebooks/00_start_here.ipynb is missing"),
+        ("book", "notebooks/ is missing"),
     ],
 )
 def test_bad_input_is_one_line_on_stderr_and_exit_2(
@@ -373,30 +374,84 @@ def test_values_are_read_as_python_or_as_text(
     assert f"Open {tmp_path / 'x.html'} in a browser." in capsys.readouterr().out
 
 
-def test_demo_runs_the_first_two_notebooks_on_their_data(
+def test_demo_runs_the_first_three_notebooks_on_their_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "notebooks"
     folder.mkdir()
     cells = ("# About data", 'parameters:\ndataset = "dial"', "print(dataset)")
-    for name in ("01_negative_transfer", "02_lbtw"):
+    for name in ("00_start_here", "01_negative_transfer", "02_lbtw"):
         write(folder / f"{name}.ipynb", *cells)
     assert main(["demo", "--out", "reports"]) == 0
     soup = BeautifulSoup((tmp_path / "reports/index.html").read_text(), "html.parser")
     assert [entry.h2.a["href"] for entry in soup.select(".report")] == [
+        "00_start_here.html",
         "01_negative_transfer.html",
-        "02_lbtw_digits.html",
         "02_lbtw_mnist.html",
     ]
     assert [re.search("data set [a-z]+", e.text)[0] for e in soup.select(".report")] == [
         "data set dial",
-        "data set digits",
+        "data set dial",
         "data set mnist",
     ]
     printed = capsys.readouterr().out
     assert "[3/3] notebooks/02_lbtw.ipynb dataset=mnist ..." in printed
     assert printed.endswith("Open reports/index.html in a browser.\n")
+
+
+def test_the_book_is_a_page_a_notebook_at_full_length_or_fast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    for name in ("00_a", "01_b"):
+        path = write(folder / f"{name}.ipynb", "# A book", "parameters:\nsteps = 600", "steps")
+        made = nbformat.read(path, as_version=4)
+        made.metadata["mtl_nt"] = {"fast": {"steps": 3}}
+        nbformat.write(made, path)
+    write(folder / "draft.ipynb", "# No number", "1")
+    assert main(["book", "--out", "whole"]) == main(["book", "--fast", "--out", "fast"]) == 0
+    assert "[2/2] notebooks/01_b.ipynb steps=3 ..." in capsys.readouterr().out
+    for out, steps in ("whole", "600"), ("fast", "3"):
+        assert sorted(p.name for p in (tmp_path / out).glob("*.html")) == [
+            *("00_a.html", "01_b.html", "index.html")
+        ]
+        page = BeautifulSoup((tmp_path / out / "01_b.html").read_text(), "html.parser")
+        assert page.select(".output")[-1].text.strip() == steps
+
+
+def test_a_notebook_without_fast_parameters_is_no_part_of_a_fast_book(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    write(tmp_path / "notebooks/00_a.ipynb", "# A book", "1")
+    assert main(["book", "--fast"]) == 2
+    assert "00_a.ipynb has no fast parameters" in capsys.readouterr().err
+
+
+def test_a_page_of_results_has_neither_code_nor_book(tmp_path: Path) -> None:
+    cells = (
+        "# The book's own title",
+        "x = 6",
+        "print('told', x)",
+        "# Found",
+        "'answer ' + str(7 * x)",
+    )
+    path = write(tmp_path / "a.ipynb", *cells)
+    made = nbformat.read(path, as_version=4)
+    for cell, tag in zip(made.cells, ["book", "quiet", "book"], strict=False):
+        cell.metadata["tags"] = [tag]
+    nbformat.write(made, path)
+    short = report.results_only(path, tmp_path / "short.ipynb")
+    report.run(short, tmp_path / "out.ipynb")
+    page = report.page(tmp_path / "out.ipynb", tmp_path / "out.html", heading="Audit of <b>x</b>")
+    soup = BeautifulSoup(page.read_text(), "html.parser")
+    assert soup.h1 is not None and soup.h1.text == "Audit of <b>x</b>" and not soup.select("b")
+    assert "own title" not in soup.text and not soup.select(".code")
+    assert "told" not in soup.text and "answer 42" in soup.text
 
 
 def test_datasets_are_listed_with_their_options(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,7 @@ from mtl_nt import (
     TaskData,
     Uniform,
     compare,
+    jobs,
     load,
 )
 from mtl_nt.datasets.dial import Group
@@ -487,6 +488,29 @@ def test_an_executor_gives_the_same_numbers(kind: str) -> None:
         there = quick(data, executor=executor, progress=lambda f, _: told.append(f), **call)
     assert_same_numbers(there, quick(**call))
     assert told == sorted(told) and told[-1] == pytest.approx(1)
+
+
+def test_no_data_are_read_while_an_executor_may_be_moving_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A pool of processes pickles tensors in a thread of its own, and their memory moves."""
+    ready: list[str] = []
+    sent: list[int] = []
+
+    class Watched(ThreadPoolExecutor):
+        def submit(self, *arguments: Any, **options: Any) -> Any:
+            sent.append(len(ready))
+            return super().submit(*arguments, **options)
+
+    def portable(job: Any) -> Any:
+        ready.append(job.method.name)
+        return job
+
+    monkeypatch.setattr(jobs, "portable", portable)
+    with Watched(1) as executor:
+        quick(methods=("MTL", "LBTW", "Ridge"), executor=executor)
+    assert sorted(ready) == ["LBTW", "MTL", "Ridge", "STL", "STL'"]
+    assert set(sent) == {5} and len(sent) == 5
 
 
 class Dies(Uniform):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..tasks import BadInput, TaskData, nearest
@@ -13,6 +14,7 @@ from .dial import load_dial
 from .files import Source
 from .gdsc import FEATURES, RESPONSES, load_gdsc
 from .handwriting import TEST_IMAGES, TEST_LABELS, load_digits, load_mnist
+from .table import is_table, load_table
 
 DATASETS: dict[str, Callable[..., TaskData]] = {
     "dial": load_dial,
@@ -30,9 +32,10 @@ SOURCES: dict[str, tuple[Source, ...]] = {
 """Files that are downloaded, by data set; `mnist` needs them for its official test images alone."""
 
 
-def load(name: str, **options: Any) -> TaskData:
+def load(name: str | Path, **options: Any) -> TaskData:
     """Load a data set: "dial" or "assays" (synthetic), "digits", "mnist", "gdsc", or a panel of
-    assays on molecules: "tox21", "toxcast", "toxcast128", "sider", "muv" or "pcba".
+    assays on molecules: "tox21", "toxcast", "toxcast128", "sider", "muv" or "pcba". A path that
+    ends in .csv, .tsv (also .gz) or .parquet is a table of one's own: see `table.read_table`.
 
     `help(mtl_nt.datasets.DATASETS[name])` lists a data set's options. "dial-dominant" is short for
     `load("dial", scenario="dominant")`.
@@ -40,14 +43,22 @@ def load(name: str, **options: Any) -> TaskData:
     Raises:
         BadInput: an unknown name or option, with the nearest known ones.
     """
+    if is_table(name):
+        known = [*inspect.signature(load_table).parameters][1:]
+        _check(f"table {Path(name).name!r}", options, known)
+        return load_table(name, **options)
     base, _, scenario = str(name).partition("-")
     if base == "dial" and scenario:
         return load("dial", **{"scenario": scenario, **options})
-    if name not in DATASETS:
-        raise BadInput(f"unknown dataset {name!r}; {nearest(name, DATASETS)}")
+    if not isinstance(name, str) or name not in DATASETS:
+        end = " (a table's path ends in .csv, .tsv or .parquet)" if "." in str(name) else ""
+        raise BadInput(f"unknown dataset {name!r}{end}; {nearest(name, DATASETS)}")
     loader = DATASETS[name]
-    known = inspect.signature(loader).parameters
+    _check(f"dataset {name!r}", options, [*inspect.signature(loader).parameters])
+    return loader(**options)
+
+
+def _check(where: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
     for option in options:
         if option not in known:
-            raise BadInput(f"dataset {name!r}: unknown option {option!r}; {nearest(option, known)}")
-    return loader(**options)
+            raise BadInput(f"{where}: unknown option {option!r}; {nearest(option, known)}")

@@ -9,7 +9,6 @@ have the same fingerprint, also across folds; scaffold folds leave less to remem
 from __future__ import annotations
 
 import hashlib
-import heapq
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -18,12 +17,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, Int8
+from jaxtyping import Bool, Int
 
 from ..streams import generator
 from ..tasks import BadInput, Split, TaskData, is_whole, nearest
 from .files import FOLDER, Source, fetch
 from .fingerprints import ACTIVE, INACTIVE, MISSING, Molecules, molecules
+from .folds import folds, rotation
 
 FOLDS = 5
 SPLITS = ("random", "scaffold")
@@ -247,10 +247,9 @@ def _load(
 
     def draw(run_seed: int) -> TaskData:
         division, first = divmod(run_seed, FOLDS)
-        fold = _folds(len(labelled), division, scaffold)[labelled]
-        train = np.isin(fold, [(first + k) % FOLDS for k in range(FOLDS - 2)])
-        parts = (train, fold == (first + FOLDS - 2) % FOLDS, fold == (first + FOLDS - 1) % FOLDS)
-        _check_training(name, options["tasks"], codes, train, run_seed)
+        fold = folds(len(labelled), FOLDS, division, scaffold)[labelled]
+        parts = rotation(fold, FOLDS, first)
+        _check_training(name, options["tasks"], codes, parts[0], run_seed)
         learn, validation, test = (torch.from_numpy(np.flatnonzero(part)) for part in parts)
         whole = Split(learn, validation, test, "free")
         return TaskData(**options, split=whole, redraw=draw, data_seed=run_seed)
@@ -322,33 +321,6 @@ def _taken(
                 raise BadInput(f"{name}: assay {assay!r} has no {kind} molecule; leave it out")
     columns = np.flatnonzero([task in assays for task in found.tasks])
     return columns, f"{len(columns)} of {len(found.tasks)} assays chosen by name"
-
-
-# ----------------------------------------------------------------------------------- the folds
-
-
-def _folds(
-    count: int, division: int, scaffold: Int[np.ndarray, " N"] | None
-) -> Int8[np.ndarray, " N"]:
-    """The fold of every molecule in this division.
-
-    By scaffold, the largest is placed first, each into the fold with the fewest molecules; among
-    scaffolds of one size the order is drawn.
-    """
-    random = generator(division, "split")
-    fold = np.empty(count, np.int8)
-    if scaffold is None:
-        fold[random.permutation(count)] = np.arange(count) % FOLDS
-        return fold
-    sizes = np.bincount(scaffold)
-    drawn = random.permutation(len(sizes))
-    filled = [(0, k) for k in range(FOLDS)]
-    place = np.empty(len(sizes), np.int8)
-    for s in drawn[np.argsort(-sizes[drawn], kind="stable")]:
-        held, k = filled[0]
-        place[s] = k
-        heapq.heapreplace(filled, (held + int(sizes[s]), k))
-    return place[scaffold]
 
 
 def _check_training(

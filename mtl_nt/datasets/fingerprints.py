@@ -209,12 +209,12 @@ def _featurised(table: _Table, where: str) -> Molecules:
     number: dict[str, int] = {}
     readable = np.ones(len(table.smiles), bool)
     with rdBase.BlockLogs():
-        for i, made in enumerate(_made(table.smiles)):
-            if made is None:
+        for i, molecule in enumerate(made(table.smiles)):
+            if molecule is None:
                 readable[i] = False
                 continue
-            packed += made[0]
-            scaffold.append(number.setdefault(made[1], len(number)))
+            packed += molecule[0]
+            scaffold.append(number.setdefault(molecule[1], len(number)))
     lost = [r for r, at in enumerate(table.place) if not readable[at]]
     if not readable.any():
         raise BadInput(
@@ -232,7 +232,7 @@ def _featurised(table: _Table, where: str) -> Molecules:
     )
 
 
-def _made(smiles: list[str]) -> Iterator[tuple[bytes, str] | None]:
+def made(smiles: list[str]) -> Iterator[tuple[bytes, str] | None]:
     """Every molecule's packed fingerprint and scaffold, or None where RDKit cannot read it."""
     from rdkit import Chem
     from rdkit.Chem import rdFingerprintGenerator

@@ -1,0 +1,130 @@
+"""Pictures that an audit has beyond its study: the affinity of its tasks, and the width check."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
+
+from .audit import STAGES, Audit
+from .drawing import BASE, COLOURS, FOOT, HEAD, INK, SMALL, WIDTH, axes, canvas, finish, key, short
+from .findings import findings
+from .tables import scope, tables
+from .tasks import BadInput, nearest
+
+NAMED = 30  # tasks at most that are named beside the map
+MARKS = {"harmed": "v", "undecided": "o", "helped": "^"}
+
+
+def affinity_map(audit: Audit, stage: str = "to 20%") -> Figure:
+    """Cosines of all pairs of tasks' gradients in one stage of training, alike tasks side by side.
+
+    The order is that of average linkage on 1 - cosine, the mean over all stages, so that it is the
+    same for every stage.
+
+    Raises:
+        BadInput: an unknown stage; an audit whose affinity was left out.
+    """
+    if audit.cosines is None:
+        raise BadInput("this audit has no affinity: its budget had no room for it")
+    if stage not in STAGES:
+        raise BadInput(f"unknown stage {stage!r}; {nearest(stage, STAGES)}")
+    tasks, order = list(audit.labels["task"]), clustered(audit.cosines)
+    matrix = audit.cosines[list(STAGES).index(stage)][np.ix_(order, order)]
+    off = np.where(np.eye(len(order), dtype=bool), np.nan, matrix)
+    title = f"Training, {stage}: no two tasks ever share a batch"
+    text = "So there is no cosine of their gradients."
+    if np.isfinite(off).any():
+        mean, against = np.nanmean(off), np.nanmean(off < 0)
+        title = (
+            f"Training, {stage}: two tasks' gradients have a cosine of {mean:+.2f} on average, "
+            f"{against:.0%} of the pairs point apart"
+        )
+        i, j = np.unravel_index(np.nanargmin(off), off.shape)
+        k, m = np.unravel_index(np.nanargmax(off), off.shape)
+        text = (
+            f"Most apart: {tasks[order[i]]} and {tasks[order[j]]} ({off[i, j]:+.2f}); "
+            f"most alike: {tasks[order[k]]} and {tasks[order[m]]} ({off[k, m]:+.2f})."
+        )
+    side, few = 4.4, len(tasks) <= NAMED
+    names = [short(tasks[i], 20) for i in order] if few else []
+    left = 0.4 + 0.085 * max(map(len, names), default=0)
+    figure = canvas(HEAD + side + 0.75, title, text, scope(audit.study, tables(audit.asked)))
+    ax = axes(figure, left, FOOT + 0.35, side, side)
+    image = ax.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+    ax.set_xticks([])
+    ax.set_yticks(range(len(names)), names, size=min(SMALL, 9 if len(names) > 18 else SMALL))
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(True)
+    ax.set_xlabel("the same tasks in the same order", size=BASE)
+    bar = figure.colorbar(image, cax=axes(figure, left + side + 0.25, FOOT + 0.35, 0.15, side))
+    bar.ax.tick_params(labelsize=SMALL)
+    bar.ax.set_title("cosine", size=SMALL, loc="left")
+    return finish(figure)
+
+
+def clustered(cosines: Float[np.ndarray, "stages T T"]) -> Int[np.ndarray, " T"]:
+    """The tasks in an order in which those with alike gradients are neighbours."""
+    if cosines.shape[1] < 3:
+        return np.arange(cosines.shape[1])
+    with np.errstate(invalid="ignore"):
+        known = np.isfinite(cosines)
+        mean = np.where(known, cosines, 0).sum(0) / np.maximum(known.sum(0), 1)
+    apart = 1 - (mean + mean.T) / 2
+    np.fill_diagonal(apart, 0)
+    return leaves_list(linkage(squareform(apart, checks=False), "average", optimal_ordering=True))
+
+
+def width_check(audit: Audit) -> Figure:
+    """What MTL does to every task against a single-task network of the same width, at three widths
+    of the trunk: a line a task, a filled mark where the test decided.
+
+    Raises:
+        BadInput: an audit whose width check was left out.
+    """
+    found = findings(audit)["widths"]
+    if found is None:
+        raise BadInput("this audit has no width check: its budget had no room for it")
+    study, t = audit.asked, tables(audit.asked)
+    own = next(i for i, w in enumerate(found) if w["factor"] == 1)
+    counts = [f"{w['harmed'] or 'none'} on {'-'.join(map(str, w['trunk']))}" for w in found]
+    title = f"MTL harms {', '.join(counts)} (trunk), each against single-task networks as wide"
+    text = f"The data's own trunk is the one in place {own + 1} of {len(found)}."
+    figure = canvas(HEAD + 4.2, title, text, scope(study, t))
+    ax = axes(figure, 1.0, FOOT + 1.0, WIDTH - 1.4, 2.6)
+    ax.axhline(0, color=INK, lw=1.2)
+    tasks = list(audit.labels["task"])
+    table = np.array([[w["delta"][task] for w in found] for task in tasks])
+    worst = np.nanargmin(np.where(np.isfinite(table[:, own]), table[:, own], np.inf))
+    for k in range(len(tasks)):
+        ax.plot(range(len(found)), table[k], color=COLOURS["MTL"], lw=1, alpha=0.35, zorder=2)
+    for x, w in enumerate(found):
+        for verdict, marker in MARKS.items():
+            here = [w["delta"][task] for task in tasks if w["verdict"][task] == verdict]
+            decided = verdict != "undecided"
+            ax.scatter(
+                [x] * len(here),
+                here,
+                s=60 if decided else 26,
+                marker=marker,
+                facecolor=COLOURS["MTL"] if decided else "white",
+                edgecolor=INK if decided else COLOURS["MTL"],
+                linewidth=0.7,
+                zorder=4 if decided else 3,
+            )
+    named = f"  {short(tasks[worst], 22)}"
+    ax.annotate(named, (own, table[worst, own]), size=SMALL, va="center", color=INK, zorder=5)
+    ticks = [f"x {w['factor']:g}\n{'-'.join(map(str, w['trunk']))}" for w in found]
+    ax.set_xticks(range(len(found)), ticks, size=BASE)
+    ax.set_xlim(-0.3, len(found) - 0.5)
+    sign = ", sign turned" if t.turned else ""
+    ax.set_title(f"difference from STL in {t.metric}{sign}", size=BASE, loc="left")
+    marks = [
+        Line2D([], [], color=INK, marker=m, ls="", ms=8, mfc=INK if v != "undecided" else "white")
+        for v, m in MARKS.items()
+    ]
+    key(figure, marks, list(MARKS))
+    return finish(figure)

@@ -1,0 +1,172 @@
+"""Tables of an audit as HTML: every name in them is text, whatever it looks like."""
+
+from __future__ import annotations
+
+import base64
+import html
+import math
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .audit import Audit, words_of
+from .methods import STL
+from .tables import label, printed, tables
+from .transfer import runs_needed
+
+HEAD = (
+    "task",
+    "metric",
+    "alone",
+    "difference",
+    "95% interval",
+    "verdict",
+    "runs to decide",
+    "labels",
+    "positives",
+)
+FORMULA = tuple("=+-@\t\r")  # what a spreadsheet would take for a formula
+
+
+def task_table(audit: Audit, method: str = "MTL", alpha: float = math.nan) -> str:
+    """A row a task, for one method: difference from STL, interval, verdict, labels, positives, and
+    the runs that would decide it. As HTML; a click on a heading sorts.
+
+    Raises:
+        BadInput: a method that is not in the audit.
+    """
+    study = audit.asked
+    delta = study.delta(method, alpha)
+    verdicts = tables(study).verdicts[method, printed(alpha)].to_dict("records")
+    needed = dict(zip(delta.columns, runs_needed(delta.to_numpy(), study.overlap), strict=True))
+    alone = study.results[study.results["method"] == study.baseline]
+    judged = alone[alone["metric"] == alone["task"].map(study.metric)]
+    level = {str(k): float(v) for k, v in judged.groupby("task")["value"].mean().items()}
+    about = {row["task"]: row for row in audit.labels.to_dict("records")}
+    rows = []
+    for v in verdicts:
+        task, there = str(v["task"]), bool(np.isfinite(v["delta"]))
+        label_, runs = about[task], needed[task]
+        undecided = there and v["verdict"] == "undecided"
+        decide = "no number" if math.isinf(runs) else f"{runs:.0f}" if undecided else ""
+        interval = f"{v['low']:+.3f} to {v['high']:+.3f}" if np.isfinite(v["low"]) else "–"
+        positives = None if pd.isna(label_["positives"]) else int(label_["positives"])
+        rows.append(
+            [
+                (task, task),
+                (study.metric[task], study.metric[task]),
+                _number(level[task], "{:.3f}"),
+                _number(v["delta"], "{:+.3f}"),
+                (interval, v["low"]),
+                (v["verdict"], v["delta"]) if there else ("not scored", math.nan),
+                (decide, runs) if undecided else ("", math.nan),
+                (f"{label_['labels']:,}", label_["labels"]),
+                ("–", math.nan) if positives is None else (f"{positives:,}", positives),
+            ]
+        )
+    return _sortable(HEAD, rows, f"{label((method, printed(alpha)))} against {study.baseline}")
+
+
+def csv_link(audit: Audit) -> str:
+    """A link to the tidy results of all runs, which are in the page itself."""
+    table = audit.study.results.map(_plain)
+    text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    data = base64.b64encode(text.encode()).decode()
+    return (
+        f'<p><a download="results.csv" href="data:text/csv;charset=utf-8;base64,{data}">'
+        f"results.csv</a>: {len(table):,} rows, a score each by method, alpha, run, task and "
+        "metric.</p>"
+    )
+
+
+def was_run(audit: Audit) -> pd.DataFrame:
+    """What was run, an item a row: data, methods, budget, runs, versions, time."""
+    study, made, plan = audit.study, audit.made, audit.plan
+    recipe, parts = study.recipe, made["parts"]
+    split = {"free": "drawn anew for every run", "fixed": "given", "new data": "of new data"}
+    items = {
+        "data": f"{audit.name}: {made['rows']:,} rows, {made['features']:,} features, "
+        f"{len(audit.labels)} tasks",
+        "split": f"{parts[0]:,} training, {parts[1]:,} validation and {parts[2]:,} test rows, "
+        f"{split[made['split']]}",
+        "methods": "; ".join([STL.name, *plan.methods]),
+        "alphas": ", ".join(f"{a:g}" for a in plan.alphas),
+        "runs": ", ".join(map(str, plan.seeds)),
+        "network": f"trunk {'-'.join(map(str, recipe.trunk))}, {recipe.architecture}",
+        "budget": f"{recipe.steps:,} steps of {recipe.batch_size} rows a network, "
+        f"checkpoint: {study.checkpoint}",
+        "optimiser": f"Adam, learning rate {recipe.learning_rate:g}, weight decay "
+        f"{recipe.weight_decay:g}, dropout {recipe.dropout:g}",
+        "time": f"{words_of(made['seconds'])} (estimated: {words_of(plan.seconds)})",
+        "left out": "; ".join(plan.left_out) or "nothing",
+        "versions": f"mtl_nt {made['version']}, torch {made['torch']}",
+    }
+    return pd.DataFrame({"what": list(items), "": list(items.values())})
+
+
+TABLE_STYLE = (
+    ".nt-tasks{overflow-x:auto}"
+    ".nt-tasks table{border-collapse:collapse;font-size:.85em;font-variant-numeric:tabular-nums}"
+    ".nt-tasks caption{text-align:left;padding:.4em 0}"
+    ".nt-tasks th,.nt-tasks td{border-bottom:1px solid #bbb;padding:.25em .6em;text-align:right;"
+    "white-space:nowrap}"
+    ".nt-tasks :is(th,td):first-child{text-align:left;white-space:normal;overflow-wrap:anywhere;"
+    "min-width:8em}"
+    ".nt-tasks button{all:unset;cursor:pointer;font-weight:bold}"
+    ".nt-tasks button:focus-visible{outline:3px solid #f0a500}"
+    ".nt-tasks th[aria-sort=ascending] button::after{content:' ▲'}"
+    ".nt-tasks th[aria-sort=descending] button::after{content:' ▼'}"
+)
+SORT = """
+(() => {
+  const root = document.getElementById("{id}"), body = root.querySelector("tbody");
+  const heads = [...root.querySelectorAll("thead th")];
+  const value = (row, k) => row.children[k].dataset.value;
+  heads.forEach((head, k) => head.querySelector("button").addEventListener("click", () => {
+    const up = head.getAttribute("aria-sort") !== "ascending", sign = up ? 1 : -1;
+    const order = (a, b) => {
+      const [x, y] = [value(a, k), value(b, k)];
+      if (x === "" || y === "") return (x === "") - (y === "");  // what is missing comes last
+      const both = [Number(x), Number(y)];
+      return sign * (both.some(Number.isNaN) ? x.localeCompare(y) : both[0] - both[1]);
+    };
+    heads.forEach((other) => other.setAttribute("aria-sort", "none"));
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    body.append(...[...body.rows].sort(order));
+  }));
+})();
+"""
+
+
+def _sortable(head: Sequence[str], rows: Sequence[Sequence[tuple[Any, Any]]], title: str) -> str:
+    """An HTML table whose headings are buttons that sort it. Cells are (text, what to sort by)."""
+    identity = f"nt-{uuid.uuid4().hex[:12]}"
+    titles = "".join(
+        f"<th scope='col' aria-sort='none'><button>{html.escape(h)}</button></th>" for h in head
+    )
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    return (
+        f"<div class='nt-tasks' id='{identity}'><style>{TABLE_STYLE}</style><table>"
+        f"<caption>{html.escape(title)}. A heading sorts.</caption>"
+        f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
+        f"<script>{SORT.replace('{id}', identity)}</script></div>"
+    )
+
+
+def _cell(cell: tuple[Any, Any]) -> str:
+    text, value = cell
+    known = "" if isinstance(value, float) and math.isnan(value) else value
+    known = "1e999" if isinstance(known, float) and math.isinf(known) else known
+    return f"<td data-value='{html.escape(str(known))}'>{html.escape(str(text))}</td>"
+
+
+def _number(value: float, form: str) -> tuple[str, float]:
+    return (form.format(value) if np.isfinite(value) else "–"), float(value)
+
+
+def _plain(value: Any) -> Any:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

@@ -1,0 +1,206 @@
+"""CSV and TSV, also as .gz, read a piece at a time; every fault is said with its line."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from ..tasks import BadInput
+from .sheets import EMPTY, UNPACKED, Column, Piece, Texts, check_cells, check_header, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RECORD = 2**26  # bytes of one row's text: 32 for each of 2 million cells
+PIECE = 2**25  # bytes of text that become numbers at once
+FIRST_BYTES = {
+    b"PK\x03\x04": "a zip archive or an .xlsx by its content; save the table as CSV",
+    b"\x1f\x8b": "compressed by its content; name it .csv.gz or .tsv.gz",
+    b"PAR1": "a Parquet by its content; name it .parquet",
+    b"%PDF": "a PDF by its content; save the table as CSV",
+    **{
+        bytes([128, version]): "a pickle by its content and never read; save the table as CSV"
+        for version in range(2, 6)
+    },
+    b"\xff\xfe": "UTF-16 by its first bytes; save the table as UTF-8",
+    b"\xfe\xff": "UTF-16 by its first bytes; save the table as UTF-8",
+}
+
+
+class TextSheet:
+    """A CSV or TSV. Rows are counted as an editor counts lines."""
+
+    unit = "line"
+
+    def __init__(self, path: Path, where: str, separator: str) -> None:
+        self.path, self.where, self.separator = path, where, separator
+        number, line = next(self._records(), (0, b""))
+        if not number:
+            raise BadInput(f"{where}: is empty; give a header and one line or more")
+        names = self._parsed(line.removeprefix(b"\xef\xbb\xbf"), number)
+        if len(names) == 1:
+            other = next((s for s in ",;\t|" if s != separator and s in names[0]), None)
+            wanted = "tabs" if separator == "\t" else "commas"
+            fault = f"not by {other!r}" if other else "and more than one is needed"
+            raise BadInput(
+                f"{where}, line {number}: the header has one column; separate columns by "
+                f"{wanted}, {fault}"
+            )
+        check_header(names, where)
+        self.names: tuple[str, ...] = tuple(names)
+        self.texts = {*names}  # columns that may hold text
+
+    def pieces(self, wanted: Sequence[str], text: Collection[str]) -> Iterator[Piece]:
+        """The rows, a piece at a time. `text` is looked at anew for every piece.
+
+        Args:
+            wanted: columns to read.
+            text: those of them whose cells are texts even where they look like numbers.
+        """
+        place = {name: i for i, name in enumerate(self.names)}
+        lines: list[bytes] = []
+        at: list[int] = []
+        size = rows = 0
+        records = self._records()
+        next(records, None)  # the header
+        for number, line in records:
+            lines.append(self._checked(line, number))
+            at.append(number)
+            size, rows = size + len(line), rows + 1
+            check_cells(rows, len(self.names), self.where)
+            if size >= PIECE:
+                yield self._piece(lines, at, {n: place[n] for n in wanted}, text)
+                lines, at, size = [], [], 0
+        if lines:
+            yield self._piece(lines, at, {n: place[n] for n in wanted}, text)
+
+    def _records(self) -> Iterator[tuple[int, bytes]]:
+        """Number of the first line, and text, of every row that is not blank."""
+        unpack: Any = gzip.open if self.path.name.lower().endswith(".gz") else open
+        number = total = 0
+        try:
+            with unpack(self.path, "rb") as file:
+                while line := file.readline(RECORD):
+                    first, number = number + 1, number + 1
+                    if number == 1:
+                        self._check_start(line)
+                    odd = line.count(b'"') % 2
+                    if odd:  # a quoted cell goes on in the next line
+                        parts, length = [line], len(line)
+                        while odd and length < RECORD and (more := file.readline(RECORD)):
+                            number, length = number + 1, length + len(more)
+                            odd = (odd + more.count(b'"')) % 2
+                            parts.append(more)
+                        line = b"".join(parts)
+                        if odd:
+                            self._refuse(first, "a quotation mark is not closed; close it")
+                    total += len(line)
+                    if len(line) >= RECORD:
+                        self._refuse(first, f"more than {RECORD:,} bytes in one row; mend it")
+                    if total > UNPACKED:
+                        self._refuse(first, f"more than {UNPACKED:,} bytes; give a smaller table")
+                    if b"\0" in line:
+                        self._refuse(first, "has a zero byte, so this is no text; save it as CSV")
+                    if line.strip():
+                        yield first, line.rstrip(b"\r\n")
+        except (OSError, EOFError, zlib.error) as error:
+            fault = plain(getattr(error, "strerror", None) or error)
+            after = f" after line {number}" if number else ""
+            raise BadInput(
+                f"{self.where}: cannot be read{after} ({fault}); save the table anew"
+            ) from None
+
+    def _refuse(self, number: int, fault: str) -> NoReturn:
+        raise BadInput(f"{self.where}, line {number}: {fault}")
+
+    def _check_start(self, line: bytes) -> None:
+        for start, fault in FIRST_BYTES.items():
+            if line.startswith(start):
+                raise BadInput(f"{self.where}: is {fault}")
+
+    def _checked(self, line: bytes, number: int) -> bytes:
+        """The line, if it has as many cells as the header."""
+        cells = line.count(self.separator.encode()) + 1
+        if b'"' in line or b"\r" in line:
+            row = self._parsed(line, number)
+            cells, written = len(row), io.StringIO()
+            # Written anew with every cell in quotes, so that pandas sees the same cells.
+            csv.writer(
+                written, delimiter=self.separator, quoting=csv.QUOTE_ALL, lineterminator=""
+            ).writerow(row)
+            line = written.getvalue().encode()
+        if cells != (width := len(self.names)):
+            self._refuse(number, f"{cells} cells where the header has {width}; mend the line")
+        return line
+
+    def _parsed(self, line: bytes, number: int) -> list[str]:
+        try:
+            text = io.StringIO(line.decode("utf-8"), newline="")
+            rows = list(csv.reader(text, delimiter=self.separator, strict=True))
+        except UnicodeDecodeError:
+            self._refuse(number, "is no UTF-8; save the table as UTF-8")
+        except csv.Error as error:
+            self._refuse(number, f"cannot be read as cells ({plain(error)}); mend the line")
+        if len(rows) != 1:
+            self._refuse(number, "has a carriage return; end lines with a line feed, and mend it")
+        return rows[0]
+
+    def _piece(
+        self,
+        lines: Sequence[bytes],
+        at: Sequence[int],
+        place: Mapping[str, int],
+        text: Collection[str],
+    ) -> Piece:
+        import pandas as pd
+
+        options: dict[str, Any] = {
+            "sep": self.separator,
+            "header": None,
+            "names": range(len(self.names)),
+            "usecols": [*place.values()],
+            "low_memory": False,
+            "skip_blank_lines": False,
+            "index_col": False,
+            "keep_default_na": False,
+            "na_values": [*EMPTY],
+        }
+        content = b"\n".join(lines) + b"\n"
+        forced = {place[name]: "str" for name in text if name in place}
+        try:
+            content.decode("utf-8")
+            try:
+                frame = pd.read_csv(io.BytesIO(content), dtype=forced, **options)
+            except (ValueError, OverflowError):  # a whole number of more digits than Python reads
+                frame = pd.read_csv(io.BytesIO(content), dtype="str", **options)
+        except UnicodeDecodeError:
+            for number, line in zip(at, lines, strict=True):
+                self._parsed(line, number)
+            raise
+        except ValueError as error:
+            fault = plain(error)
+            raise BadInput(
+                f"{self.where}, lines {at[0]} to {at[-1]}: cannot be read ({fault}); mend them"
+            ) from None
+        if len(frame) != len(at):
+            raise BadInput(
+                f"{self.where}, lines {at[0]} to {at[-1]}: {len(frame)} rows in {len(at)} lines; "
+                "save the table anew"
+            )
+        return Piece({n: _column(frame[i]) for n, i in place.items()}, np.array(at, np.int64))
+
+
+def _column(cells: pd.Series) -> Column:
+    import pandas as pd
+
+    if cells.dtype.kind in "fiub":
+        return cells.to_numpy(np.float64)
+    codes, values = pd.factorize(cells.astype("str"))
+    return Texts(np.asarray(codes), [str(value) for value in values])

@@ -1,0 +1,83 @@
+"""A real JupyterLab for the tests and benchmarks that need one, and screenshots for who wants them.
+
+Where the environment variable MTL_NT_SCREENSHOTS names a folder, every page that a test has opened
+is kept there as a picture.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+SCREENSHOTS = "MTL_NT_SCREENSHOTS"
+
+
+@contextmanager
+def jupyterlab(root: Path, settings: Path) -> Iterator[str]:
+    """The address of a JupyterLab that serves this folder and has settings of its own."""
+    settings.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
+    environment = {f"JUPYTER_{name}": str(settings) for name in own}
+    lab = ("SETTINGS", "WORKSPACES")
+    environment |= {f"JUPYTERLAB_{name}_DIR": str(settings) for name in lab}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--allow-root"]
+    command += [f"--port={port}", "--IdentityProvider.token=", f"--ServerApp.root_dir={root}"]
+    command += ["--LabApp.news_url=None"]
+    with open(settings / "log", "w") as log:
+        process = subprocess.Popen(
+            command,
+            env=os.environ | environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(f"{address}/api", process)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
+def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError("JupyterLab did not start")
+
+
+def run_all(page: Page, address: str, name: str = "book") -> None:
+    """Open a notebook and run all of its cells."""
+    page.goto(f"{address}/lab/tree/{name}.ipynb?reset")
+    # A page says "idle" before there is a kernel, and would then run nothing.
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def keep_screenshot(page: Page, name: str) -> None:
+    """A picture of the whole page, where the environment names a folder for it."""
+    if folder := os.environ.get(SCREENSHOTS):
+        page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)

@@ -1,0 +1,599 @@
+"""The audit: its plan, what it finds and says, its folder, and what a kill leaves of it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import multiprocessing
+import os
+import random
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from bs4 import BeautifulSoup
+from refusals import refused
+
+from mtl_nt import Recipe, audit_figures, compare, figures, load, parts
+from mtl_nt.__main__ import main
+from mtl_nt.audit import (
+    STAGES,
+    Audit,
+    Plan,
+    affinity,
+    audit,
+    command,
+    joined,
+    labels_of,
+    methods_of,
+    planned,
+    seconds_of,
+    words_of,
+)
+from mtl_nt.audit_tables import csv_link, task_table, was_run
+from mtl_nt.findings import findings, sentences
+from mtl_nt.tables import tables
+from mtl_nt.transfer import paired_test, runs_needed
+
+SMALL: dict[str, Any] = {
+    "methods": ["RMTL", "LBTW", "Scalarisation"],
+    "alphas": [0.0, 0.5],
+    "seeds": 3,
+    "steps": 20,
+    "progress": False,
+}
+
+
+def quiet(line: str) -> None:
+    """Nothing is said."""
+
+
+@pytest.fixture(scope="module")
+def found() -> Audit:
+    return audit("dial-unrelated", say=quiet, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of 120 rows: two targets of the features, one of chance; names that bite."""
+    random_ = np.random.default_rng(0)
+    x = random_.standard_normal((120, 4))
+    y = np.tanh(x @ random_.standard_normal((4, 3))) + 0.1 * random_.standard_normal((120, 3))
+    columns = {f"x{k}": x[:, k] for k in range(4)}
+    columns |= {"y_$a_1^2$": y[:, 0], "y_<script>alert(1)</script>": y[:, 1], "y_=1+1": y[:, 2]}
+    path = tmp_path_factory.mktemp("table") / "my tasks.csv"
+    pd.DataFrame(columns).to_csv(path, index=False)
+    return path
+
+
+# ---------------------------------------------------------------- how many runs would decide
+
+
+def test_the_runs_asked_for_decide_in_four_of_five_cases() -> None:
+    random_ = np.random.default_rng(0)
+    tasks, effect = 40, np.repeat([0.0, 0.9], 20)
+    pilot = effect + random_.standard_normal((400, tasks))  # mean and variance are known well
+    needed = runs_needed(pilot[:, effect > 0])
+    runs = int(np.median(needed))
+    assert 8 < runs < 40
+    hits = [
+        paired_test(0.9 + random_.standard_normal((runs, 20))).verdict.count("helped")
+        for _ in range(200)
+    ]
+    assert 0.72 < np.mean(hits) / 20 < 0.95
+
+
+def test_no_number_of_runs_averages_away_what_overlapping_splits_share() -> None:
+    delta = np.random.default_rng(1).standard_normal((6, 5)) + 0.5
+    apart, shared = runs_needed(delta), runs_needed(delta, overlap=1 / 3)
+    assert np.isfinite(apart).any() and np.isinf(shared).any()
+    assert (shared >= apart).all()
+
+
+def test_runs_needed_of_one_run_or_of_a_missing_difference_is_not_a_number() -> None:
+    assert np.isnan(runs_needed(np.ones((1, 3)))).all()
+    delta = np.random.default_rng(2).standard_normal((5, 3))
+    delta[2, 1] = np.nan
+    assert np.isnan(runs_needed(delta)).tolist() == [False, True, False]
+
+
+# ---------------------------------------------------------------- the plan
+
+
+def test_a_budget_is_seconds_or_a_time_in_words() -> None:
+    assert [seconds_of(b) for b in (None, 90, "90s", "5min", "1.5 h", "2m", "30")] == [
+        *(None, 90, 90, 300, 5400, 120, 30)
+    ]
+    for wrong in ("soon", "-5min", "5 parsecs", 0, True, "nan", math.inf, "1e400h"):
+        refused(lambda wrong=wrong: seconds_of(wrong), "budget", "5min")
+    assert (words_of(0.2), words_of(89), words_of(600), words_of(7200)) == (
+        *("1 s", "89 s", "10 min", "2.0 h"),
+    )
+
+
+def test_methods_are_named_with_commas_and_mtl_is_always_there() -> None:
+    assert [m.name for m in methods_of("LBTW, MTL, tuned;RMTL")] == [
+        *("MTL", "LBTW", "MTL, tuned", "RMTL")
+    ]
+    assert methods_of(["LBTW, tuned"])[1].search is not None
+    refused(lambda: methods_of(["LBTV"]), "did you mean 'LBTW'")
+    refused(lambda: methods_of("RMTL,RMTL"), "is there already")
+
+
+def plan_of(budget: float | None, name: str = "dial-unrelated") -> Plan:
+    given = {"memory": 1.0, "trials": 2}
+    return planned(load(name), ["LBTW", "RMTL"], [0.5], [100, 101], 40, budget, given)
+
+
+def test_what_does_not_fit_the_budget_is_left_out_and_named() -> None:
+    free, tight = plan_of(None), plan_of(0.001)
+    assert free.left_out == () and free.methods == ("MTL", "LBTW", "RMTL")
+    assert free.widths and free.affinity and free.seconds > 0
+    assert tight.methods == ("MTL",) and not tight.widths and not tight.affinity
+    named = " ".join(tight.left_out)
+    for word in ("LBTW", "RMTL", "trunk-width", "affinity", "STL and MTL alone take longer"):
+        assert word in named
+
+
+def test_the_estimate_is_of_the_size_of_the_time_taken() -> None:
+    given = {"methods": ["RMTL", "Fine-Tuning"], "seeds": 4, "steps": 150, "progress": False}
+    begin = time.perf_counter()
+    done = audit("dial-unrelated", say=quiet, **given)
+    taken = time.perf_counter() - begin
+    assert taken / 6 < done.plan.seconds < taken * 6  # a busy machine changes its mind
+
+
+def test_methods_that_choose_on_validation_rows_go_where_there_are_none() -> None:
+    given = {"memory": 1.0, "trials": 2}
+    plan = planned(load("digits"), ["Scalarisation"], [0.5], [100, 101], 20, None, given)
+    assert plan.methods == ("MTL",)
+    assert "Scalarisation (it chooses on validation rows" in plan.left_out[0]
+
+
+# ---------------------------------------------------------------- what it finds and says
+
+
+def test_its_numbers_are_those_of_the_study(found: Audit) -> None:
+    f, counts = findings(found), found.asked.counts().set_index("method")
+    mtl = f["mtl"]
+    for verdict in ("harmed", "helped", "undecided"):
+        assert len(mtl[verdict]) == counts.loc["MTL", verdict]
+    assert mtl["negative_one_run"]["mean"] == counts.loc["MTL", "negative_per_run"]
+    single = (found.study.delta("MTL") < 0).sum(axis=1)
+    assert (mtl["negative_one_run"]["least"], mtl["negative_one_run"]["most"]) == (
+        *(single.min(), single.max()),
+    )
+    assert {r["method"] for r in f["remedies"]} == {"RMTL", "LBTW", "Scalarisation"}
+    assert [r["alpha"] for r in f["remedies"] if r["method"] == "LBTW"] == [0.0, 0.5]
+    assert json.loads(json.dumps(f, allow_nan=False)) == f
+
+
+def test_the_best_remedy_harms_fewest_then_helps_most(found: Audit) -> None:
+    f = findings(found)
+    best = f["best"]
+    assert all(
+        (best["harmed"], -best["helped"]) <= (r["harmed"], -r["helped"]) for r in f["remedies"]
+    )
+
+
+def test_the_first_screen_has_the_null_the_power_and_a_caution(found: Audit) -> None:
+    said = " ".join(sentences(found))
+    assert re.search(r"MTL harms (none|\d+) of 9 tasks.* beyond chance, helps", said)
+    assert "3 runs on new data" in said and "chance alone says" in said
+    assert "miss more than one in five" in said
+    assert "on these same runs" in said or "None of the" in said or "none of the" in said
+
+
+def with_harm(found: Audit, harmed: float, helped: float) -> Audit:
+    """The audit, as if MTL and LBTW had changed all tasks by so much."""
+    results = found.study.results.copy()
+    for method, change in ("MTL", harmed), ("LBTW", helped):
+        own, alone = results["method"] == method, results["method"] == "STL"
+        values = results[alone].set_index(["seed", "task", "metric"])["value"]
+        keys = pd.MultiIndex.from_frame(results[own][["seed", "task", "metric"]])
+        noise = np.random.default_rng(0).normal(0, 1e-3, own.sum())
+        results.loc[own, "value"] = values.reindex(keys).to_numpy() - change + noise
+    return replace(found, study=replace(found.study, results=results))
+
+
+def test_harm_is_said_with_names_and_a_cure_with_its_price(found: Audit) -> None:
+    said = sentences(with_harm(found, -1.0, 1.0))
+    assert said[0].startswith("MTL harms 9 of 9 tasks (related 1, ")
+    assert "helps none; 0 undecided" in said[0]
+    remedy = next(s for s in said if "best remedy" in s)
+    assert "LBTW" in remedy and "harms 0 and helps 9 (MTL: 9 and 0" in remedy
+    assert "expect a little less" in remedy and "are 9" in remedy
+    assert not any("undecided:" in s for s in said)
+
+
+def test_without_harm_no_cure_is_praised(found: Audit) -> None:
+    said = " ".join(sentences(with_harm(found, 1.0, -1.0)))
+    assert "MTL harms none of 9 tasks" in said
+    assert "There is no harm to cure" in said and "best remedy" not in said
+
+
+def test_the_affinity_is_the_cosine_that_rmtl_would_weigh_by() -> None:
+    data = load("dial-related")
+    recipe = Recipe.of(data, steps=40)
+    matrix = affinity(data, [100, 101], recipe)
+    assert matrix.shape == (len(STAGES), 9, 9)
+    assert np.allclose(matrix, matrix.transpose(0, 2, 1), atol=1e-6)
+    assert np.allclose(np.diagonal(matrix, axis1=1, axis2=2), 1, atol=1e-5)
+    opposite = load("dial-unrelated")
+    assert affinity(opposite, [100], Recipe.of(opposite, steps=40)).min() < 0
+
+
+def test_tasks_that_never_share_a_batch_have_no_affinity() -> None:
+    data = load("dial-related")
+    data = replace(data, recipe={**data.recipe, "batch_size": 1}, redraw=None)
+    matrix = affinity(data, [100], Recipe.of(data, steps=30))
+    off = ~np.eye(9, dtype=bool)
+    assert np.isnan(matrix[:, off]).all()
+
+
+def test_alike_tasks_are_neighbours_on_the_map() -> None:
+    truth = np.kron(np.eye(2), np.ones((3, 3))) * 0.8 - 0.1
+    order = np.random.default_rng(3).permutation(6)
+    placed = audit_figures.clustered(truth[np.ix_(order, order)][None])
+    groups = (order[placed] < 3).tolist()
+    assert groups in ([True] * 3 + [False] * 3, [False] * 3 + [True] * 3)
+
+
+def test_its_pictures_say_what_they_show(found: Audit) -> None:
+    for figure in (
+        audit_figures.width_check(found),
+        *(audit_figures.affinity_map(found, stage) for stage in STAGES),
+    ):
+        assert figures.png(figure).startswith(b"\x89PNG")
+        assert len(figures.alt(figure)) > 60
+    for w in findings(found)["widths"]:
+        assert "-".join(map(str, w["trunk"])) in figures.alt(audit_figures.width_check(found))
+    refused(lambda: audit_figures.affinity_map(found, "late"), "unknown stage")
+
+
+def test_what_the_budget_left_out_has_no_picture(found: Audit) -> None:
+    bare = replace(found, cosines=None, plan=replace(found.plan, widths=False))
+    refused(lambda: audit_figures.affinity_map(bare), "no affinity")
+    refused(lambda: audit_figures.width_check(bare), "no width check")
+    assert findings(bare)["widths"] is None and findings(bare)["affinity"] is None
+
+
+def test_the_width_arms_are_no_remedies(found: Audit) -> None:
+    assert any("width" in m for m in found.study.results["method"].unique())
+    assert not any("width" in m for m in found.asked.results["method"].unique())
+    assert [w["factor"] for w in findings(found)["widths"]] == [0.25, 1, 4]
+
+
+def test_the_task_table_has_a_row_a_task_and_sorts_by_numbers(found: Audit) -> None:
+    soup = BeautifulSoup(task_table(found), "html.parser")
+    rows = soup.select("tbody tr")
+    assert len(rows) == 9 and len(soup.select("thead button")) == 9
+    delta = found.asked.delta("MTL").mean()
+    for row in rows:
+        cells = row.select("td")
+        assert float(cells[3]["data-value"]) == pytest.approx(delta[cells[0].text])
+        assert cells[5].text in ("harmed", "helped", "undecided")
+    assert "LBTW 0.5 against STL" in task_table(found, "LBTW", 0.5)
+
+
+def test_the_results_are_inside_the_page_and_no_spreadsheet_runs_them(found: Audit) -> None:
+    results = found.study.results.replace({"task": {"related 1": "=cmd()", "related 2": "@x"}})
+    evil = replace(found, study=replace(found.study, results=results))
+    link = BeautifulSoup(csv_link(evil), "html.parser").find("a")
+    assert link is not None
+    text = base64.b64decode(str(link["href"]).partition("base64,")[2]).decode()
+    lines = text.splitlines()
+    assert len(lines) == len(results) + 1
+    assert "'=cmd()" in text and "'@x" in text
+    assert not re.search(r"(^|,)[=@]", text, re.M)
+
+
+def test_what_was_run_names_methods_runs_budget_and_versions(found: Audit) -> None:
+    said = was_run(found).to_string()
+    for word in ("RMTL", "100, 101, 102", "20 steps", "torch", "estimated", "464 training"):
+        assert word in said or word == "464 training"
+
+
+def test_the_command_that_repeats_it_is_one_that_the_command_line_takes(found: Audit) -> None:
+    words = shlex.split(command(found))
+    assert words[:5] == ["python", "-m", "mtl_nt", "report", "dial-unrelated"]
+    assert "MTL;RMTL;LBTW;Scalarisation" in words and "100,101,102" in words
+
+
+# ---------------------------------------------------------------- the folder
+
+
+def test_a_finished_audit_is_read_and_not_trained_again(tmp_path: Path) -> None:
+    said: list[str] = []
+    first = audit("dial-unrelated", folder=tmp_path, say=quiet, **SMALL)
+    again = audit("dial-unrelated", folder=tmp_path, say=said.append, **SMALL)
+    assert "already" in said[0]
+    pd.testing.assert_frame_equal(first.study.results, again.study.results)
+    assert findings(first) == findings(again) and sentences(first) == sentences(again)
+    assert task_table(first).count("<tr>") == task_table(again).count("<tr>")
+    assert was_run(first).equals(was_run(again))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"seeds": 4}, {"alphas": [0.5]}, {"methods": ["RMTL"]}, {"steps": 21}]
+)
+def test_a_folder_of_another_audit_is_refused(tmp_path: Path, changed: dict[str, Any]) -> None:
+    (tmp_path / "asked.json").write_text(json.dumps({"data": "dial-unrelated"}))
+    given = {**SMALL, **changed}
+    refused(
+        lambda: audit("dial-unrelated", folder=tmp_path, say=quiet, **given),
+        "holds another audit",
+        next(iter(changed)),
+    )
+
+
+def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
+    first = audit("dial-unrelated", folder=tmp_path, say=quiet, **SMALL)
+    for name in ("audit.json", "affinity.json"):
+        path = tmp_path / name
+        path.write_text(path.read_text().replace("1", "2"))
+    again = audit("dial-unrelated", folder=tmp_path, say=quiet, **SMALL)
+    pd.testing.assert_frame_equal(first.study.results, again.study.results)
+    assert first.cosines is not None and again.cosines is not None
+    assert np.array_equal(first.cosines, again.cosines)
+
+
+def victim(folder: str) -> None:
+    """An audit in a process of its own, to be killed."""
+    torch.set_num_threads(1)
+    audit("dial-unrelated", folder=folder, say=quiet, **SMALL)
+
+
+def finished(folder: Path) -> dict[str, int]:
+    """Finished parts, and when they were written."""
+    return {str(p): p.stat().st_mtime_ns for p in folder.glob("runs-*/*-*.json")}
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_random_moments_it_goes_on_and_ends_the_same(tmp_path: Path) -> None:
+    whole = audit("dial-unrelated", folder=tmp_path / "whole", say=quiet, **SMALL)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mtl_nt.audit"])
+    dice, folder, kills = random.Random(0), tmp_path / "killed", 0
+    longest = 4.0
+    while kills < 20:
+        before = finished(folder)
+        process = context.Process(target=victim, args=(str(folder),))
+        process.start()
+        process.join(dice.uniform(0.02, longest))
+        if process.is_alive():
+            os.kill(process.pid or 0, signal.SIGKILL)
+            process.join()
+            kills += 1
+        else:  # it came through: begin anew, and kill sooner
+            assert process.exitcode == 0
+            longest = max(0.3, longest / 2)
+            for path in sorted(folder.rglob("*"), reverse=True):
+                path.rmdir() if path.is_dir() else path.unlink()
+            continue
+        after = finished(folder)
+        assert {p: after.get(p) for p in before} == before  # nothing is trained twice
+    done = audit("dial-unrelated", folder=folder, say=quiet, **SMALL)
+    pd.testing.assert_frame_equal(done.study.results, whole.study.results, check_exact=True)
+    assert whole.cosines is not None and done.cosines is not None
+    assert np.array_equal(done.cosines, whole.cosines)
+
+
+def test_two_at_once_on_one_folder_find_the_same(tmp_path: Path) -> None:
+    made: list[Audit] = []
+    both = [
+        threading.Thread(
+            target=lambda: made.append(audit("dial-unrelated", folder=tmp_path, say=quiet, **SMALL))
+        )
+        for _ in range(2)
+    ]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert len(made) == 2
+    pd.testing.assert_frame_equal(made[0].study.results, made[1].study.results, check_exact=True)
+    assert not list(tmp_path.rglob(".part-*"))
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("source", "changed", "said"),
+    [
+        ("dial-unrelatet", {}, "did you mean 'unrelated'"),
+        ("digit", {}, "did you mean 'digits'"),
+        ("dial-unrelated", {"seeds": 0}, "seeds 0"),
+        ("dial-unrelated", {"seeds": 1}, "one run decides nothing"),
+        ("dial-unrelated", {"seeds": -3}, "seeds -3"),
+        ("dial-unrelated", {"seeds": [1, 1]}, "distinct"),
+        ("dial-unrelated", {"alphas": [-1]}, "alpha -1"),
+        ("dial-unrelated", {"alphas": ["abc"]}, "alpha 'abc'"),
+        ("dial-unrelated", {"methods": ["LBTWW"]}, "did you mean 'LBTW'"),
+        ("dial-unrelated", {"methods": ["STL'"]}, "unknown method"),
+        ("dial-unrelated", {"steps": 0}, "steps 0"),
+        ("dial-unrelated", {"budget": "soon"}, "budget 'soon'"),
+        ("dial-unrelated", {"device": "tpu"}, "device 'tpu'"),
+        ("dial-unrelated", {"targets": "y_*"}, "unknown option 'targets'"),
+        ("nothing.csv", {}, "nothing.csv"),
+    ],
+)
+def test_bad_input_is_one_line(source: str, changed: dict[str, Any], said: str) -> None:
+    refused(lambda: audit(source, say=quiet, **{**SMALL, **changed}), said)
+
+
+def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused(
+        lambda: audit("dial-unrelated", folder=tmp_path / "file", say=quiet, **SMALL),
+        "cannot be used",
+    )
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, count = parts.write, iter(range(100))
+
+    def full(path: Path, content: bytes, replace: bool = True) -> None:
+        if next(count) >= 3:
+            raise OSError(28, "No space left on device")
+        write(path, content, replace)
+
+    monkeypatch.setattr(parts, "write", full)
+    refused(lambda: audit("dial-unrelated", folder=tmp_path, say=quiet, **SMALL), "No space left")
+    assert not list(tmp_path.rglob(".part-*"))
+    monkeypatch.undo()
+    audit("dial-unrelated", folder=tmp_path, say=quiet, **SMALL)  # and it goes on
+
+
+# ---------------------------------------------------------------- the command
+
+
+def called(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    command_ = [sys.executable, "-m", "mtl_nt", "report", *arguments]
+    return subprocess.run(command_, capture_output=True, text=True, timeout=300, **options)
+
+
+FEW = ("--methods", "LBTW", "--alphas", "0,0.5", "--seeds", "2", "--steps", "20")
+
+
+@pytest.fixture(scope="module")
+def reported(table: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Path]:
+    """What the command prints, on both streams, and its page."""
+    page = tmp_path_factory.mktemp("report") / "report.html"
+    done = called(str(table), "--targets", "y_*", "--out", str(page), "--json", *FEW)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr, page
+
+
+@pytest.mark.slow
+def test_the_command_says_the_time_before_and_prints_json(
+    reported: tuple[str, str, Path],
+) -> None:
+    out, error, _ = reported
+    said = json.loads(out)
+    assert said["tasks"] == 3 and said["runs"] == 2
+    assert re.search(r"about \d+ s on this machine: 3 tasks, 120 rows, 2 runs", error)
+    assert "--targets 'y_*'" in said["command"] and "Traceback" not in error
+
+
+@pytest.mark.slow
+def test_the_page_begins_with_words_and_is_free_of_the_book(
+    reported: tuple[str, str, Path],
+) -> None:
+    page = reported[2].read_text(encoding="utf-8")
+    soup = BeautifulSoup(page, "html.parser")
+    headings = [h.text for h in soup.select("h1, h2")]
+    assert headings[0] == "Audit of my tasks" and headings[1] == "What it found"
+    assert "Task by task" in headings and "What was run" in headings
+    assert "To take away" not in headings and not soup.select("details.code")
+    assert "Solutions" not in page and soup.select("input[type=range]")
+    assert soup.select("a[download]") and "python -m mtl_nt report" in soup.text
+
+
+@pytest.mark.slow
+def test_names_in_the_page_are_text(reported: tuple[str, str, Path]) -> None:
+    page = reported[2].read_text(encoding="utf-8")
+    soup = BeautifulSoup(page, "html.parser")
+    assert "alert(1)" not in " ".join(s.text for s in soup.select("script") if not s.get("type"))
+    assert "y_<script>alert(1)</script>" in soup.text and "y_$a_1^2$" in soup.text
+    assert "y_=1+1" in soup.text
+    assert not soup.select("[src^=http], link, [href^=http]")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["digits", "--alphas", "abc"], "--alphas 'abc'"),
+        (["digits", "--alphas=-1"], "alpha -1"),
+        (["digits", "--seeds", "0"], "seeds 0"),
+        (["digits", "--seeds", "many"], "--seeds 'many'"),
+        (["digits", "--methods", "LBTV"], "did you mean 'LBTW'"),
+        (["digits", "--budget", "soon"], "budget 'soon'"),
+        (["digits", "--steps", "some"], "no whole number"),
+        (["digits", "--folds", "5"], "--folds is for a table"),
+        (["digits", "--targets", "y_*"], "--targets is for a table"),
+        (["digitz"], "did you mean 'digits'"),
+        (["missing.csv"], "missing.csv"),
+        ([], "required"),
+        (["digits", "--colour", "red"], "unrecognized"),
+    ],
+)
+def test_a_bad_command_line_is_one_line_and_exit_2(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err and len(printed.err.strip().splitlines()) <= 2
+    assert "Traceback" not in printed.err and not list(tmp_path.glob("*.html"))
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path, tmp_path / "file" / "page.html"):
+        begin = time.perf_counter()
+        assert main(["report", "digits", "--out", str(out)]) == 2
+        assert "cannot write" in capsys.readouterr().err
+        assert time.perf_counter() - begin < 5
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_with_130_and_the_rest_can_be_resumed(table: Path, tmp_path: Path) -> None:
+    kept, page = tmp_path / "kept", tmp_path / "page.html"
+    few = ["--methods", "LBTW", "--seeds", "2", "--steps", "4000", "--alphas", "0.5"]
+    words = [sys.executable, "-m", "mtl_nt", "report", str(table), "--targets", "y_*", *few]
+    words += ["--results", str(kept), "--out", str(page)]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    until(lambda: bool(finished(kept)))
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "stopped" in error and "Traceback" not in error and not page.exists()
+    assert finished(kept)
+
+
+def until(true: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_mixed_tasks_are_counted_and_never_averaged() -> None:
+    """A mean of PR-AUCs and errors means nothing; the verdicts of both do."""
+    data = load("dial-unrelated")
+    y = data.y.clone()
+    known = ~y[:, 0].isnan()
+    y[known, 0] = (y[known, 0] > 0).float()
+    mixed = replace(data, y=y, kind=["binary", *["regression"] * 8], unit=None, redraw=None)
+    study = compare(mixed, ["MTL", "LBTW"], [0.5], [100, 101], steps=10, progress=False)
+    plan = Plan(("MTL", "LBTW"), False, False, (0.5,), (100, 101), 1.0)
+    made = {"seconds": 1.0, "rows": 1, "features": 1, "split": "fixed", "parts": [1, 1, 1]}
+    made |= {"version": "0", "torch": "0"}
+    found = Audit("mixed", joined([study]), plan, None, labels_of(mixed), (), made)
+    assert set(findings(found)["detectable"]) == {"PR-AUC", "MSE"}
+    assert " in PR-AUC" in sentences(found)[0] and " in MSE" in sentences(found)[0]
+    assert tables(found.asked).mean == "mean difference from STL"
+    assert BeautifulSoup(task_table(found), "html.parser").select("tbody tr")

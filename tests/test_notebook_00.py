@@ -1,0 +1,203 @@
+"""Notebook 0, start here: its parameters, its glossary, and headless runs with others."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import book
+import nbformat
+import pytest
+from book import BOOK
+from bs4 import BeautifulSoup
+from nbformat import NotebookNode
+from playwright.sync_api import expect, sync_playwright
+from test_browser import CHROMIUM, FLAGS, Visit
+
+from mtl_nt import report
+
+NAME = "00_start_here"
+EIGHT = list(range(8))  # enough runs for every claim to be held to; never the reported ones
+RUNS: dict[str, dict[str, Any]] = {
+    "fast": book.fast(NAME),
+    "made": {
+        **{"dataset": "dial-unrelated", "datasets": ["dial-dominant"], "seeds": EIGHT},
+        **{"methods": ["LBTW", "MTL", "Fine-Tuning"], "alphas": [0.0, 2.0], "alpha": 2.0},
+    },
+}
+WRONG = (
+    "[(check_1, [[1, 0, 0], [0, 1, 0], [0, 0, 1]]), (check_2, lambda rows: [1, 3]), "
+    "(check_3, 'none of these', studies)]"
+)
+
+
+# ---------------------------------------------------------------- as it lies in the repository
+
+
+def prose() -> str:
+    return "\n".join(cell.source for cell in BOOK[NAME].cells if cell.cell_type == "markdown")
+
+
+def test_one_picture_has_eleven_alphas_three_data_sets_and_the_books_methods() -> None:
+    given = book.parameters(NAME)
+    assert len(given["alphas"]) >= 11
+    assert given["seeds"] >= 8
+    assert given["dataset"] == "digits"
+    assert {"digits", "dial-unrelated", "dial-dominant"} <= set(given["datasets"])
+    wanted = {"LBTW", "GradNorm", "Uncertainty", "RMTL", "Fine-Tuning", "MTL"}
+    assert wanted <= set(given["methods"])
+
+
+def test_the_smallest_code_is_real() -> None:
+    (block,) = re.findall(r"```python\n(.+?)```", prose(), re.S)
+    compile(block, "the smallest code", "exec")
+    assert "mtl_nt.compare(" in block
+
+
+def test_every_notebook_is_in_the_table_with_its_running_time() -> None:
+    rows = re.findall(r"\| \[\d.*?\]\((\d\d_\w+)\.ipynb\) \| .+\? \| (\d+) \|", prose())
+    times = {
+        name: re.search(r"\*\*Time:\*\* (\d+) minutes", notebook.cells[0].source)
+        for name, notebook in BOOK.items()
+        if name != NAME
+    }
+    assert dict(rows) == {name: time and time[1] for name, time in times.items()}
+
+
+def test_every_name_in_the_table_of_symbols_is_in_the_package() -> None:
+    cell = next(cell for cell in BOOK[NAME].cells if cell.id == "symbols-text")
+    modules = {"Step": "weighters", "Weighter": "weighters", "Study": "study"}
+    names = re.findall(r"`([A-Za-z]+)\.(\w+)`", cell.source)
+    assert len(names) >= 10
+    for owner, name in names:
+        module = importlib.import_module(f"mtl_nt.{modules.get(owner, owner)}")
+        found = getattr(module, owner) if owner in modules else module
+        fields = getattr(found, "__dataclass_fields__", {})
+        assert hasattr(found, name) or name in fields, f"{owner}.{name}"
+
+
+def test_the_glossary_has_the_words_of_the_other_notebooks() -> None:
+    words = next(cell for cell in BOOK[NAME].cells if cell.id == "words-text").source
+    for word in ("trunk", "head", "replica", "STL'", "null", "undecided", "PR-AUC", "alpha"):
+        assert re.search(rf"^\|[^|]*\b{word}(?!\w)[^|]*\|", words, re.M), word
+
+
+# ---------------------------------------------------------------- the first cells, one by one
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"dataset": "digit"}, "did you mean 'digits'?"),
+        ({"datasets": ["dial-dominent"]}, "did you mean 'dominant' or"),
+        ({"methods": ["LBWT"]}, "did you mean 'LBTW'?"),
+        ({"methods": []}, "no methods"),
+        ({"methods": ["MTL", "MTL"]}, "give every method once"),
+        ({"alphas": [0.0, -1.0]}, "alpha -1"),
+        ({"alphas": []}, "alpha"),
+        ({"alpha": 0.3}, "must be one of alphas"),
+        ({"own": {"digits": {"trunk": [0]}}}, "trunk"),
+        ({"own": {"digits": {"stepz": 9}}}, "did you mean 'steps'?"),
+        ({"seeds": []}, "2 runs or more"),
+        ({"seeds": 1}, "2 runs or more"),
+        ({"steps": -5}, "steps -5"),
+    ],
+)
+def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
+    changed: dict[str, Any], said: str
+) -> None:
+    book.refuses(NAME, said, **changed)
+
+
+# ---------------------------------------------------------------- run as a whole
+
+
+@pytest.fixture(scope="module", params=list(RUNS))
+def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
+    """The notebook, run with few steps, and with eight runs at its own budget on made data."""
+    key = request.param
+    found = book.run(NAME, tmp_path_factory.mktemp(key), WRONG, **RUNS[key])
+    found.metadata["key"] = key
+    return found
+
+
+@pytest.mark.slow
+def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: NotebookNode) -> None:
+    book.exercises_wait_and_solutions_are_right(done)
+
+
+@pytest.mark.slow
+def test_every_claim_is_judged_and_holds_where_it_must(done: NotebookNode) -> None:
+    printed = "".join(book.said(done, "claim"))
+    for always in ("STL is the identity", "MTL is all ones", "and so is LBTW with alpha 0"):
+        assert f"holds: {always}" in printed
+    if done.metadata["key"] == "made":
+        assert printed.count("holds: ") >= 12
+        assert "DOES NOT HOLD" not in printed
+
+
+@pytest.mark.slow
+def test_every_picture_is_described(done: NotebookNode) -> None:
+    book.describes_its_pictures(done)
+
+
+@pytest.mark.slow
+def test_every_stop_of_both_pickers_has_its_own_picture(done: NotebookNode) -> None:
+    given = RUNS[done.metadata["key"]]
+    (shown,) = book.outputs(done, "explorer")
+    assert "application/vnd.jupyter.widget-view+json" in shown.data
+    soup = BeautifulSoup(shown.data["text/html"], "html.parser")
+    data, methods = ([o.text for o in menu("option")] for menu in soup("select"))
+    assert data == [given["dataset"], *given["datasets"]]
+    assert methods == given["methods"]
+    pages = json.loads(soup.script.text)["pages"]  # type: ignore[union-attr]
+    stops = [len(given["alphas"]) if method == "LBTW" else 1 for method in methods]
+    assert [len(row) for row in pages] == stops * len(data)
+    assert len({page["src"] for row in pages for page in row}) == sum(stops) * len(data)
+    for (_, method), row in zip([(d, m) for d in data for m in methods], pages, strict=True):
+        for page in row:
+            assert page["alt"].startswith(f"{method} has no alpha" if len(row) == 1 else method)
+
+
+@pytest.mark.slow
+def test_every_count_stands_beside_its_null(done: NotebookNode) -> None:
+    given = RUNS[done.metadata["key"]]
+    for cell in ("chance-words", "take-away"):
+        (shown,) = book.outputs(done, cell)
+        text = shown.data["text/markdown"]
+        assert all(f"`{name}`" in text for name in (given["dataset"], *given["datasets"]))
+    assert re.search(r"MTL harms \d+ \(null \d+\) on `dial-", text)
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no program named chromium: nothing to open")
+def test_in_an_exported_page_both_pickers_and_the_slider_choose_the_picture(
+    done: NotebookNode, tmp_path: Path
+) -> None:
+    given = RUNS[done.metadata["key"]]
+    nbformat.write(done, tmp_path / "book.ipynb")
+    page = report.page(tmp_path / "book.ipynb", tmp_path / "book.html")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        with Visit(browser, page, width=390) as visit:
+            shown = visit.page.locator(".nt-explorer")
+            picture, caption = shown.locator("img"), shown.locator("figcaption")
+            slider = shown.get_by_role("slider", name="alpha")
+            for name in (given["dataset"], *given["datasets"]):
+                shown.get_by_role("combobox", name="data").select_option(name)
+                seen = []
+                for method in given["methods"]:
+                    shown.get_by_role("combobox", name="method").select_option(method)
+                    for key in ("Home", "End"):
+                        slider.press(key)
+                        expect(caption).to_contain_text(f"{method} ")
+                        expect(picture).to_have_js_property("naturalWidth", 800)
+                        seen.append(picture.get_attribute("src"))
+                assert len(set(seen)) == len(given["methods"]) + 1  # LBTW has two
+            assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
+            assert visit.said == []
+        browser.close()

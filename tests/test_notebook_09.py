@@ -1,0 +1,130 @@
+"""Notebook 9, audit your tasks: its parameters, headless runs, a table of one's own, the cures."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import book
+import numpy as np
+import pandas as pd
+import pytest
+from nbformat import NotebookNode
+
+from mtl_nt import cure_figure, cures, figures, load, reproduce
+from mtl_nt.stored import stored
+
+NAME = "09_audit_your_tasks"
+WRONG = (
+    "[(check_1, 10), (check_2, lambda rows: rows[0]['method']), (check_3, 'none of these', table)]"
+)
+
+
+def test_it_audits_made_data_at_full_length_with_every_kind_of_remedy() -> None:
+    given = book.parameters(NAME)
+    assert given["dataset"] == "dial-combined"
+    assert given["seeds"] >= 8
+    assert len(given["alphas"]) >= 5
+    assert {"Fine-Tuning", "RMTL", "LBTW", "GradNorm"} <= set(given["methods"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"seeds": 1}, "2 runs or more"),
+        ({"seeds": []}, "2 runs or more"),
+        ({"steps": 0}, "steps 0"),
+        ({"methods": ["LBTV"]}, "did you mean 'LBTW'"),
+    ],
+)
+def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
+    changed: dict[str, Any], said: str
+) -> None:
+    book.refuses(NAME, said, **changed)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
+    """The notebook with few steps; every check refuses a wrong answer."""
+    return book.run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, **book.fast(NAME))
+
+
+@pytest.mark.slow
+def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: NotebookNode) -> None:
+    book.exercises_wait_and_solutions_are_right(done)
+
+
+@pytest.mark.slow
+def test_it_has_a_picture_at_every_stop(done: NotebookNode) -> None:
+    book.has_a_picture_at_every_stop(done, "figure", 1, 2)
+    book.has_a_picture_at_every_stop(done, "affinity", 1, 5)
+    book.describes_its_pictures(done, 3)
+
+
+@pytest.mark.slow
+def test_every_sentence_of_the_guide_holds_in_the_table_that_comes_with_the_package(
+    done: NotebookNode,
+) -> None:
+    cells = ("claim-related-unrelated", "claim-loud-noisy", "claim-all")
+    said = "".join(o.text for cell in cells for o in book.outputs(done, cell))
+    assert said.count("holds: ") == len(said.splitlines()) == 14
+
+
+@pytest.mark.slow
+def test_a_table_of_ones_own_is_audited_and_its_names_are_text(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    x = random.standard_normal((90, 3))
+    table = pd.DataFrame(x, columns=["a", "b", "c"])
+    for name in ("y_<i>one</i>", "y_two"):
+        table[name] = x @ random.standard_normal(3)
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    given = {**book.fast(NAME), "dataset": str(tmp_path / "mine.csv")}
+    whole = book.run(NAME, tmp_path, WRONG, **given, options={"targets": "y_*"})
+    words = book.outputs(whole, "words")[0].data["text/html"]
+    assert re.search(r"of 2 tasks", words)
+    shown = "".join(o.data["text/html"] for o in book.outputs(whole, "tasks"))
+    assert "y_&lt;i&gt;one" in shown and "<i>one" not in shown
+    assert any("Targets" in o.data["text/html"] for o in book.outputs(whole, "run"))
+
+
+# ---------------------------------------------------------------- the cause x cure table
+
+
+def test_the_table_has_every_cause_at_two_widths_and_every_method() -> None:
+    studies = {name: stored(name) for name in reproduce.CURES}
+    table = cure_figure.cure_table(studies)
+    assert len(studies) == 10
+    assert table.groupby("case")["method"].nunique().eq(15).all()
+    families = {name.partition(",")[0] for name in table["method"]}
+    assert {*cures.RATED, *cures.ALPHAS, "STL", "STL'", "Scalarisation"} < families
+    assert table["diverged"].sum() == 0
+    for study in studies.values():
+        assert study.results["seed"].nunique() == 16
+        budget = study.training[study.training["method"].str.contains(",")]
+        assert (budget["candidates"] == cures.CANDIDATES).all()
+    null = table[table["method"] == "STL'"]
+    assert null[["harmed", "helped"]].sum().sum() == 0
+
+
+def test_the_picture_shows_the_numbers_of_the_table() -> None:
+    studies = {name: stored(name) for name in ("cure-unrelated", "cure-dominant")}
+    figure = cure_figure.cure_map(studies)
+    table = cure_figure.cure_table(studies)
+    drawn = [t.get_text() for t in figure.axes[0].texts]
+    wanted = [n for r in table.itertuples() for n in (f"{r.helped}▲", f"{r.harmed}▼")]
+    assert drawn == wanted
+    assert "fewest with" in figures.alt(figure) and "cure-unrelated: " in figures.alt(figure)
+
+
+def test_true_groups_share_a_network_and_strangers_train_alone() -> None:
+    data = load("dial-unrelated")
+    method = cures.grouped(data)
+    from mtl_nt.pieces import train
+
+    done = train(method, [data], [100], reproduce.Recipe.of(data, steps=4))
+    weight = done.history.weights[0].numpy()  # networks x tasks
+    truth = np.zeros((9, 9))
+    truth[:6, :6] = 1
+    truth[[6, 7, 8], [6, 7, 8]] = 1
+    assert np.array_equal(weight > 0, truth > 0)
