@@ -337,6 +337,18 @@ def test_binder_installs_the_package_trusts_the_notebooks_and_keeps_callbacks_in
     assert json.loads(settings.read_text(encoding="utf-8")) == {
         "@jupyterlab/apputils-extension:kernels-settings": {"commsOverSubshells": "disabled"}
     }
+    server = tmp_path / "prefix/etc/jupyter/jupyter_server_config.d/mtl_nt.json"
+    opened = {app["default_url"] for app in json.loads(server.read_text()).values()}
+    (url,) = opened
+    assert (ROOT / url.removeprefix("/lab/tree/")).is_file()
+
+
+def test_the_package_alone_brings_the_notebook_of_a_report() -> None:
+    from mtl_nt.audit_command import NOTEBOOK
+
+    (pair,) = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"].items()
+    assert pair == (f"notebooks/{NOTEBOOK}", f"mtl_nt/notebooks/{NOTEBOOK}")
+    assert (ROOT / pair[0]).is_file()
 
 
 # ---------------------------------------------------------------- versions and citations

@@ -444,7 +444,9 @@ WATCH = """box => {
 
 
 @pytest.mark.parametrize("opened", [START], indirect=True)
-def test_a_hundred_moves_leave_no_figure_no_element_and_never_an_empty_frame(opened: Opened) -> None:
+def test_a_hundred_moves_leave_no_figure_no_element_and_never_an_empty_frame(
+    opened: Opened,
+) -> None:
     shown = opened.explorer("explorer")
     there_and_back(shown.slider, 2)
     before = elements(opened), opened.kernel_says(FIGURES), nodes(opened)
