@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import test_table
 import torch
 from bs4 import BeautifulSoup
 from refusals import refused
@@ -546,6 +547,28 @@ def test_a_bad_command_line_is_one_line_and_exit_2(
     printed = capsys.readouterr()
     assert said in printed.err and len(printed.err.strip().splitlines()) <= 2
     assert "Traceback" not in printed.err and not list(tmp_path.glob("*.html"))
+
+
+@pytest.mark.parametrize("case", [*test_table.TABLES, *test_table.FILES])
+def test_a_table_or_file_with_a_fault_is_one_line_exit_2_and_no_page(
+    case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"--out={tmp_path / 'page.html'}"]
+    if case in test_table.FILES:
+        name, content, _ = test_table.FILES[case]
+        path = tmp_path / name
+        path.write_bytes(content)
+    else:
+        change, options, _ = test_table.TABLES[case]
+        path = test_table.saved(change(test_table.example()), tmp_path / "my.csv")
+        for option, value in options.items():
+            several = isinstance(value, (list, tuple))
+            words.append(f"--{option}={','.join(value) if several else value}")
+    before = set(tmp_path.iterdir())
+    assert main(["report", str(path), *words]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("mtl_nt: ") and len(error.splitlines()) == 1
+    assert "Traceback" not in error and set(tmp_path.iterdir()) == before
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_training(
