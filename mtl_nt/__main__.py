@@ -35,6 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NotebookFailed as error:
         print(f"mtl_nt: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # whoever reads, such as `head`, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("mtl_nt: stopped", file=sys.stderr)
         return 130
@@ -206,7 +209,7 @@ def _value(text: str) -> Any:
 
 
 def _datasets(options: argparse.Namespace) -> None:
-    from .datasets import DATASETS, SOURCES
+    from .datasets import ABOUT, DATASETS, SOURCES
     from .datasets.chemistry import PANELS
     from .datasets.files import held
 
@@ -222,6 +225,15 @@ def _datasets(options: argparse.Namespace) -> None:
             lines.append(
                 f"{panel.tasks} tasks, {panel.rows:,} rows, {missing} of the labels missing; "
                 f"licence: {panel.licence}"
+            )
+        elif name in ABOUT:
+            lines.append(ABOUT[name])
+        else:
+            data = load()  # made here, or inside an installed package
+            share = float((~data.labelled).double().mean())
+            lines.append(
+                f"{len(data.tasks)} tasks, {len(data.x):,} rows, {share:.0%} of the labels "
+                f"missing; {data.provenance}"
             )
         for source in SOURCES.get(name, ()):
             about = source.checksum if size is None else f"{size:,} bytes, {source.checksum}"

@@ -26,7 +26,9 @@ import pytest
 import test_table
 import torch
 from bs4 import BeautifulSoup
+from playwright.sync_api import expect, sync_playwright
 from refusals import refused
+from test_browser import CHROMIUM, FLAGS, Visit
 
 from mtl_nt import Recipe, audit_figures, compare, figures, load, parts
 from mtl_nt.__main__ import main
@@ -515,6 +517,37 @@ def test_names_in_the_page_are_text(reported: tuple[str, str, Path]) -> None:
     assert "y_<script>alert(1)</script>" in soup.text and "y_$a_1^2$" in soup.text
     assert "y_=1+1" in soup.text
     assert not soup.select("[src^=http], link, [href^=http]")
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no program named chromium: nothing to open")
+def test_the_page_opens_offline_asks_for_nothing_and_its_table_sorts(
+    reported: tuple[str, str, Path],
+) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        with Visit(browser, reported[2], width=390) as visit:
+            table = visit.page.locator(".nt-tasks").first
+            head = table.locator("thead button", has_text="difference")
+            orders = []
+            for sort in ("ascending", "descending"):
+                head.click()
+                expect(head.locator("..")).to_have_attribute("aria-sort", sort)
+                cells = table.locator("tbody td:nth-child(4)").all_inner_texts()
+                orders.append([float(cell) for cell in cells])
+            assert orders[0] == sorted(orders[0]) and orders[1] == orders[0][::-1]
+            alpha = visit.page.get_by_role("slider", name="alpha")
+            picture = visit.page.locator(".nt-explorer img").first
+            seen = []
+            for key in ("Home", "End"):
+                alpha.press(key)
+                seen.append(picture.get_attribute("src"))
+            assert len(set(seen)) == 2
+            assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
+            assert visit.said == []
+            assert [url for url in visit.asked if not url.startswith(("file:", "data:"))] == []
+        browser.close()
 
 
 @pytest.mark.parametrize(

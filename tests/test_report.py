@@ -461,6 +461,10 @@ def test_datasets_are_listed_with_their_options(capsys: pytest.CaptureFixture[st
     printed = capsys.readouterr().out
     assert all(re.search(rf"^{name} +\w", printed, re.M) for name in DATASETS)
     assert "scenario='unrelated'" in printed
+    for name in DATASETS:
+        about = re.split(rf"^{name} +", printed, flags=re.M)[1].split("options:")[1]
+        assert re.search(r"\d+ tasks.*[\d,]+ rows.*missing", about), name
+    assert "10 tasks, 1,797 rows, 0% of the labels missing" in printed and "CC BY 4.0" in printed
 
 
 def wait(true: Callable[[], object]) -> None:
