@@ -56,6 +56,7 @@ STAGES = {"first batch": 0.0, "to 5%": 0.05, "to 20%": 0.2, "to 50%": 0.5, "last
 PILOT = (3, 15)  # steps of the two short trainings from which the time is estimated
 SHARED = 0.85  # of what several cores could do at best, the last pieces wait for each other
 SPARE = 0.9  # of a budget is planned; the rest is for what no estimate sees
+LARGE = 2e8  # bytes of features
 FIRST = 100  # run; the data sets' own settings were chosen on lower ones
 FILE = "audit.json"
 TABLES = ("results", "training", "history")
@@ -303,7 +304,7 @@ def planned(
     block = _blocks(data, seeds, settings["memory"])[0]
     arms = [*asked, *at_widths(recipe, WIDTHS)]
     short = {**settings, "progress": False}
-    with _cores() as (executor, cores):
+    with _cores(data) as (executor, cores):
         first, second = (
             _seconds_by_method(
                 compare(data, arms, alphas, block, steps=k, executor=executor, **short)
@@ -468,10 +469,13 @@ def _work(plan: Plan, data: TaskData) -> str:
 
 def _blocks(data: TaskData, seeds: Sequence[int], memory: float) -> list[Sequence[int]]:
     """Runs that train side by side: all, or as many as their copies of the features allow."""
-    x = data.x
-    held = 4 * (len(x.on) if isinstance(x, Bits) else x.numel())
-    at_once = max(1, int(memory * 1e9 / max(held, 1)))
+    at_once = max(1, int(memory * 1e9 / max(_bytes(data), 1)))
     return [seeds[k : k + at_once] for k in range(0, len(seeds), at_once)]
+
+
+def _bytes(data: TaskData) -> int:
+    """What a run's copy of the features takes."""
+    return 4 * (len(data.x.on) if isinstance(data.x, Bits) else data.x.numel())
 
 
 def _studied(
@@ -486,7 +490,7 @@ def _studied(
     if plan.widths:
         arms += at_widths(Recipe.of(data, steps=steps), WIDTHS)
     studies = []
-    with _cores() as (executor, cores):
+    with _cores(data) as (executor, cores):
         for block in _blocks(data, plan.seeds, settings["memory"]):
             folder = None if shelf is None else shelf.path / f"runs-{block[0]}-{block[-1]}"
             own = {**settings, "memory": settings["memory"] / cores, "executor": executor}
@@ -496,13 +500,14 @@ def _studied(
 
 
 @contextmanager
-def _cores() -> Iterator[tuple[Executor | None, int]]:
+def _cores(data: TaskData) -> Iterator[tuple[Executor | None, int]]:
     """A thread a core, each of which trains a method: small networks leave no work for two cores.
 
-    Whoever leaves with an error does not wait for what is being trained.
+    Whoever leaves with an error does not wait for what is being trained. Large data, of which each
+    thread would have a copy, are for one thread.
     """
     cores = torch.get_num_threads()
-    if cores < 2:
+    if cores < 2 or _bytes(data) > LARGE:
         yield None, 1
         return
     executor = ThreadPoolExecutor(cores)

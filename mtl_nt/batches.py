@@ -182,6 +182,16 @@ class Table:
             y, labels = y.nan_to_num(), (~y.isnan()).to(y.dtype)
         return Rows(x if self.bits is None else self.bits.take(numbers), y, labels)
 
+    def targets(
+        self, numbers: Int[Tensor, "R B"]
+    ) -> tuple[Float[Tensor, "R B T"], Float[Tensor, "R B T"]]:
+        """`y` and `labels` of rows, without their features, which may be many."""
+        if self.own is None:
+            y = self.y[numbers]
+        else:
+            y = self.y[numbers, self.own].unsqueeze(2)
+        return y.nan_to_num(), (~y.isnan()).to(y.dtype)
+
     def batch(self, batch: Batch, batches: Batches) -> tuple[Rows, Bool[Tensor, "R B"]]:
         """One batch of every replica, and which of its rows are not filling."""
         valid = batch.valid.to(self.known.device)

@@ -24,6 +24,7 @@ Checkpoint = Literal["last", "best_mean", "best_per_task"]
 CHECKPOINTS: tuple[Checkpoint, ...] = ("last", "best_mean", "best_per_task")
 EXPLODED, SMALL = 100.0, 1e-2  # a last loss so many times the first, or the small one
 ROWS_AT_ONCE = 512  # of a forward pass without gradients
+NUMBERS_AT_ONCE, LEAST_AT_ONCE = 2**26, 16  # features of these rows, and rows at least
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,9 @@ class Keeper:
 
     def _predict(self, network: Network, part: Literal["validation", "test"]) -> Tensor:
         outputs = []
-        for some in self.table.part(part, self.data).split(ROWS_AT_ONCE, 1):
+        most = NUMBERS_AT_ONCE // max(1, len(self.data) * self.table.features)
+        at_once = max(LEAST_AT_ONCE, min(ROWS_AT_ONCE, most))
+        for some in self.table.part(part, self.data).split(at_once, 1):
             everything = torch.ones_like(some, dtype=torch.bool)
             outputs.append(network(self.table.rows(some).x, everything)[1])
         raw = torch.cat(outputs, 1)
@@ -162,7 +165,7 @@ class Keeper:
 
     def _validation_losses(self, outputs: Float[Tensor, "R N T"]) -> Float[Tensor, "R T"]:
         numbers = self.table.part("validation", self.data)
-        _, y, labels = self.table.rows(numbers)
+        y, labels = self.table.targets(numbers)
         rows = (numbers < self.table.begin[-1]).sum(1, keepdim=True).to(outputs)
         losses, _, labelled = task_losses(outputs, y, labels, self.table.binary, rows)
         return torch.where(labelled, losses, math.nan)
