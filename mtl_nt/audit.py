@@ -8,13 +8,10 @@ a budget of time, kept in a folder so that it survives being killed, and put tog
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,18 +20,28 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from torch.nn.functional import normalize
 
 from . import __version__, parts
-from .bits import Bits
+from .affinity import affinity
+from .audit_folder import Folder
+from .audit_plan import (
+    TRIALS,
+    WIDTHS,
+    Plan,
+    blocks,
+    methods_of,
+    on_all_cores,
+    planned,
+    seconds_of,
+    words_of,
+    work_of,
+)
 from .datasets import load
 from .datasets.table import is_table, read_table
-from .methods import METHODS, STL, Method, at_widths, plain, resolve, tuned, twin
-from .pieces import train
+from .methods import Method, at_widths
 from .recipe import Recipe
 from .study import Study, alpha_numbers, compare, seed_numbers
-from .tasks import BadInput, TaskData, is_number, is_whole
-from .weighters import Step, Uniform
+from .tasks import BadInput, TaskData, is_whole
 
 METHODS_ASKED = (
     "MTL",
@@ -49,16 +56,9 @@ METHODS_ASKED = (
 )
 """What is tried by default: the first paper's columns, and the rivals that every comparison has."""
 ALPHAS = (0.0, 0.1, 0.25, 0.5, 1.0)
-WIDTHS = (0.25, 4.0)  # of the trunk, against the data's own
-TRIALS = 4  # candidates of a tuned method
-STAGES = {"first batch": 0.0, "to 5%": 0.05, "to 20%": 0.2, "to 50%": 0.5, "last half": 1.0}
-"""Stages of training over which gradients are averaged, by the share at which each ends."""
-PILOT = (3, 15)  # steps of the two short trainings from which the time is estimated
-SHARED = 0.85  # of what several cores could do at best, the last pieces wait for each other
-SPARE = 0.9  # of a budget is planned; the rest is for what no estimate sees
-LARGE = 2e8  # bytes of features
 FIRST = 100  # run; the data sets' own settings were chosen on lower ones
 FILE = "audit.json"
+OWN = ("affinity", "audit", "audit_plan")  # modules that an audit's numbers depend on, too
 TABLES = ("results", "training", "history")
 Say = Callable[[str], object]
 
@@ -91,22 +91,6 @@ class Source:
                 return {"data": hashlib.file_digest(file, "sha256").hexdigest(), **own}
         except OSError as error:
             raise BadInput(f"{self.name} cannot be read: {error.strerror}") from None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What an audit trains.
-
-    `seconds` is what it was estimated to take, `left_out` what the budget had no room for.
-    """
-
-    methods: tuple[str, ...]
-    widths: bool
-    affinity: bool
-    alphas: tuple[float, ...]
-    seeds: tuple[int, ...]
-    seconds: float
-    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,10 +167,10 @@ def audit(
         "seeds": numbers,
         "steps": steps,
         "budget": allowed,
-        "code": parts.code_digest([*parts.CODE, "audit", *_readers()]),
+        "code": parts.code_digest([*parts.CODE, *OWN, *_readers()]),
         "torch": torch.__version__.partition("+")[0],
     }
-    shelf = None if folder is None else _Folder(Path(folder), wanted)
+    shelf = None if folder is None else Folder(Path(folder), wanted)
     if shelf and (done := shelf.get(FILE)) is not None:
         say(f"all of it is in {shelf.path} already; nothing is trained")
         return _loaded(done)
@@ -202,7 +186,7 @@ def audit(
         plan = planned(data, methods, alphas, numbers, steps, allowed, settings)
         if shelf:
             plan = Plan(**_tuples(shelf.keep("plan.json", asdict(plan))))
-    say(f"about {words_of(plan.seconds)} on this machine: {_work(plan, data)}")
+    say(f"about {words_of(plan.seconds)} on this machine: {work_of(plan, data)}")
     for line in plan.left_out:
         say(f"left out: {line}")
     study = _studied(data, plan, steps, settings, shelf, progress)
@@ -252,150 +236,6 @@ def command(found: Audit) -> str:
     return shlex.join(words)
 
 
-def methods_of(names: str | Sequence[str]) -> list[Method]:
-    """The methods by name, MTL first; "NAME, tuned" is the tuned form of any.
-
-    Raises:
-        BadInput: an unknown method, or one that is given twice.
-    """
-    if isinstance(names, str):
-        words = [name.strip() for name in names.replace(";", ",").split(",")]
-        names = []
-        for word in filter(None, words):
-            if word == "tuned" and names:  # of "MTL, tuned"
-                names[-1] += ", tuned"
-            else:
-                names.append(word)
-    plain_names = [n for n in names if n not in (STL.name, "MTL")]
-    found: list[str | Method] = []
-    for name in plain_names:
-        base = str(name).removesuffix(", tuned")
-        if name in METHODS or base == name or base not in METHODS:
-            found.append(name)
-        else:
-            found.append(tuned(base))
-    return resolve(["MTL", *found])
-
-
-def planned(
-    data: TaskData,
-    methods: str | Sequence[str],
-    alphas: Sequence[float],
-    seeds: Sequence[int],
-    steps: int | None,
-    budget: float | None,
-    settings: Mapping[str, Any],
-) -> Plan:
-    """What to train so that it fits the budget, with an estimate of the time.
-
-    Every arm trains for a few steps on all runs, twice, and its time is extended to its budget.
-    What STL, its twin and MTL take must be taken; the other arms come in from the cheapest on
-    while there is room. Tuned methods need validation rows and go where there are none.
-    """
-    begin, asked, gone = time.monotonic(), methods_of(methods), list[str]()
-    if not len(data.split.validation):
-        gone = [
-            f"{m.name} (it chooses on validation rows, and there are none)"
-            for m in asked
-            if m.search
-        ]
-        asked = [m for m in asked if not m.search]
-    recipe = Recipe.of(data, steps=steps)
-    block = _blocks(data, seeds, settings["memory"])[0]
-    arms = [*asked, *at_widths(recipe, WIDTHS)]
-    short = {**settings, "progress": False}
-    with _cores(data) as (executor, cores):
-        first, second = (
-            _seconds_by_method(
-                compare(data, arms, alphas, block, steps=k, executor=executor, **short)
-            )
-            for k in PILOT
-        )
-    scale = len(seeds) / len(block) / (1 if cores == 1 else SHARED * cores)
-    cost = {}
-    for name, taken in second.items():
-        step = max(taken - first[name], 0.02 * taken) / (PILOT[1] - PILOT[0])
-        cost[name] = scale * (first[name] + step * max(0, recipe.steps - PILOT[0]))
-    must = sum(cost[name] for name in (STL.name, twin(STL).name, "MTL"))
-    more = {m.name: cost[m.name] for m in asked if m.name != "MTL"}
-    wide = sum(cost[m.name] for m in at_widths(recipe, WIDTHS))
-    more |= {"the trunk-width check": wide, "the affinity of the tasks": 2 * cost["MTL"]}
-    left = math.inf if budget is None else SPARE * budget - (time.monotonic() - begin)
-    room = left - must
-    chosen: list[str] = []
-    for name in sorted(more, key=more.__getitem__):
-        if more[name] <= room:
-            room -= more[name]
-            chosen.append(name)
-        else:
-            gone.append(f"{name} (about {words_of(more[name])})")
-    total = must + sum(more[name] for name in chosen)
-    if budget is not None and must > left:
-        gone.append(
-            f"nothing else: STL and MTL alone take longer than the {words_of(budget)} there are"
-        )
-    return Plan(
-        tuple(m.name for m in asked if m.name == "MTL" or m.name in chosen),
-        "the trunk-width check" in chosen,
-        "the affinity of the tasks" in chosen,
-        tuple(map(float, alphas)),
-        tuple(seeds),
-        total,
-        tuple(gone),
-    )
-
-
-def _seconds_by_method(study: Study) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for row in study.training.itertuples():
-        found[str(row.method)] = found.get(str(row.method), 0.0) + float(row.seconds)  # type: ignore[arg-type]
-    return found
-
-
-def affinity(
-    data: TaskData, seeds: Sequence[int], recipe: Recipe, device: str = "cpu"
-) -> Float[np.ndarray, "stages T T"]:
-    """Cosine of every pair of tasks' gradients at their heads on the shared features (RMTL's, see
-    `weighters.RMTL`) in MTL networks: the mean over the batches of a stage (see `STAGES`) in which
-    both tasks have a label, and over runs. NaN for a pair that never shares a batch.
-    """
-    ends = [0]
-    for share in STAGES.values():  # a step each at least
-        ends.append(max(ends[-1] + 1, round(share * recipe.steps)))
-    watch = _Watch(ends[1:])
-    train(
-        Method("MTL, watched", plain(lambda: watch)),
-        [data.run(seed) for seed in seeds],
-        seeds,
-        recipe,
-        device=device,
-    )
-    return (watch.total / watch.count).nanmean(1).cpu().numpy()
-
-
-class _Watch(Uniform):
-    """MTL's weights; sums the cosines of all pairs of head gradients, stage by stage."""
-
-    def __init__(self, ends: Sequence[int]) -> None:
-        super().__init__()
-        self.ends, self.seen = ends, 0
-
-    def reset(self, like: Float[torch.Tensor, "R T"]) -> None:
-        replicas, tasks = like.shape
-        shape = (len(self.ends), replicas, tasks, tasks)
-        self.total, self.count = like.new_zeros(shape), like.new_zeros(shape)
-
-    def weights(self, step: Step) -> Float[torch.Tensor, "R T"]:
-        stage = min(sum(self.seen >= end for end in self.ends), len(self.ends) - 1)
-        direction = normalize(step.head_gradients, dim=2)
-        there = step.labelled.to(direction)
-        both = there.unsqueeze(1) * there.unsqueeze(2)
-        self.total[stage] += both * (direction @ direction.mT)
-        self.count[stage] += both
-        self.seen += 1
-        return super().weights(step)
-
-
 def labels_of(data: TaskData) -> pd.DataFrame:
     """A row a task: its kind, its labels, and the positives of a binary one."""
     labelled, positive = data.labelled.sum(0), (data.y == 1).sum(0)
@@ -418,64 +258,7 @@ def without(study: Study, methods: Sequence[str]) -> Study:
     return replace(study, **{n: t[~gone[n]].reset_index(drop=True) for n, t in every.items()})
 
 
-# ---------------------------------------------------------------------------------- time
-
-
-def seconds_of(budget: float | str | None) -> float | None:
-    """A budget in seconds: a number, or text such as "90s", "5min" or "2h".
-
-    Raises:
-        BadInput: anything else, or a budget that is not above 0.
-    """
-    if budget is None or budget == "":
-        return None
-    value: object = budget
-    if isinstance(budget, str):
-        units = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
-        text = budget.strip().lower()
-        unit = text.lstrip("0123456789.").strip()
-        number = text[: len(text) - len(text.lstrip("0123456789."))]
-        try:
-            value = float(number) * units[unit or "s"]
-        except (KeyError, ValueError):
-            value = None
-    if not is_number(value) or not value > 0:  # type: ignore[operator]
-        raise BadInput(f"budget {budget!r}: give seconds, or a time such as 90s, 5min or 2h")
-    return float(value)  # type: ignore[arg-type]
-
-
-def words_of(seconds: float) -> str:
-    """A time in words that say no more than is known."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _work(plan: Plan, data: TaskData) -> str:
-    networks = sum(
-        m.trained(len(data.tasks))
-        * (len(plan.alphas) if m.alpha else 1)
-        * (TRIALS if m.search else 1)
-        for m in (STL, twin(STL), *methods_of(plan.methods))
-    )
-    return (
-        f"{len(data.tasks)} tasks, {len(data.x):,} rows, {len(plan.seeds)} runs, "
-        f"{networks * len(plan.seeds):,} networks"
-    )
-
-
 # ---------------------------------------------------------------------------------- training
-
-
-def _blocks(data: TaskData, seeds: Sequence[int], memory: float) -> list[Sequence[int]]:
-    """Runs that train side by side: all, or as many as their copies of the features allow."""
-    at_once = max(1, int(memory * 1e9 / max(_bytes(data), 1)))
-    return [seeds[k : k + at_once] for k in range(0, len(seeds), at_once)]
-
-
-def _bytes(data: TaskData) -> int:
-    """What a run's copy of the features takes."""
-    return 4 * (len(data.x.on) if isinstance(data.x, Bits) else data.x.numel())
 
 
 def _studied(
@@ -483,43 +266,20 @@ def _studied(
     plan: Plan,
     steps: int | None,
     settings: Mapping[str, Any],
-    shelf: _Folder | None,
+    shelf: Folder | None,
     progress: bool,
 ) -> Study:
     arms: list[Method] = methods_of(plan.methods)
     if plan.widths:
         arms += at_widths(Recipe.of(data, steps=steps), WIDTHS)
     studies = []
-    with _cores(data) as (executor, cores):
-        for block in _blocks(data, plan.seeds, settings["memory"]):
+    with on_all_cores(data) as (executor, cores):
+        for block in blocks(data, plan.seeds, settings["memory"]):
             folder = None if shelf is None else shelf.path / f"runs-{block[0]}-{block[-1]}"
             own = {**settings, "memory": settings["memory"] / cores, "executor": executor}
             given = {**own, "steps": steps, "folder": folder, "progress": progress}
             studies.append(compare(data, arms, plan.alphas, block, **given))
     return joined(studies)
-
-
-@contextmanager
-def _cores(data: TaskData) -> Iterator[tuple[Executor | None, int]]:
-    """A thread a core, each of which trains a method: small networks leave no work for two cores.
-
-    Whoever leaves with an error does not wait for what is being trained. Large data, of which each
-    thread would have a copy, are for one thread.
-    """
-    cores = torch.get_num_threads()
-    if cores < 2 or _bytes(data) > LARGE:
-        yield None, 1
-        return
-    executor = ThreadPoolExecutor(cores)
-    torch.set_num_threads(1)
-    try:
-        yield executor, cores
-    except BaseException:
-        executor.shutdown(wait=False, cancel_futures=True)
-        raise
-    finally:
-        torch.set_num_threads(cores)
-    executor.shutdown()
 
 
 def joined(studies: Sequence[Study]) -> Study:
@@ -531,13 +291,15 @@ def joined(studies: Sequence[Study]) -> Study:
 
 
 def _affinity_kept(
-    data: TaskData, plan: Plan, steps: int | None, device: str, shelf: _Folder | None
+    data: TaskData, plan: Plan, steps: int | None, device: str, shelf: Folder | None
 ) -> Float[np.ndarray, "stages T T"]:
     if shelf and (kept := shelf.get("affinity.json")) is not None:
         return np.array(kept, dtype=float)
     recipe = Recipe.of(data, steps=steps)
-    blocks = _blocks(data, plan.seeds, 1.0)
-    every = [affinity(data, block, recipe, device) * len(block) for block in blocks]
+    every = [
+        affinity(data, block, recipe, device) * len(block)
+        for block in blocks(data, plan.seeds, 1.0)
+    ]
     found: Float[np.ndarray, "stages T T"] = sum(every) / len(plan.seeds)  # type: ignore[assignment]
     found = found.round(4)
     if shelf:
@@ -592,63 +354,3 @@ def _loaded(kept: Mapping[str, Any]) -> Audit:
 def _tuples(kept: Mapping[str, Any]) -> dict[str, Any]:
     """JSON has lists where dataclasses have tuples."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()}
-
-
-class _Folder:
-    """An audit's folder: JSON files that carry a checksum of themselves and of what is asked."""
-
-    def __init__(self, path: Path, wanted: Mapping[str, Any]) -> None:
-        self.path, self.wanted = path, json.loads(json.dumps(wanted))
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            known = self._label()
-            if known is None:
-                parts.write(path / "asked.json", json.dumps(self.wanted).encode(), replace=False)
-                known = self._label()
-        except OSError as error:
-            raise BadInput(
-                f"results folder {str(path)!r} cannot be used ({error.strerror}); give another"
-            ) from None
-        if known != self.wanted:
-            differ = [
-                k
-                for k in self.wanted
-                if not isinstance(known, dict) or known.get(k) != self.wanted[k]
-            ]
-            raise BadInput(
-                f"results folder {str(path)!r} holds another audit ({', '.join(differ)} differs); "
-                "give another folder"
-            )
-
-    def _label(self) -> Any:
-        try:
-            return json.loads((self.path / "asked.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except ValueError:
-            raise BadInput(
-                f"results folder {str(self.path)!r} cannot be used (asked.json is damaged); "
-                "give another folder"
-            ) from None
-
-    def get(self, name: str) -> Any:
-        """What a file says; None where it is missing or not what was written."""
-        try:
-            checksum, _, text = (self.path / name).read_text(encoding="utf-8").partition("\n")
-        except (OSError, ValueError):
-            return None
-        return json.loads(text) if checksum == self._checksum(name, text) else None
-
-    def keep(self, name: str, content: Any) -> Any:
-        """Write a file, unless a run beside this one has been faster; what it says then."""
-        text = json.dumps(content)
-        if (there := self.get(name)) is not None:
-            return there
-        try:
-            parts.write(self.path / name, f"{self._checksum(name, text)}\n{text}".encode())
-        except OSError as error:
-            raise BadInput(f"{self.path / name} cannot be written: {error.strerror}") from None
-        return json.loads(text)
-
-    def _checksum(self, name: str, text: str) -> str:
-        return hashlib.sha256(json.dumps([self.wanted, name, text]).encode()).hexdigest()

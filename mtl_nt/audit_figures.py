@@ -9,7 +9,8 @@ from matplotlib.lines import Line2D
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from .audit import STAGES, Audit
+from .affinity import STAGES
+from .audit import Audit
 from .drawing import BASE, COLOURS, FOOT, HEAD, INK, SMALL, WIDTH, axes, canvas, finish, key, short
 from .findings import findings
 from .tables import scope, tables

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .audit import Audit, words_of
+from .audit import Audit
+from .audit_plan import words_of
 from .methods import STL
 from .tables import label, printed, tables
 from .transfer import runs_needed

@@ -178,18 +178,14 @@ class Table:
         if self.own is None:
             y, labels, x = known.split([self.tasks, self.tasks, known.shape[2] - 2 * self.tasks], 2)
         else:
-            x, y = known, self.y[numbers, self.own].unsqueeze(2)
-            y, labels = y.nan_to_num(), (~y.isnan()).to(y.dtype)
+            x, (y, labels) = known, self.targets(numbers)
         return Rows(x if self.bits is None else self.bits.take(numbers), y, labels)
 
     def targets(
         self, numbers: Int[Tensor, "R B"]
     ) -> tuple[Float[Tensor, "R B T"], Float[Tensor, "R B T"]]:
         """`y` and `labels` of rows, without their features, which may be many."""
-        if self.own is None:
-            y = self.y[numbers]
-        else:
-            y = self.y[numbers, self.own].unsqueeze(2)
+        y = self.y[numbers] if self.own is None else self.y[numbers, self.own].unsqueeze(2)
         return y.nan_to_num(), (~y.isnan()).to(y.dtype)
 
     def batch(self, batch: Batch, batches: Batches) -> tuple[Rows, Bool[Tensor, "R B"]]:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .audit import STAGES, WIDTHS, Audit
+from .affinity import STAGES
+from .audit import Audit
+from .audit_plan import WIDTHS
 from .methods import CONSTANT, at_widths
 from .study import Study
 from .tables import printed, tables

@@ -26,26 +26,16 @@ import pytest
 import test_table
 import torch
 from bs4 import BeautifulSoup
-from playwright.sync_api import expect, sync_playwright
+from lab import CHROMIUM, chromium
+from playwright.sync_api import expect
 from refusals import refused
-from test_browser import CHROMIUM, FLAGS, Visit
+from test_browser import Visit
 
 from mtl_nt import Recipe, audit_figures, compare, figures, load, parts
 from mtl_nt.__main__ import main
-from mtl_nt.audit import (
-    STAGES,
-    Audit,
-    Plan,
-    affinity,
-    audit,
-    command,
-    joined,
-    labels_of,
-    methods_of,
-    planned,
-    seconds_of,
-    words_of,
-)
+from mtl_nt.affinity import STAGES, affinity
+from mtl_nt.audit import Audit, audit, command, joined, labels_of
+from mtl_nt.audit_plan import Plan, methods_of, planned, seconds_of, words_of
 from mtl_nt.audit_tables import csv_link, task_table, was_run
 from mtl_nt.findings import findings, sentences
 from mtl_nt.tables import tables
@@ -525,29 +515,26 @@ def test_names_in_the_page_are_text(reported: tuple[str, str, Path]) -> None:
 def test_the_page_opens_offline_asks_for_nothing_and_its_table_sorts(
     reported: tuple[str, str, Path],
 ) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        with Visit(browser, reported[2], width=390) as visit:
-            table = visit.page.locator(".nt-tasks").first
-            head = table.locator("thead button", has_text="difference")
-            orders = []
-            for sort in ("ascending", "descending"):
-                head.click()
-                expect(head.locator("..")).to_have_attribute("aria-sort", sort)
-                cells = table.locator("tbody td:nth-child(4)").all_inner_texts()
-                orders.append([float(cell) for cell in cells])
-            assert orders[0] == sorted(orders[0]) and orders[1] == orders[0][::-1]
-            alpha = visit.page.get_by_role("slider", name="alpha")
-            picture = visit.page.locator(".nt-explorer img").first
-            seen = []
-            for key in ("Home", "End"):
-                alpha.press(key)
-                seen.append(picture.get_attribute("src"))
-            assert len(set(seen)) == 2
-            assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
-            assert visit.said == []
-            assert [url for url in visit.asked if not url.startswith(("file:", "data:"))] == []
-        browser.close()
+    with chromium() as browser, Visit(browser, reported[2], width=390) as visit:
+        table = visit.page.locator(".nt-tasks").first
+        head = table.locator("thead button", has_text="difference")
+        orders = []
+        for sort in ("ascending", "descending"):
+            head.click()
+            expect(head.locator("..")).to_have_attribute("aria-sort", sort)
+            cells = table.locator("tbody td:nth-child(4)").all_inner_texts()
+            orders.append([float(cell) for cell in cells])
+        assert orders[0] == sorted(orders[0]) and orders[1] == orders[0][::-1]
+        alpha = visit.page.get_by_role("slider", name="alpha")
+        picture = visit.page.locator(".nt-explorer img").first
+        seen = []
+        for key in ("Home", "End"):
+            alpha.press(key)
+            seen.append(picture.get_attribute("src"))
+        assert len(set(seen)) == 2
+        assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
+        assert visit.said == []
+        assert [url for url in visit.asked if not url.startswith(("file:", "data:"))] == []
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,15 +10,14 @@ from typing import Any
 
 import nbformat
 import pytest
-from lab import FLAGS, jupyterlab, keep_screenshot, run_all
+from lab import CHROMIUM, chromium, jupyterlab, keep_screenshot, run_all
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from playwright.sync_api import Browser, Locator, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, expect
 from samples import png, write
 
 from mtl_nt import report
 from mtl_nt.explorers import Live, explorer
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no program named chromium: nothing to open"),
@@ -44,10 +42,8 @@ A path/of/one/very/long/word/"""
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 # ---------------------------------------------------------------- exported pages

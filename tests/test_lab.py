@@ -18,11 +18,11 @@ import pytest
 from book import BOOK, fast, outputs
 from bs4 import BeautifulSoup
 from jupyter_client.blocking.client import BlockingKernelClient
-from lab import FLAGS, SCREENSHOTS, jupyterlab, keep_screenshot, run_all
+from lab import CHROMIUM, SCREENSHOTS, chromium, jupyterlab, keep_screenshot, run_all
 from nbformat import NotebookNode
-from playwright.sync_api import Browser, Locator, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, expect
 from playwright.sync_api import TimeoutError as TooLate
-from test_browser import CHROMIUM, Visit
+from test_browser import Visit
 
 from mtl_nt import compare, figures, load, report
 
@@ -207,10 +207,8 @@ def paints(box: Locator, wanted: str, name: Callable[[str | None], str]) -> None
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

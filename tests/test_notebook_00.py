@@ -13,9 +13,10 @@ import nbformat
 import pytest
 from book import BOOK
 from bs4 import BeautifulSoup
+from lab import CHROMIUM, chromium
 from nbformat import NotebookNode
-from playwright.sync_api import expect, sync_playwright
-from test_browser import CHROMIUM, FLAGS, Visit
+from playwright.sync_api import expect
+from test_browser import Visit
 
 from mtl_nt import report
 
@@ -181,23 +182,20 @@ def test_in_an_exported_page_both_pickers_and_the_slider_choose_the_picture(
     given = RUNS[done.metadata["key"]]
     nbformat.write(done, tmp_path / "book.ipynb")
     page = report.page(tmp_path / "book.ipynb", tmp_path / "book.html")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        with Visit(browser, page, width=390) as visit:
-            shown = visit.page.locator(".nt-explorer")
-            picture, caption = shown.locator("img"), shown.locator("figcaption")
-            slider = shown.get_by_role("slider", name="alpha")
-            for name in (given["dataset"], *given["datasets"]):
-                shown.get_by_role("combobox", name="data").select_option(name)
-                seen = []
-                for method in given["methods"]:
-                    shown.get_by_role("combobox", name="method").select_option(method)
-                    for key in ("Home", "End"):
-                        slider.press(key)
-                        expect(caption).to_contain_text(f"{method} ")
-                        expect(picture).to_have_js_property("naturalWidth", 800)
-                        seen.append(picture.get_attribute("src"))
-                assert len(set(seen)) == len(given["methods"]) + 1  # LBTW has two
-            assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
-            assert visit.said == []
-        browser.close()
+    with chromium() as browser, Visit(browser, page, width=390) as visit:
+        shown = visit.page.locator(".nt-explorer")
+        picture, caption = shown.locator("img"), shown.locator("figcaption")
+        slider = shown.get_by_role("slider", name="alpha")
+        for name in (given["dataset"], *given["datasets"]):
+            shown.get_by_role("combobox", name="data").select_option(name)
+            seen = []
+            for method in given["methods"]:
+                shown.get_by_role("combobox", name="method").select_option(method)
+                for key in ("Home", "End"):
+                    slider.press(key)
+                    expect(caption).to_contain_text(f"{method} ")
+                    expect(picture).to_have_js_property("naturalWidth", 800)
+                    seen.append(picture.get_attribute("src"))
+            assert len(set(seen)) == len(given["methods"]) + 1  # LBTW has two
+        assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
+        assert visit.said == []

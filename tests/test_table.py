@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from refusals import refused
 
 from mtl_nt import BadInput, Recipe, TaskData, load
+from mtl_nt.audit import labels_of
 from mtl_nt.bits import Bits
 from mtl_nt.datasets import cells, csv_sheet, parquet_sheet, sheets
-from mtl_nt.datasets.table import Table, is_table, load_table, read_table
+from mtl_nt.datasets.table import Table, is_table, read_table
 from mtl_nt.methods import METHODS
 from mtl_nt.pieces import train
 
@@ -101,10 +102,12 @@ def test_a_table_becomes_tasks_of_every_kind(own: Path) -> None:
     frame = example()
     assert torch.equal(data.labelled, torch.tensor(frame[[*data.tasks]].notna().to_numpy()))
     assert np.allclose(data.y.numpy(), frame[[*data.tasks]], equal_nan=True)
-    assert table.labels["task"].tolist() == ["y_1", "y_2", "y_3"]
-    assert table.labels["labels"].tolist() == frame[[*data.tasks]].count().tolist()
-    assert table.labels["positives"].tolist()[:2] == [int(frame[t].sum()) for t in ("y_1", "y_2")]
-    assert table.labels["positives"].isna().tolist() == [False, False, True]
+    assert labels_of(data)["task"].tolist() == ["y_1", "y_2", "y_3"]
+    assert labels_of(data)["labels"].tolist() == frame[[*data.tasks]].count().tolist()
+    assert labels_of(data)["positives"].tolist()[:2] == [
+        int(frame[t].sum()) for t in ("y_1", "y_2")
+    ]
+    assert labels_of(data)["positives"].isna().tolist() == [False, False, True]
 
 
 def test_the_data_can_be_trained_on(own: Path) -> None:
@@ -114,16 +117,16 @@ def test_the_data_can_be_trained_on(own: Path) -> None:
 
 
 def test_csv_tsv_and_parquet_packed_or_not_are_the_same_data(own: Path) -> None:
-    data = load_table(own)
+    data = load(own)
     for name in ("my.tsv", "my.csv.gz", "my.tsv.gz", "my.parquet", "MY.CSV"):
-        other = load_table(saved(example(), own.with_name(name)))
+        other = load(saved(example(), own.with_name(name)))
         if name == "MY.CSV":
             assert other.name == "MY"
         assert same(other, data), name
 
 
 def test_numbers_are_scaled_by_the_training_rows_and_gaps_are_their_median(own: Path) -> None:
-    data, frame = load_table(own), example()
+    data, frame = load(own), example()
     learned = data.split.train.numpy()
     a = frame["a"].to_numpy()
     full = np.where(np.isnan(a), np.nanmedian(a[learned]), a)
@@ -133,16 +136,16 @@ def test_numbers_are_scaled_by_the_training_rows_and_gaps_are_their_median(own: 
 
 
 def test_columns_of_zeros_and_ones_stay_as_they_are(own: Path) -> None:
-    assert dense(load_table(own))[:, 2].tolist() == example()["flag"].astype(float).tolist()
+    assert dense(load(own))[:, 2].tolist() == example()["flag"].astype(float).tolist()
 
 
 def test_every_category_has_a_column_and_one_without_training_rows_is_zero(tmp_path: Path) -> None:
     frame = example()
-    test = load_table(saved(frame, tmp_path / "my.csv")).split.test.tolist()
+    test = load(saved(frame, tmp_path / "my.csv")).split.test.tolist()
     frame["colour"] = frame["colour"].astype(object)
     frame.loc[test[0], "colour"] = "violet"
     frame.loc[test[1], "colour"] = None
-    data = load_table(saved(frame, tmp_path / "my.csv"))
+    data = load(saved(frame, tmp_path / "my.csv"))
     x = dense(data)[:, 3:]
     assert x.shape[1] == 4  # blue, green, red, violet
     assert not x[test[:2]].any() and not x[:, 3].any()
@@ -155,10 +158,10 @@ def test_every_category_has_a_column_and_one_without_training_rows_is_zero(tmp_p
 
 def test_a_column_that_does_not_vary_on_the_training_rows_is_zero(tmp_path: Path) -> None:
     frame = example()
-    test = load_table(saved(frame, tmp_path / "my.csv")).split.test.tolist()
+    test = load(saved(frame, tmp_path / "my.csv")).split.test.tolist()
     frame["rare"] = 7.5
     frame.loc[test[0], "rare"] = 100
-    data = load_table(saved(frame, tmp_path / "my.csv"), features="rare,a")
+    data = load(saved(frame, tmp_path / "my.csv"), features="rare,a")
     assert not dense(data)[:, 1].any()
     seen = next(s for s in range(1, 5) if test[0] in rows_of(data.run(s))[0])
     assert dense(data.run(seen))[test[0], 1] > 1
@@ -170,7 +173,7 @@ def test_nothing_of_validation_and_test_rows_reaches_the_training_rows(
 ) -> None:
     frame = example()
     frame["flag"] = frame["flag"].astype(float)
-    before = load_table(saved(frame, tmp_path / "my.csv"), seed=seed)
+    before = load(saved(frame, tmp_path / "my.csv"), seed=seed)
     random = np.random.default_rng(seed)
     held = [*rows_of(before)[1], *rows_of(before)[2]]
     for name in ("a", "b"):
@@ -180,7 +183,7 @@ def test_nothing_of_validation_and_test_rows_reaches_the_training_rows(
     frame.loc[held, "flag"] = 5 - frame.loc[held, "flag"]
     frame.loc[held, ["y_1", "y_2"]] = 1 - frame.loc[held, ["y_1", "y_2"]]
     frame.loc[held, "y_3"] = 1e6
-    after = load_table(saved(frame, tmp_path / "my.csv"), seed=seed)
+    after = load(saved(frame, tmp_path / "my.csv"), seed=seed)
     assert rows_of(after) == rows_of(before)
     learned = before.split.train
     assert torch.equal(dense(after)[learned], dense(before)[learned])
@@ -190,12 +193,12 @@ def test_nothing_of_validation_and_test_rows_reaches_the_training_rows(
 
 
 def test_every_seed_is_learned_from_its_own_training_rows(own: Path) -> None:
-    data = load_table(own)
+    data = load(own)
     for seed in range(6):
         run = data.run(seed)
         assert run.data_seed == seed
         assert dense(run)[run.split.train, :2].mean(0).abs().max() < 1e-6
-        assert same(run, load_table(own, seed=seed))
+        assert same(run, load(own, seed=seed))
 
 
 # ---------------------------------------------------------------- splits
@@ -203,7 +206,7 @@ def test_every_seed_is_learned_from_its_own_training_rows(own: Path) -> None:
 
 @pytest.mark.parametrize("folds", [3, 5, 7])
 def test_the_first_seeds_are_the_folds_of_one_division(own: Path, folds: int) -> None:
-    data = load_table(own, folds=folds)
+    data = load(own, folds=folds)
     runs = [data.run(seed) for seed in range(folds)]
     assert sorted(r for run in runs for r in rows_of(run)[2]) == [*range(ROWS)]
     for seed, run in enumerate(runs):
@@ -220,7 +223,7 @@ def test_rows_of_one_group_share_a_fold(tmp_path: Path) -> None:
     frame = example()
     frame["who"] = np.arange(ROWS) % 13 * 2
     for name in ("my.csv", "my.parquet"):
-        data = load_table(saved(frame, tmp_path / name), group="who")
+        data = load(saved(frame, tmp_path / name), group="who")
         assert data.x.shape[1] == 6 and data.row_groups is None
         for seed in range(7):
             groups = [{*frame["who"][rows]} for rows in rows_of(data.run(seed))]
@@ -230,7 +233,7 @@ def test_rows_of_one_group_share_a_fold(tmp_path: Path) -> None:
 def test_groups_may_be_many(tmp_path: Path) -> None:
     frame = example(900)
     frame["who"] = [f"patient {r % 300}" for r in range(900)]
-    data = load_table(saved(frame, tmp_path / "my.csv"), group="who")
+    data = load(saved(frame, tmp_path / "my.csv"), group="who")
     assert [len(rows) for rows in rows_of(data)] == [540, 180, 180]
     assert [frame["who"][rows].nunique() for rows in rows_of(data)] == [180, 60, 60]
 
@@ -253,13 +256,13 @@ def test_a_split_column_is_followed_for_every_seed(tmp_path: Path) -> None:
 def test_a_split_may_do_without_validation(tmp_path: Path) -> None:
     frame = example()
     frame["part"] = np.where(np.arange(ROWS) < 40, "train", "test")
-    assert not rows_of(load_table(saved(frame, tmp_path / "my.csv"), split="part"))[1]
+    assert not rows_of(load(saved(frame, tmp_path / "my.csv"), split="part"))[1]
 
 
 def test_a_target_that_some_runs_cannot_score_is_noted(tmp_path: Path) -> None:
     frame = example()
     frame["y_4"] = 0.0
-    first = load_table(saved(frame.drop(columns="y_4"), tmp_path / "my.csv")).split
+    first = load(saved(frame.drop(columns="y_4"), tmp_path / "my.csv")).split
     frame.loc[[int(first.test[0]), int(first.validation[0])], "y_4"] = 1
     frame.loc[int(first.train[0]), "y_4"] = 1
     table = read_table(saved(frame, tmp_path / "my.csv"))
@@ -320,8 +323,8 @@ def test_targets_are_names_or_patterns_in_a_list_or_between_commas(
 
 
 def test_features_that_are_named_are_the_only_ones(own: Path) -> None:
-    assert load_table(own, features=["a", "colour"]).x.shape == (ROWS, 4)
-    assert load_table(own, features="[abc]*", ignore="colour").x.shape == (ROWS, 2)
+    assert load(own, features=["a", "colour"]).x.shape == (ROWS, 4)
+    assert load(own, features="[abc]*", ignore="colour").x.shape == (ROWS, 2)
 
 
 def test_features_named_like_targets_are_pointed_out(own: Path) -> None:
@@ -340,7 +343,7 @@ def test_true_and_false_are_labels_and_two_values_can_be_a_regression(tmp_path: 
     assert table.data.kinds == ("regression", "binary", "regression")
     assert torch.equal(table.data.y[:, 1], torch.tensor(example()["y_2"].to_numpy()).float())
     assert "as asked: 'y_1'" in said(table, "Targets that are regression")
-    assert load_table(path, regression=["y_*"]).kind == "regression"
+    assert load(path, regression=["y_*"]).kind == "regression"
 
 
 def test_a_column_that_turns_out_to_be_text_late_is_text_from_the_start(
@@ -350,9 +353,9 @@ def test_a_column_that_turns_out_to_be_text_late_is_text_from_the_start(
     frame["mark"] = [*("1.0" if r % 2 else "1" for r in range(ROWS - 1)), "one"]
     saved(frame, own)
     monkeypatch.setattr(csv_sheet, "PIECE", 500)
-    pieces = load_table(own)
+    pieces = load(own)
     monkeypatch.undo()
-    assert same(pieces, load_table(own))
+    assert same(pieces, load(own))
     assert pieces.x.shape[1] == 6 + 3  # "1", "1.0" and "one"
 
 
@@ -363,7 +366,7 @@ def test_quoted_cells_may_have_line_feeds_and_lines_are_counted_as_an_editor_doe
     lines += [f'{r},"two\nlines, ""{r % 3}""",{r % 2}' for r in range(30)]
     path = tmp_path / "my.csv"
     path.write_text("\n".join(lines))
-    data = load_table(path)
+    data = load(path)
     assert data.x.shape == (30, 4) and data.y[:, 0].tolist() == [r % 2 for r in range(30)]
     path.write_text("\r\n".join([*lines, "", "1,x,2,3"]))
     refused(lambda: read_table(path), "my.csv, line 63", "4 cells", "header has 3")
@@ -375,19 +378,19 @@ def test_names_are_text_whatever_they_look_like(tmp_path: Path) -> None:
     for name in ("my.csv", "my.parquet"):
         table = read_table(saved(frame, tmp_path / name), targets=names)
         assert table.data.tasks == (*names,)
-        assert table.labels["task"].tolist() == names
+        assert labels_of(table.data)["task"].tolist() == names
 
 
 def test_the_budget_grows_with_the_rows(tmp_path: Path) -> None:
-    small, large = (load_table(saved(example(n), tmp_path / "my.csv")) for n in (60, 5000))
+    small, large = (load(saved(example(n), tmp_path / "my.csv")) for n in (60, 5000))
     assert (small.recipe["batch_size"], small.recipe["steps"]) == (64, 300)
     assert (large.recipe["batch_size"], large.recipe["steps"]) == (128, 40 * 24)
     assert {run.recipe["steps"] for run in map(large.run, range(3))} == {960}
 
 
 def test_a_path_can_be_loaded_like_any_data_set(own: Path) -> None:
-    assert same(load(str(own), targets="y_*"), load_table(own))
-    assert same(load(own, seed=2), load_table(own, seed=2))
+    assert same(load(str(own), targets="y_*"), load(own))
+    assert same(load(own, seed=2), load(own, seed=2))
     refused(lambda: load(str(own), target="y_*"), "my.csv", "unknown option 'target'", "'targets'")
     refused(lambda: load("my.json"), "unknown dataset 'my.json'", ".csv, .tsv or .parquet")
     assert [is_table(n) for n in ("a.csv", Path("tox21"), "x.TSV.gz", "tox21", None)] == [
@@ -796,7 +799,7 @@ def test_one_long_text_in_every_row_of_a_parquet_is_kept_once(tmp_path: Path) ->
     path, pool = tmp_path / "my.parquet", pa.default_memory_pool()
     parquet.write_table(pa.Table.from_pandas(frame), path, store_schema=False)
     before = pool.max_memory()
-    assert load_table(path).x.shape[1] == 5
+    assert load(path).x.shape[1] == 5
     assert pool.max_memory() - before < 100e6  # spelled out, it would be a gigabyte
 
 
@@ -807,7 +810,7 @@ def test_a_parquet_has_rows_instead_of_lines_and_columns_of_other_types_are_refu
     frame["when"] = pd.Timestamp("2020-01-01")
     path = saved(frame, tmp_path / "my.parquet")
     refused(lambda: read_table(path), "column 'when'", "neither number nor text", "ignore")
-    assert load_table(path, ignore="when").x.shape[1] == 6
+    assert load(path, ignore="when").x.shape[1] == 6
     frame = example()
     frame.loc[8, "a"] = np.inf
     saved(frame, path)
@@ -848,7 +851,7 @@ def test_every_type_of_number_and_text_in_a_parquet_is_read(tmp_path: Path) -> N
     assert torch.equal(x[:, 7:10], x[:, 10:13]) and torch.equal(x[:, 7:10], x[:, 13:])
     plain = {name: column.to_pylist() for name, column in columns.items()}
     frame = pd.DataFrame(plain, dtype=object)
-    assert same(load_table(saved(frame, tmp_path / "my.csv")), table.data)
+    assert same(load(saved(frame, tmp_path / "my.csv")), table.data)
 
 
 def test_a_parquet_may_come_in_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -856,10 +859,10 @@ def test_a_parquet_may_come_in_many_parts(tmp_path: Path, monkeypatch: pytest.Mo
     frame["late"] = [*("2" for _ in range(ROWS - 1)), "two"]
     frame["kind"] = [f"{r // 7}" if r < 50 else f"of {r % 5}" for r in range(ROWS)]
     path = saved(frame, tmp_path / "my.parquet")
-    whole = load_table(path)
+    whole = load(path)
     frame.to_parquet(path, index=False, row_group_size=17)
     monkeypatch.setattr(parquet_sheet, "BLOCK", 40)  # two columns of 17 rows
-    assert same(load_table(path), whole)
+    assert same(load(path), whole)
     assert whole.x.shape == (ROWS, 3 + 3 + 2 + 13)
 
 

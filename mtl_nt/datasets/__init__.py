@@ -14,7 +14,7 @@ from .dial import load_dial
 from .files import Source
 from .gdsc import FEATURES, RESPONSES, load_gdsc
 from .handwriting import TEST_IMAGES, TEST_LABELS, load_digits, load_mnist
-from .table import is_table, load_table
+from .table import is_table, read_table
 
 DATASETS: dict[str, Callable[..., TaskData]] = {
     "dial": load_dial,
@@ -49,9 +49,9 @@ def load(name: str | Path, **options: Any) -> TaskData:
         BadInput: an unknown name or option, with the nearest known ones.
     """
     if is_table(name):
-        known = [*inspect.signature(load_table).parameters][1:]
+        known = [*inspect.signature(read_table).parameters][1:]
         _check(f"table {Path(name).name!r}", options, known)
-        return load_table(name, **options)
+        return read_table(name, **options).data
     base, _, scenario = str(name).partition("-")
     if base == "dial" and scenario:
         return load("dial", **{"scenario": scenario, **options})

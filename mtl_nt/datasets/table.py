@@ -28,9 +28,9 @@ from .opening import Sheet, is_table, opened, stem
 from .sheets import plain, shown
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
-__all__ = ["Table", "is_table", "load_table", "read_table"]
+__all__ = ["Table", "is_table", "read_table"]
 
 LEAST = 10  # rows with labels
 RECIPE: dict[str, Any] = {
@@ -54,12 +54,10 @@ class Table:
     Args:
         data: as the run with the seed that was asked for has them; `data.run(seed)` has others.
         notes: what was read, by which rule, what was dropped or imputed: a sentence each.
-        labels: a row a task: `task`, `kind`, `labels`, and `positives` of binary tasks.
     """
 
     data: TaskData
     notes: tuple[str, ...]
-    labels: pd.DataFrame
 
 
 def read_table(
@@ -152,25 +150,7 @@ def read_table(
     if unscored:
         names = few([t for t in roles.targets if t in unscored])
         notes.append(f"Not scored in every run, for want of test labels of both classes: {names}.")
-    return Table(draw(seed), tuple(notes), _labels(roles.targets, kinds, cells.y))
-
-
-def load_table(
-    path: str | Path,
-    targets: Names | None = None,
-    features: Names | None = None,
-    smiles: str | None = None,
-    group: str | None = None,
-    split: str | None = None,
-    ignore: Names = (),
-    regression: Names = (),
-    folds: int = 5,
-    seed: int = 0,
-) -> TaskData:
-    """The data of one's own table. See `read_table` for arguments and what it raises."""
-    return read_table(
-        path, targets, features, smiles, group, split, ignore, regression, folds, seed
-    ).data
+    return Table(draw(seed), tuple(notes))
 
 
 # -------------------------------------------------------------------------------------- labels
@@ -242,24 +222,6 @@ def _unscored(
     none, zero, one = np.isnan(asked).all(0), (asked == 0).any(0), (asked == 1).any(0)
     binary = np.array([kind == "binary" for kind in kinds])
     return [tasks[t] for t in np.flatnonzero(none | (binary & ~(zero & one))).tolist()]
-
-
-def _labels(
-    tasks: Sequence[str], kinds: Sequence[Kind], y: Float32[np.ndarray, "N T"]
-) -> pd.DataFrame:
-    import pandas as pd
-
-    positives = [
-        int(p) if kind == "binary" else None for p, kind in zip((y == 1).sum(0), kinds, strict=True)
-    ]
-    return pd.DataFrame(
-        {
-            "task": list(tasks),
-            "kind": list(kinds),
-            "labels": (~np.isnan(y)).sum(0),
-            "positives": pd.array(positives, dtype="Int64"),
-        }
-    )
 
 
 def _check_size(sheet: Sheet, cells: Cells, folds: int) -> None:
