@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from dataclasses import replace
 from functools import partial
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ from .tasks import BadInput, TaskData
 from .training import Stopped
 
 HISTORY = ("method", "alpha", "seed", "network", "task", "step", "loss", "weight")
-LOADING = Lock()
 HISTORY_POINTS = 40  # of losses and weights kept a network
 FALL = 0.01  # of the whole training's fall: less is not "still improving"
 
@@ -43,9 +41,6 @@ def work(
     """Train every job and yield its part as soon as it is there. Finished pieces of a job that
     has several are kept on the shelf, and taken from there.
     """
-    with LOADING:  # threads that load it for the first time at once can lock each other out
-        import sklearn.linear_model
-        import sklearn.metrics  # noqa: F401
     plain = {name: job for name, job in todo.items() if job.method.predictor is not None}
     waiting = {name: Pieces(name, job, shelf) for name, job in todo.items() if name not in plain}
     for name, pieces in waiting.items():

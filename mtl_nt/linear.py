@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .bits import Bits
+from .metrics import LOADING
 from .tasks import BadInput, TaskData
 
 NOISE = np.logspace(3, -2, 11)
@@ -121,7 +122,8 @@ def _ols(train: _Rows, held: _Rows, test: np.ndarray) -> np.ndarray:
 
 
 def _ridge(train: _Rows, held: _Rows, test: np.ndarray) -> np.ndarray:
-    from sklearn.linear_model import Ridge, RidgeCV  # as slow to load as torch
+    with LOADING:  # as slow to load as torch
+        from sklearn.linear_model import Ridge, RidgeCV
 
     penalties = NOISE * train.x.var(0).sum()
     if len(held.y) == 0:
@@ -134,8 +136,9 @@ def _ridge(train: _Rows, held: _Rows, test: np.ndarray) -> np.ndarray:
 
 
 def _elastic_net(train: _Rows, held: _Rows, test: np.ndarray) -> np.ndarray:
-    from sklearn.linear_model import ElasticNetCV, enet_path
-    from sklearn.model_selection import KFold
+    with LOADING:
+        from sklearn.linear_model import ElasticNetCV, enet_path
+        from sklearn.model_selection import KFold
 
     if len(held.y) == 0:
         folds = KFold(min(5, len(train.y)), shuffle=True, random_state=0)
@@ -174,7 +177,9 @@ def _check(run: TaskData) -> None:
 def _each(run: TaskData, predict: _Predict) -> Float[Tensor, "N T"]:
     """One model a task, as many at a time as torch has threads."""
     from scipy.linalg import LinAlgWarning
-    from sklearn.exceptions import ConvergenceWarning
+
+    with LOADING:
+        from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     _check(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,8 @@ from .tasks import TaskData
 PR_AUC, ROC_AUC, ERROR = "PR-AUC", "ROC-AUC", "error"
 MSE, MSE_RAW, R2 = "MSE", "MSE (raw)", "R2"
 LOWER_IS_BETTER = frozenset({ERROR, MSE, MSE_RAW})
+LOADING = Lock()
+"""Held while scikit-learn is loaded: two threads that load it at once can lock each other out."""
 
 
 def metric_names(data: TaskData) -> tuple[str, ...]:
@@ -42,7 +45,8 @@ def scores(
     Args:
         outputs: logits of binary tasks; of regression tasks the targets as trained on.
     """
-    from sklearn.metrics import average_precision_score  # as slow to load as torch
+    with LOADING:  # as slow to load as torch
+        from sklearn.metrics import average_precision_score
 
     rows = getattr(data.split, part)
     y = data.y[rows].double().numpy()
@@ -105,7 +109,8 @@ def primary_score(kind: str, truth: Float[np.ndarray, " N"], guess: np.ndarray) 
         truth: labels, or targets in the task's unit; NaN where missing.
         guess: logits, or predictions in the same unit.
     """
-    from sklearn.metrics import average_precision_score
+    with LOADING:
+        from sklearn.metrics import average_precision_score
 
     there = ~np.isnan(truth)
     truth, guess = truth[there], guess[there]
