@@ -17,6 +17,8 @@ from pathlib import Path
 import audit
 import chemistry
 import growth
+import latency
+import memory
 import papers
 import published
 import stack
@@ -36,6 +38,8 @@ WORDS = {
     "tox21": "Tox21 as a whole",
     "growth": "How a step grows",
     "audit": "An audit of one's own table",
+    "latency": "From key to picture",
+    "notebooks": "Every notebook",
     "peers": "Published packages",
 }
 BELOW = {
@@ -45,6 +49,9 @@ BELOW = {
     "audit": "![Seconds of an audit against tasks and rows](audit.png)\n\n"
     "Reading the file included. 100 features, 2,000 rows, 14 tasks, where an axis does not say "
     "otherwise; few steps, so that what grows is seen and not waited for.",
+    "latency": "In Chromium, from the key on a slider until the new picture is decoded and one "
+    "more frame has gone by; 40 keys a repeat. `interact` draws the same figure with matplotlib.",
+    "notebooks": "By papermill, one after another. Memory: the kernel and its workers together.",
 }
 Part = Callable[[], list[Row]]
 
@@ -99,6 +106,8 @@ def whole(out: Path) -> dict[str, Part]:
         "tox21": chemistry.tox21,
         "growth": partial(growth.rows, *grown),
         "audit": partial(audit.rows, *audited),
+        "latency": partial(latency.rows, 11, 2, 3),
+        "notebooks": memory.rows,
         "peers": partial(published.rows, shapes, steps.TASKS, 5),
     }
 
@@ -114,6 +123,8 @@ def quick(out: Path) -> dict[str, Part]:
         "chemistry": partial(chemistry.rows, 200, 100, 16, 32),
         "growth": partial(growth.rows, *grown),
         "audit": partial(audit.rows, (60, 4, 3), 4, (2, 3), (60, 80), 4, out / "audit.png"),
+        "latency": partial(latency.rows, 2, 1, 1),
+        "notebooks": partial(memory.rows, ("00_start_here",), fast=True),
     }
 
 

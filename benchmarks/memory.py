@@ -1,0 +1,82 @@
+"""What every notebook needs at its own parameters: memory, of its workers too, and seconds."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+from timing import Row
+
+import mtl_nt
+from mtl_nt.datasets.files import FOLDER
+
+BOOK = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+FILES = {"08_case_pharmacogenomics": "gdsc"}  # data that no package brings
+PERIOD = 0.1  # seconds between two looks at the memory
+
+
+def rows(names: tuple[str, ...] | None = None, fast: bool = False) -> list[Row]:
+    """Two lines a notebook, of these or of all, one after another."""
+    from mtl_nt import report  # takes two seconds
+
+    where = "fast parameters" if fast else "its own parameters, two cores"
+    found = []
+    for path in BOOK:
+        if names is not None and path.stem not in names:
+            continue
+        lines = [
+            (f"GB at most of {path.stem}", "under 1.5"),
+            (f"seconds of {path.stem}", "under 60"),
+        ]
+        values: list[list[float]] = [[], []]
+        if there(path.stem):
+            given = report.fast(path) if fast else {}
+            with tempfile.TemporaryDirectory() as folder, peak() as memory:
+                begin = time.perf_counter()
+                report.run(path, Path(folder, "out.ipynb"), **given)
+                seconds = time.perf_counter() - begin
+            values = [memory, [seconds]]
+        for (what, target), value in zip(lines, values, strict=True):
+            found.append(Row(what, where, value, "", target, f"needs files, see {FOLDER}"))
+    return found
+
+
+def there(name: str) -> bool:
+    """Whether a notebook's files can be had."""
+    try:
+        return name not in FILES or bool(mtl_nt.load(FILES[name]))
+    except mtl_nt.BadInput:
+        return False
+
+
+@contextmanager
+def peak() -> Iterator[list[float]]:
+    """The most GB that all processes below this one have had together, known at the end."""
+    found: list[float] = []
+    most, ended = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not ended.wait(PERIOD):
+            most = max(most, sum(map(_resident, psutil.Process().children(recursive=True))))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        watching.join()
+        found.append(most / 2**30)
+
+
+def _resident(process: psutil.Process) -> int:
+    """Bytes in memory; none of a process that has ended."""
+    with suppress(psutil.Error):
+        return process.memory_info().rss
+    return 0
