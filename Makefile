@@ -21,7 +21,7 @@ PRESET ?=
 DEVICE ?= cpu
 WORKERS ?= 2
 
-.PHONY: help setup demo book test lab bench results clean distclean
+.PHONY: help setup demo book outputs test lab bench results clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -36,11 +36,14 @@ demo: $(STAMP) ## run the first three notebooks and write reports/
 book: $(STAMP) ## run all notebooks, some minutes, and write reports/
 	@$(BIN)/python -m mtl_nt book --out reports
 
+outputs: $(STAMP) ## the same, and keep what the notebooks show in them
+	@$(BIN)/python -m mtl_nt book --out reports --keep
+
 test: $(STAMP) ## format, lint, types and tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest -n auto --dist loadfile --nbval tests notebooks
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab notebooks/

@@ -10,10 +10,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import audit_command
 from .tasks import BadInput
+
+if TYPE_CHECKING:  # a slow import
+    from nbformat import NotebookNode
 
 DEMO: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("00_start_here", "00_start_here.ipynb", {}),
@@ -62,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     book = commands.add_parser("book", help="run all notebooks and write a page of each")
     book.add_argument("--out", default="reports", type=Path, help="folder (default: reports)")
     book.add_argument("--fast", action="store_true", help="with a few steps each, to see it run")
+    book.add_argument("--keep", action="store_true", help="write the outputs into notebooks/, too")
     book.set_defaults(command=_book)
 
     run = commands.add_parser("run", help="run one notebook with other parameters")
@@ -109,14 +113,19 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _book(options: argparse.Namespace) -> None:
-    from .report import fast
+    from .report import fast, keep_outputs
 
+    if options.fast and options.keep:
+        raise BadInput("--keep with --fast: keep the outputs of a whole run alone")
     notebooks = sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))
     if not notebooks:
         raise BadInput("notebooks/ is missing; run this in the repository's root")
     for number, notebook in enumerate(notebooks, 1):
         given = fast(notebook) if options.fast else {}
-        _report(notebook, options.out, notebook.stem, given, f"[{number}/{len(notebooks)}] ")
+        count = f"[{number}/{len(notebooks)}] "
+        executed = _report(notebook, options.out, notebook.stem, given, count)
+        if options.keep:
+            keep_outputs(notebook, executed)
     _look(options.out / "index.html")
 
 
@@ -183,17 +192,18 @@ def _seeds(text: str) -> Any:
 
 def _report(
     notebook: Path, folder: Path, name: str, parameters: dict[str, Any], count: str = ""
-) -> None:
+) -> NotebookNode:
     from . import report
 
     words = "".join(f" {key}={value}" for key, value in parameters.items())
     print(f"{count}{notebook}{words} ...", flush=True)
     start = time.monotonic()
-    executed = folder / f"{name}.ipynb"
-    report.run(notebook, executed, **parameters)
-    page = report.page(executed, folder / f"{name}.html")
+    out = folder / f"{name}.ipynb"
+    executed = report.run(notebook, out, **parameters)
+    page = report.page(out, folder / f"{name}.html")
     report.index(folder)
     print(f"{' ' * len(count)}{page} in {time.monotonic() - start:.0f} s", flush=True)
+    return executed
 
 
 def _look(page: Path) -> None:

@@ -273,8 +273,37 @@ class Decoder(Linear):
     Row t of A says which features task t offers to all tasks. Lee, Yang and Hwang (ICML 2018).
     """
 
-    def forward(self, x: Float[Tensor, "R B T"] | Bits) -> Float[Tensor, "R B H"]:
-        return super().forward(x).relu_()
+    def gap(
+        self, features: Float[Tensor, "R B H"], outputs: Float[Tensor, "R B T"]
+    ) -> Float[Tensor, "R B"]:
+        """|h - relu(o A + b)|^2 of every row, with graph to all of it."""
+        return _Gap.apply(features, outputs, self.weight, self.bias)
+
+
+class _Gap(torch.autograd.Function):
+    """What autograd does, in half of its passes over numbers as many as the features."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        h: Float[Tensor, "R B H"],
+        o: Float[Tensor, "R B T"],
+        weight: Float[Tensor, "R T H"],
+        bias: Float[Tensor, "R 1 H"],
+    ) -> Float[Tensor, "R B"]:
+        rebuilt = torch.baddbmm(bias, o, weight).relu_()
+        gap = h - rebuilt
+        ctx.save_for_backward(o, weight, rebuilt, gap)
+        return torch.linalg.vector_norm(gap, dim=2).square()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, pull: Float[Tensor, "R B"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        o, weight, rebuilt, gap = ctx.saved_tensors
+        pulled = gap * (2 * pull).unsqueeze(2)
+        let = torch.ops.aten.threshold_backward(pulled, rebuilt, 0)  # through the ReLU
+        own = let @ weight.neg().transpose(1, 2)
+        return pulled, own, o.neg().transpose(1, 2) @ let, -let.sum(1, keepdim=True)
 
 
 def log_odds(outputs: Float[Tensor, "R B T"]) -> Float[Tensor, "R B T"]:

@@ -20,9 +20,10 @@ from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 from traitlets.config import Config
 
+PNG = "image/png"
 VIEW = "application/vnd.jupyter.widget-view+json"
 SHOWN = ["text/html", "text/markdown", "image/svg+xml", "text/latex"]
-SHOWN += ["image/png", "image/jpeg", "text/plain"]
+SHOWN += [PNG, "image/jpeg", "text/plain"]
 HERE = Path(__file__).parent
 BOOK = "book"  # tags what a report has no use for
 QUIET = "quiet"  # tags what a report runs and does not show
@@ -121,8 +122,8 @@ def _literal(source: str) -> Any:
 
 def _picture(output: NotebookNode) -> str | None:
     data = output.get("data", {})
-    if "image/png" in data:
-        return f"data:image/png;base64,{data['image/png']}".replace("\n", "")
+    if PNG in data:
+        return f"data:{PNG};base64,{data[PNG]}".replace("\n", "")
     found = re.search(r'<img[^>]* src="(data:image/png;base64,[^"]+)"', data.get("text/html", ""))
     return found[1] if found else None
 
@@ -138,15 +139,16 @@ def _result(cell: NotebookNode) -> NotebookNode:
 
 
 def _shown(cell: NotebookNode) -> NotebookNode:
-    """The cell without what is dead on a page: widgets that have no HTML, such as progress bars."""
+    """The cell without what is dead on a page."""
     if cell.cell_type != "code":
         return cell
     cell = NotebookNode(cell)
-    cell.outputs = [o for o in map(_alive, cell.outputs) if o is not None]
+    cell.outputs = [o for o in map(alive, cell.outputs) if o is not None]
     return cell
 
 
-def _alive(output: NotebookNode) -> NotebookNode | None:
+def alive(output: NotebookNode) -> NotebookNode | None:
+    """The output, unless it is blank or a widget without HTML, such as a progress bar."""
     if output.output_type == "stream":
         return output if output.text.strip() else None
     data = output.get("data", {})

@@ -19,6 +19,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 
+from .outputs import kept
 from .page import BOOK, STYLE, About, html_of, tags
 from .tasks import BadInput, nearest
 
@@ -98,6 +99,12 @@ def results_only(notebook: str | Path, out: str | Path) -> Path:
     plan = _read(Path(notebook))
     plan.cells = [cell for cell in plan.cells if BOOK not in tags(cell)]
     return _write(Path(out), nbformat.writes(plan))
+
+
+def keep_outputs(notebook: str | Path, executed: NotebookNode) -> Path:
+    """Write what a run has put out into the notebook itself: pictures instead of widgets."""
+    path = Path(notebook)
+    return _write(path, nbformat.writes(kept(_read(path), executed)) + "\n")
 
 
 class _ThisPython(AsyncKernelManager):

@@ -65,7 +65,7 @@ class Step:
     def reconstruction(self) -> Float[Tensor, " R"]:
         """mean over the batch of |h - relu(o A + b)|^2, with graph to all of the network."""
         assert self.decoder is not None, "a weighter with `decodes` has a decoder"
-        gap = (self.passed.features - self.decoder(self.raw)).square().sum(2)
+        gap = self.decoder.gap(self.passed.features, self.raw)
         return torch.where(self.valid, gap, 0.0).sum(1) / self.valid.sum(1)
 
 

@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-TARGETS = {"help", "setup", "demo", "book", "test", "lab", "bench", "results", "clean", "distclean"}
+TARGETS = {"help", "setup", "demo", "book", "outputs", "test", "lab", "bench", "results", "clean"}
+TARGETS |= {"distclean"}
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 

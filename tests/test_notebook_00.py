@@ -99,7 +99,7 @@ def test_the_glossary_has_the_words_of_the_other_notebooks() -> None:
         ({"methods": ["MTL", "MTL"]}, "give every method once"),
         ({"alphas": [0.0, -1.0]}, "alpha -1"),
         ({"alphas": []}, "alpha"),
-        ({"alpha": 0.3}, "must be one of alphas"),
+        ({"alpha": -0.3}, "alpha -0.3"),
         ({"own": {"digits": {"trunk": [0]}}}, "trunk"),
         ({"own": {"digits": {"stepz": 9}}}, "did you mean 'steps'?"),
         ({"seeds": []}, "2 runs or more"),

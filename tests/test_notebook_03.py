@@ -31,7 +31,7 @@ def test_its_slider_goes_through_eleven_alphas_on_real_and_made_data() -> None:
         ({"alphas": [0.0, -1.0]}, "alpha -1"),
         ({"alphas": []}, "alpha"),
         ({"alphas": "half"}, "alpha 'half'"),
-        ({"alpha": 0.3}, "must be one of alphas"),
+        ({"alpha": -0.3}, "alpha -0.3"),
         ({"seeds": []}, "2 runs or more"),
         ({"seeds": 1}, "seeds 1: give 2 runs or more"),
         ({"few": {"digits": 1}}, "digits 1: give 2 runs or more"),

@@ -32,6 +32,7 @@ def test_its_menus_have_real_and_made_data() -> None:
         ({"dataset": "dial-dominant", "focus": 12}, "must be 0 to 11"),
         ({"own": {"digits": {"trunk": [0]}}}, "trunk"),
         ({"own": {"digits": {"stepz": 9}}}, "did you mean 'steps'?"),
+        ({"alphas": [0.5, -1.0]}, "alpha -1"),
         ({"seeds": []}, "2 runs or more"),
         ({"seeds": 1}, "2 runs or more"),
         ({"steps": -5}, "steps -5"),
