@@ -18,6 +18,7 @@ import audit
 import chemistry
 import growth
 import latency
+import limit
 import memory
 import papers
 import published
@@ -40,6 +41,7 @@ WORDS = {
     "audit": "An audit of one's own table",
     "latency": "From key to picture",
     "notebooks": "Every notebook",
+    "limit": "An audit at its limit",
     "peers": "Published packages",
 }
 BELOW = {
@@ -93,7 +95,7 @@ def sections(text: str) -> dict[str, str]:
 
 
 def whole(out: Path) -> dict[str, Part]:
-    """Every part at its size, half an hour."""
+    """Every part at its size, an hour."""
     shapes = [steps.SMALL, steps.WIDE]
     audited = ((2_000, 100, 14), None, audit.TASKS, audit.ROWS, audit.STEPS, out / "audit.png")
     grown = (growth.TASKS, growth.ROWS, growth.NETWORKS, 30, 5, out / "growth.png")
@@ -108,6 +110,7 @@ def whole(out: Path) -> dict[str, Part]:
         "audit": partial(audit.rows, *audited),
         "latency": partial(latency.rows, 11, 2, 3),
         "notebooks": memory.rows,
+        "limit": partial(limit.rows, limit.LIMIT),
         "peers": partial(published.rows, shapes, steps.TASKS, 5),
     }
 
@@ -125,6 +128,7 @@ def quick(out: Path) -> dict[str, Part]:
         "audit": partial(audit.rows, (60, 4, 3), 4, (2, 3), (60, 80), 4, out / "audit.png"),
         "latency": partial(latency.rows, 2, 1, 1),
         "notebooks": partial(memory.rows, ("00_start_here",), fast=True),
+        "limit": partial(limit.rows, (200, 4, 3)),
     }
 
 

@@ -77,7 +77,7 @@ class Source:
         """The data, and a sentence each on what was read, dropped and imputed."""
         if is_table(self.name):
             table = read_table(self.name, **self.options)
-            return table.data, table.notes
+            return _outlined(table.data), table.notes
         return load(self.name, **self.options), ()
 
     @property
@@ -234,6 +234,15 @@ def command(found: Audit) -> str:
     if made["steps"] is not None:
         words += ["--steps", str(made["steps"])]
     return shlex.join(words)
+
+
+def _outlined(data: TaskData) -> TaskData:
+    """The same without the numbers of the features, which every run draws anew: a large table is
+    not kept a second time beside the run that trains.
+    """
+    if data.redraw is None or not isinstance(data.x, torch.Tensor):
+        return data
+    return replace(data, x=data.x.new_zeros(1).expand(data.x.shape))
 
 
 def labels_of(data: TaskData) -> pd.DataFrame:

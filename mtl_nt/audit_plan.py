@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from .batches import LARGE
 from .bits import Bits
 from .methods import METHODS, STL, Method, at_widths, resolve, tuned, twin
 from .recipe import Recipe
@@ -23,7 +24,6 @@ TRIALS = 4  # candidates of a tuned method
 PILOT = (3, 15)  # steps of the two short trainings from which the time is estimated
 SHARED = 0.85  # of what several cores could do at best, the last pieces wait for each other
 SPARE = 0.9  # of a budget is planned; the rest is for what no estimate sees
-LARGE = 2e8  # bytes of features
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,11 @@ def planned(
     recipe = Recipe.of(data, steps=steps)
     block = blocks(data, seeds, settings["memory"])[0]
     arms = [*asked, *at_widths(recipe, WIDTHS)]
-    short = {**settings, "progress": False}
     with on_all_cores(data) as (executor, cores):
+        memory = settings["memory"] / cores
+        short = {**settings, "memory": memory, "executor": executor, "progress": False}
         first, second = (
-            _seconds_by_method(
-                compare(data, arms, alphas, block, steps=k, executor=executor, **short)
-            )
-            for k in PILOT
+            _seconds_by_method(compare(data, arms, alphas, block, steps=k, **short)) for k in PILOT
         )
     scale = len(seeds) / len(block) / (1 if cores == 1 else SHARED * cores)
     cost = {}
@@ -186,8 +184,10 @@ def work_of(plan: Plan, data: TaskData) -> str:
 
 
 def blocks(data: TaskData, seeds: Sequence[int], memory: float) -> list[Sequence[int]]:
-    """Runs that train side by side: all, or as many as their copies of the features allow."""
-    at_once = max(1, int(memory * 1e9 / max(bytes_of(data), 1)))
+    """Runs that train side by side: all, or as many as their copies of the features allow, one
+    their own and one in the table that they share.
+    """
+    at_once = max(1, int(memory * 1e9 / max(2 * bytes_of(data), 1)))
     return [seeds[k : k + at_once] for k in range(0, len(seeds), at_once)]
 
 

@@ -16,6 +16,8 @@ from .bits import Bits, Features
 from .streams import generator
 from .tasks import BadInput, TaskData
 
+LARGE = 2e8  # bytes of features
+
 
 @dataclass(frozen=True)
 class Replicas:
@@ -131,6 +133,8 @@ class Rows(NamedTuple):
 class Table:
     """All rows of all runs in one table, and a last row without anything to fill up with.
 
+    The features of a single run that are large stay where they are, without that row.
+
     Args:
         own: the one task that each replica has to do with; the others' targets are left out.
     """
@@ -145,19 +149,24 @@ class Table:
         self.runs, self.tasks = runs, len(runs[0].tasks)
         lengths = [len(run.x) for run in runs]
         self.begin = torch.tensor([0, *lengths]).cumsum(0).to(device)
-        y = torch.cat([run.targets.to(dtype) for run in runs])
-        y = torch.cat([y, y.new_full((1, self.tasks), math.nan)])
-        known = torch.cat([y.nan_to_num(), (~y.isnan()).to(dtype)], 1)
+        nothing = torch.full((1, self.tasks), math.nan, dtype=dtype)
+        y = torch.cat([*(run.targets.to(dtype) for run in runs), nothing])
         self.own, self.y = None if own is None else own.to(device).unsqueeze(1), y.to(device)
-        if own is not None:
-            known = known[:, :0]
         x = [run.x for run in runs]
-        self.bits = Bits.joined(x).to(device) if isinstance(x[0], Bits) else None
-        if self.bits is None:  # one row of one table is found faster than three of three
-            dense = torch.cat([t.flatten(1).to(dtype) for t in x if isinstance(t, Tensor)])
-            known = torch.cat([known, torch.cat([dense, torch.zeros_like(dense[:1])])], 1)
-        self.known, self.room = known.to(device), torch.empty(0, 0)
         self.features = math.prod(x[0].shape[1:])
+        self.bits = Bits.joined(x).to(device) if isinstance(x[0], Bits) else None
+        dense = [t.flatten(1) for t in x if isinstance(t, Tensor)]
+        self.large: Float[Tensor, "N F"] | None = None
+        if len(dense) == 1 and dense[0].nbytes > LARGE:
+            self.large, dense = dense[0].to(device, dtype), []
+        width = 2 * self.tasks if own is None else 0
+        # One row of one table is found faster than three of three.
+        known = torch.zeros(len(y), width + self.features * bool(dense), dtype=dtype)
+        if own is None:
+            known[:, : self.tasks], known[:, self.tasks : width] = y.nan_to_num(), ~y.isnan()
+        for start, features in zip(self.begin.tolist(), dense, strict=False):
+            known[start : start + len(features), width:] = features
+        self.known, self.rooms = known.to(device), [torch.empty(0, 0)] * 2
         self.binary = runs[0].binary.to(device)
         if self.own is not None:
             self.binary = self.binary[self.own]  # (R, 1)
@@ -170,16 +179,31 @@ class Table:
             again: in the place of those of the last call that said so: new memory for every batch
                 costs more than the copy itself.
         """
+        if self.own is not None:
+            return Rows(self.inputs(numbers, again), *self.targets(numbers))
+        known = self._taken(0, self.known, numbers, again)
+        y, labels, x = known.split([self.tasks, self.tasks, known.shape[2] - 2 * self.tasks], 2)
+        return Rows(x if x.shape[2] else self.inputs(numbers, again), y, labels)
+
+    def inputs(self, numbers: Int[Tensor, "R B"], again: bool = False) -> Features:
+        """`x` of rows, without their targets."""
+        if self.bits is not None:
+            return self.bits.take(numbers)
+        if self.large is None:
+            return self._taken(0, self.known, numbers, again)[..., -self.features :]
+        last = len(self.large)
+        x = self._taken(1, self.large, numbers.clamp(max=last - 1), again)
+        x.flatten(0, 1).index_fill_(0, (numbers.flatten() == last).nonzero().flatten(), 0)
+        return x
+
+    def _taken(
+        self, room: int, table: Float[Tensor, "N K"], numbers: Int[Tensor, "R B"], again: bool
+    ) -> Float[Tensor, "R B K"]:
         flat = numbers.flatten()
-        if again and len(self.room) != len(flat):
-            self.room = self.known.new_empty(len(flat), self.known.shape[1])
-        out = self.room if again else None
-        known = torch.index_select(self.known, 0, flat, out=out).unflatten(0, numbers.shape)
-        if self.own is None:
-            y, labels, x = known.split([self.tasks, self.tasks, known.shape[2] - 2 * self.tasks], 2)
-        else:
-            x, (y, labels) = known, self.targets(numbers)
-        return Rows(x if self.bits is None else self.bits.take(numbers), y, labels)
+        if again and len(self.rooms[room]) != len(flat):
+            self.rooms[room] = table.new_empty(len(flat), table.shape[1])
+        out = self.rooms[room] if again else None
+        return torch.index_select(table, 0, flat, out=out).unflatten(0, numbers.shape)
 
     def targets(
         self, numbers: Int[Tensor, "R B"]

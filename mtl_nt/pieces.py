@@ -159,7 +159,8 @@ def bytes_of_a_network(job: Job) -> int:
     one = size(math.prod(job.runs[0].x.shape[1:]), tasks, job.recipe)
     # Activations with their gradients, or without.
     rows = max(2 * job.recipe.batch_size * specimen(job).passes, ROWS_AT_ONCE)
-    outputs = 2 * tasks * max(len(run.split.test) for run in job.runs)
+    held = max(len(part) for run in job.runs for part in (run.split.validation, run.split.test))
+    outputs = 3 * tasks * held  # by parts, as a whole, and while they are scored
     # Weights, their gradients and Adam's two averages are four numbers a weight.
     numbers = 4 * one.parameters + rows * one.activations + outputs
     return int(job.options.get("dtype", torch.float32).itemsize * numbers)

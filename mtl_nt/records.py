@@ -25,6 +25,7 @@ CHECKPOINTS: tuple[Checkpoint, ...] = ("last", "best_mean", "best_per_task")
 EXPLODED, SMALL = 100.0, 1e-2  # a last loss so many times the first, or the small one
 ROWS_AT_ONCE = 512  # of a forward pass without gradients
 NUMBERS_AT_ONCE, LEAST_AT_ONCE = 2**26, 16  # features of these rows, and rows at least
+OUTPUTS_AT_ONCE = 2**22  # of several heads, whose losses are tables of their size, ten or so
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class Keeper:
         self.seeds = replicas.seed.tolist()
         self.every = checkpoint == "best_mean" and not whole
         self.data = replicas.data.to(table.known.device)
+        self.alike = bool((replicas.data == replicas.data[0]).all())
         self.replica, self.task = replicas.scored.nonzero(as_tuple=True)
         self.group = replicas.group[self.replica]
         self.place = self.task if table.own is None else torch.zeros_like(self.task)
@@ -149,9 +151,15 @@ class Keeper:
         outputs = []
         most = NUMBERS_AT_ONCE // max(1, len(self.data) * self.table.features)
         at_once = max(LEAST_AT_ONCE, min(ROWS_AT_ONCE, most))
-        for some in self.table.part(part, self.data).split(at_once, 1):
-            everything = torch.ones_like(some, dtype=torch.bool)
-            outputs.append(network(self.table.rows(some).x, everything)[1])
+        numbers = self.table.part(part, self.data)
+        everything = torch.ones_like(numbers, dtype=torch.bool)
+        if self.alike and self.table.bits is None:  # what all networks read is there once
+            numbers = numbers[:1]
+        for some in numbers.split(at_once, 1):
+            x = self.table.inputs(some)
+            if isinstance(x, Tensor):
+                x = x.expand(len(self.data), -1, -1)
+            outputs.append(network(x, everything[:, : some.shape[1]])[1])
         raw = torch.cat(outputs, 1)
         return self.weighter.predict(raw, self.table.binary, lambda: self._draw(raw))
 
@@ -165,10 +173,16 @@ class Keeper:
 
     def _validation_losses(self, outputs: Float[Tensor, "R N T"]) -> Float[Tensor, "R T"]:
         numbers = self.table.part("validation", self.data)
-        y, labels = self.table.targets(numbers)
-        rows = (numbers < self.table.begin[-1]).sum(1, keepdim=True).to(outputs)
-        losses, _, labelled = task_losses(outputs, y, labels, self.table.binary, rows)
-        return torch.where(labelled, losses, math.nan)
+        at_once = len(outputs)
+        if self.table.own is None:
+            at_once = max(1, OUTPUTS_AT_ONCE // outputs[0].numel())
+        found = []
+        for out, some in zip(outputs.split(at_once), numbers.split(at_once), strict=True):
+            y, labels = self.table.targets(some)
+            rows = (some < self.table.begin[-1]).sum(1, keepdim=True).to(out)
+            losses, _, labelled = task_losses(out, y, labels, self.table.binary, rows)
+            found.append(torch.where(labelled, losses, math.nan))
+        return torch.cat(found)
 
     def _scores(self, outputs: Float[Tensor, "R N T"]) -> Float[Tensor, " C"]:
         """Validation score of every column, higher is better; NaN where none is defined."""

@@ -207,8 +207,8 @@ def _check_table(data: TaskData) -> None:
     if isinstance(x, Bits):
         if fault := x.fault():
             raise BadInput(f"{where}: {fault}")
-    elif (bad := ~x.isfinite().flatten(1)).any():
-        row, column = (int(i) for i in bad.nonzero()[0])
+    elif not torch.stack(x.aminmax()).isfinite().all():  # takes no table of its own
+        row, column = (int(i) for i in (~x.isfinite().flatten(1)).nonzero()[0])
         raise BadInput(
             f"{where}: feature {column} of row {row} is NaN or infinite; impute it or drop the row"
         )

@@ -34,8 +34,16 @@ from test_browser import Visit
 from mtl_nt import Recipe, audit_figures, compare, figures, load, parts
 from mtl_nt.__main__ import main
 from mtl_nt.affinity import STAGES, affinity
-from mtl_nt.audit import Audit, audit, command, joined, labels_of
-from mtl_nt.audit_plan import Plan, methods_of, planned, seconds_of, words_of
+from mtl_nt.audit import Audit, Source, audit, command, joined, labels_of
+from mtl_nt.audit_plan import (
+    Plan,
+    blocks,
+    bytes_of,
+    methods_of,
+    planned,
+    seconds_of,
+    words_of,
+)
 from mtl_nt.audit_tables import csv_link, task_table, was_run
 from mtl_nt.findings import findings, sentences
 from mtl_nt.tables import tables
@@ -147,6 +155,25 @@ def test_the_estimate_is_of_the_size_of_the_time_taken() -> None:
     done = audit("dial-unrelated", say=quiet, **given)
     taken = time.perf_counter() - begin
     assert taken / 6 < done.plan.seconds < taken * 6  # a busy machine changes its mind
+
+
+def test_runs_train_side_by_side_as_far_as_two_copies_of_their_features_allow() -> None:
+    data, seeds = load("dial"), range(5)
+    for room, sizes in ((9.9, [4, 1]), (4, [2, 2, 1]), (1, [1] * 5), (100, [5])):
+        assert [len(b) for b in blocks(data, seeds, room * bytes_of(data) / 1e9)] == sizes
+
+
+def test_features_of_a_table_are_kept_where_a_run_cannot_draw_them(
+    table: Path, tmp_path: Path
+) -> None:
+    data, _ = Source(str(table), {}).read()
+    assert isinstance(data.x, torch.Tensor) and data.x.shape == (120, 4)
+    assert data.x.untyped_storage().nbytes() == data.x.itemsize
+    assert torch.equal(data.run(3).x, load(str(table), seed=3).x)  # type: ignore[arg-type]
+    frame = pd.read_csv(table).assign(part=["train", "validation", "test"] * 40)
+    frame.to_csv(tmp_path / "fixed.csv", index=False)
+    fixed, _ = Source(str(tmp_path / "fixed.csv"), {"split": "part"}).read()
+    assert torch.equal(fixed.run(3).x, load(str(tmp_path / "fixed.csv"), split="part").x)  # type: ignore[arg-type]
 
 
 def test_methods_that_choose_on_validation_rows_go_where_there_are_none() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 import mtl_nt
 from mtl_nt import load
-from mtl_nt.batches import Batches, Replicas
+from mtl_nt.batches import Batches, Replicas, Table
 from mtl_nt.recipe import Recipe
 from mtl_nt.tasks import BadInput, Split, TaskData
 from mtl_nt.training import Fit, Stopped, fit
@@ -158,6 +158,26 @@ def test_an_impossible_recipe_is_refused_in_one_line(wrong: dict[str, Any], name
     with pytest.raises(BadInput, match=named) as refused:
         Recipe.of(RUNS[0], **wrong)
     assert "\n" not in str(refused.value)
+
+
+def test_large_features_of_a_single_run_stay_where_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, numbers = RUNS[0], torch.tensor([[0, 3, 32], [32, 1, 2]])
+    for own in (None, torch.tensor([1, 0])):
+        copied = Table([run], "cpu", torch.float64, own)
+        with monkeypatch.context() as patched:
+            patched.setattr("mtl_nt.batches.LARGE", 0)
+            kept, both = (Table(runs, "cpu", torch.float64, own) for runs in ([run], RUNS))
+        assert kept.large is not None and both.large is None
+        assert kept.large.data_ptr() == run.x.data_ptr()  # type: ignore[union-attr]
+        for again in (False, True, True):
+            mine, theirs = (t.rows(numbers, again) for t in (kept, copied))
+            assert all(torch.equal(*pair) for pair in zip(mine, theirs, strict=True))
+            assert torch.equal(mine.x, kept.inputs(numbers))
+    whole = fit([run], one(), Uniform(), RECIPE)
+    monkeypatch.setattr("mtl_nt.batches.LARGE", 0)
+    assert torch.equal(fit([run], one(), Uniform(), RECIPE).outputs, whole.outputs)
 
 
 # ---------------------------------------------------------------- history, progress, stop
