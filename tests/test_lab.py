@@ -35,12 +35,15 @@ START, DIALS, LBTW = "00_start_here", "01_negative_transfer", "02_lbtw"
 # Three stops or more on every slider, so that its middle is neither of its ends.
 GIVEN: dict[str, dict[str, Any]] = {
     START: {**fast(START), "alphas": [0.0, 0.25, 0.5, 2.0], "alpha": 0.5},
-    DIALS: {**fast(DIALS), "angles": [0, 45, 90], "widths": [2, 3, 4, 8]},
+    DIALS: {
+        **{**fast(DIALS), "angles": [0, 45, 90], "widths": [2, 3, 4, 8]},
+        "alphas": [0.0, 0.5, 2.0],
+    },
     LBTW: {**fast(LBTW), "alphas": [0.0, 0.5, 2.0], "alpha": 0.5},
 }
 EXPLORERS = {
     START: ["explorer"],
-    DIALS: ["angle-explorer", "width-explorer"],
+    DIALS: ["angle-explorer", "width-explorer", "real-explorer"],
     LBTW: ["tasks-explorer", "picker-explorer"],
 }
 PAIRS = [(name, cell) for name, cells in EXPLORERS.items() for cell in cells]
@@ -55,9 +58,11 @@ MOVES = 100
 
 
 def shorter(name: str) -> NotebookNode:
-    """A notebook with few steps and runs; only the dials' first training at 45 degrees is long."""
+    """A notebook not yet run, with few steps; only the dials' training at 45 degrees is long."""
     made = deepcopy(BOOK[name])
     for cell in made.cells:
+        if cell.cell_type == "code":  # none is done yet
+            cell.outputs, cell.execution_count = [], None
         if cell.id == "parameters":
             cell.source += "".join(f"\n{key} = {value!r}" for key, value in GIVEN[name].items())
         if (name, cell.id) == (DIALS, "live"):
