@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
+from copy import deepcopy
 from pathlib import Path
 
 import book
@@ -173,7 +174,7 @@ class Again:
     """A notebook with few steps, in a kernel of its own: every cell twice, then all of it again."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        self.notebook = nbformat.from_dict(json.loads(nbformat.writes(BOOK[name])))
+        self.notebook = deepcopy(BOOK[name])
         first = next(c for c in self.notebook.cells if c.id == "parameters")
         first.source += "".join(f"\n{key} = {value!r}" for key, value in fast(name).items())
         cells = [c for c in self.notebook.cells if c.cell_type == "code"]
@@ -199,7 +200,8 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     return Again(request.param, tmp_path_factory.mktemp("again"))
 
 
-every_run = pytest.mark.parametrize("ran", NAMES, indirect=True)
+FIRST = NAMES[:3]  # what a reader runs first; each takes half a minute
+every_run = pytest.mark.parametrize("ran", FIRST, indirect=True)
 
 
 @pytest.mark.slow
@@ -231,4 +233,4 @@ def test_its_page_opens_without_a_network_and_every_slider_reaches_every_positio
                 expect(box.locator("img")).to_have_attribute("src", row[place % len(row)]["src"])
         assert [url for url in visit.asked if not url.startswith("data:")] == [page.as_uri()]
         assert visit.said == []
-    assert boxes or path.stem.startswith("09"), "a notebook without a slider"
+    assert boxes, "a notebook without a slider"
