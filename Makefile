@@ -21,7 +21,11 @@ PRESET ?=
 DEVICE ?= cpu
 WORKERS ?= 2
 
-.PHONY: help setup demo book outputs test lab bench results clean distclean
+# The notebooks that `make test` runs whole: the methods, the second paper's, the audit. All of them
+# would double its time.
+COMPARED := $(wildcard $(patsubst %,notebooks/%_*.ipynb,00 07 09))
+
+.PHONY: help setup demo book outputs compare test lab bench results clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -39,11 +43,14 @@ book: $(STAMP) ## run all notebooks, some minutes, and write reports/
 outputs: $(STAMP) ## the same, and keep what the notebooks show in them
 	@$(BIN)/python -m mtl_nt book --out reports --keep
 
+compare: $(STAMP) ## run all notebooks and compare with what they show
+	@$(BIN)/python -m pytest -n auto --dist loadfile --nbval tests/outputs_close.py notebooks
+
 test: $(STAMP) ## format, lint, types and tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n auto --dist loadfile --nbval tests notebooks
+	@$(BIN)/python -m pytest -n auto --dist loadfile --nbval tests $(COMPARED)
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab notebooks/

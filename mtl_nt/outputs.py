@@ -12,7 +12,7 @@ from .page import PNG, VIEW, alive
 
 PRINTED = re.compile(r"\s*<[\w.]+ (object|at 0x[0-9a-f]+)[^\n]*>\s*")  # what says nothing in words
 LINKED = re.compile(r' download="[^"]*" href="data:[^"]*"')  # too long for what no page shows
-RANDOM = re.compile(r"\bT_[0-9a-f]{5,}(?=_|\b)")  # the names that pandas gives to styled tables
+RANDOM = re.compile(r"\b(T_|nt-)[0-9a-f]{5,}(?=_|\b)")  # names of tables, drawn by chance
 
 
 def kept(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode:
@@ -34,8 +34,9 @@ def kept(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode:
 
 
 def still(outputs: list[NotebookNode], name: str) -> list[NotebookNode]:
-    """A cell's outputs without what is alive in them; `name` stands for names drawn by chance."""
-    return [_still(output, name) for output in map(alive, outputs) if output is not None]
+    """A cell's outputs without what is alive in them, and its `name` for names drawn by chance."""
+    shown = [output for output in map(alive, outputs) if output is not None]
+    return [_still(output, f"{name}-{place}") for place, output in enumerate(shown)]
 
 
 def _still(output: NotebookNode, name: str) -> NotebookNode:
@@ -48,11 +49,11 @@ def _still(output: NotebookNode, name: str) -> NotebookNode:
         if picture is not None:
             data[PNG] = str(picture["src"]).partition(",")[2]
             metadata[PNG] = {"alt": str(picture["alt"])}
-    elif PNG in data:
-        data["text/plain"] = metadata.get(PNG, {}).get("alt", words)
     elif PRINTED.fullmatch(words):
         del data["text/plain"]
+        if alt := metadata.get(PNG, {}).get("alt"):
+            data["text/plain"] = alt
     if "text/html" in data:
-        data["text/html"] = LINKED.sub("", RANDOM.sub(f"T_{name}", data["text/html"]))
+        data["text/html"] = LINKED.sub("", RANDOM.sub(rf"\1{name}", data["text/html"]))
     count = {"execution_count": None} if output.output_type == "execute_result" else {}
     return new_output(output.output_type, data=data, metadata=metadata, **count)

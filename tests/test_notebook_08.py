@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
+from outputs_close import GDSC, HERE
 
 from mtl_nt import BadInput, Recipe
 from mtl_nt.datasets import files
 
 NAME = "08_case_pharmacogenomics"
-FILES = Path(__file__).resolve().parents[2] / "shared" / "data"
-THERE = all((FILES / f"{n}_v17.csv.gz").exists() for n in ("IC50", "genomic_features"))
 SHARE = {  # of each method's error: a weak OLS, and nearly equal networks
     **{"STL": 0.85, "STL'": 0.85, "Group mean": 0.87, "OLS": 40.0, "ElasticNet": 0.86},
     **{"Ridge": 0.865, "MTL": 0.853, "Uncertainty": 0.855, "Deep-AMTFL": 0.86, "U-AMTFL": 0.856},
@@ -57,8 +56,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture(autouse=True, scope="module")
 def own_files() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        if THERE:
-            patch.setenv(files.FOLDER, str(FILES))
+        if HERE:
+            patch.setenv(files.FOLDER, str(GDSC))
         yield
 
 
@@ -109,7 +108,7 @@ def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
     book.refuses(NAME, said, **{**source, **changed})
 
 
-@pytest.mark.skipif(not THERE, reason="needs GDSC's files")
+@pytest.mark.skipif(not HERE, reason="needs GDSC's files")
 def test_a_drug_that_gdsc_does_not_have_is_refused(source: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="unknown drug 'Drug 9999'"):
         book.prelude(NAME, **{**source, "live": True, "drugs": ["Drug 1", "Drug 9999"]})
@@ -141,7 +140,7 @@ def done(source: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> No
     answer; with the package's own kept study and with GDSC's files where they are there.
     """
     short = {"alphas": [0.0, 0.1], "seeds": [0, 1], "steps": 5, "drugs": 3, "width": 8}
-    given = ({} if REAL else {"kept": source["kept"]}) | {"live": THERE} | short
+    given = ({} if REAL else {"kept": source["kept"]}) | {"live": HERE} | short
     return book.run(NAME, tmp_path_factory.mktemp("run"), WRONG, **given)
 
 
@@ -160,7 +159,7 @@ def test_every_claim_about_what_is_kept_holds(done: NotebookNode) -> None:
 
 @pytest.mark.slow
 def test_every_picture_is_described(done: NotebookNode) -> None:
-    book.describes_its_pictures(done, 6 if THERE else 5)
+    book.describes_its_pictures(done, 6 if HERE else 5)
 
 
 @pytest.mark.slow
@@ -171,7 +170,7 @@ def test_every_picture_is_described(done: NotebookNode) -> None:
 def test_an_explorer_has_another_picture_at_every_stop(
     done: NotebookNode, cell: str, sets: int, stops: int
 ) -> None:
-    if cell == "alpha-explorer" and not THERE:
+    if cell == "alpha-explorer" and not HERE:
         pytest.skip("needs GDSC's files")
     book.has_a_picture_at_every_stop(done, cell, sets, stops)
 
