@@ -125,7 +125,7 @@ def quick(out: Path) -> dict[str, Part]:
         "papers": partial(papers.digits, 2, 5),
         "chemistry": partial(chemistry.rows, 200, 100, 16, 32),
         "growth": partial(growth.rows, *grown),
-        "audit": partial(audit.rows, (60, 4, 3), 4, (2, 3), (60, 80), 4, out / "audit.png"),
+        "audit": partial(audit.rows, (60, 4, 3), 4, (3,), (60,), 4, out / "audit.png"),
         "latency": partial(latency.rows, 2, 1, 1),
         "notebooks": partial(memory.rows, ("00_start_here",), fast=True),
         "limit": partial(limit.rows, (200, 4, 3)),

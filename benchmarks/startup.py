@@ -18,5 +18,5 @@ def rows(repeats: int) -> list[Row]:
         return time.perf_counter() - start
 
     modules = {name: lambda name=name: fresh(name) for name in ("torch", "mtl_nt")}
-    ratio = ratios(in_turns(modules, repeats), "mtl_nt", "torch")
+    ratio = ratios(in_turns(modules, repeats, warm_up=repeats > 1), "mtl_nt", "torch")
     return [Row("import mtl_nt", "a fresh process", ratio, "import torch", "at most 1.3")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from .training import PRECISIONS, Precision, check_loss
 from .transfer import Null, count_negative, null_counts, paired_test
 
 NAMED = 12  # methods at most that a message names
+NO_ALPHA = -1.0  # sorts and groups as NaN does not
 Source = TaskData | Callable[[int], TaskData]
 
 
@@ -198,11 +200,17 @@ class Study:
         """Difference from the baseline, seeds by tasks; above 0 is better, for every metric."""
         deltas = self._once("deltas", metric, self._deltas)
         if (arm := _arm(method, alpha)) not in deltas:
-            own = [m if math.isnan(a) else f"{m} {a:g}" for m, a in self.arms() if m == method]
-            names = own or list(dict.fromkeys(m for m, _ in self.arms()))
-            there = ", ".join([*names[:NAMED], *["..."] * (len(names) > NAMED)])
-            raise BadInput(f"no results of {method!r} with alpha {alpha}; there are {there}")
+            raise self._missing(method, alpha)
         return deltas[arm].copy()
+
+    def scores(
+        self, method: str, alpha: float = math.nan, metric: str | None = None
+    ) -> pd.DataFrame:
+        """The metric itself, seeds by tasks; by default each task's own."""
+        values = self._once("values", metric, self._values)
+        if (arm := _arm(method, alpha)) not in values:
+            raise self._missing(method, alpha)
+        return values[arm].copy()
 
     def transfer(self, metric: str | None = None) -> pd.DataFrame:
         """One row a method, alpha and task: difference from the baseline, its test and verdict.
@@ -230,9 +238,9 @@ class Study:
         """(method, alpha) of everything but the baseline and other baselines' twins, in the order
         of training; alpha NaN for none.
         """
-        pairs = self.results[["method", "alpha"]].drop_duplicates()
+        pairs = self._once("arms", None, self._arms)
         out = {self.baseline, *(f"{name}'" for name in self.baselines[1:])}
-        return [(m, a) for m, a in pairs.itertuples(index=False) if m not in out]
+        return [(m, a) for m, a in pairs if m not in out]
 
     def alphas_of(self, method: str) -> list[float]:
         """The alphas of a method, none of one that has none."""
@@ -242,6 +250,16 @@ class Study:
         if (what, metric) not in self._known:
             self._known[what, metric] = make(metric)
         return self._known[what, metric]
+
+    def _missing(self, method: str, alpha: float) -> BadInput:
+        own = [m if math.isnan(a) else f"{m} {a:g}" for m, a in self.arms() if m == method]
+        names = own or list(dict.fromkeys(m for m, _ in self.arms()))
+        there = ", ".join([*names[:NAMED], *["..."] * (len(names) > NAMED)])
+        return BadInput(f"no results of {method!r} with alpha {alpha}; there are {there}")
+
+    def _arms(self, _: str | None) -> list[tuple[str, float]]:
+        pairs = self.results[["method", "alpha"]].drop_duplicates()
+        return list(pairs.itertuples(index=False, name=None))
 
     def _judged(self, metric: str | None) -> pd.DataFrame:
         """The rows of `results` with this metric, by default each task's own."""
@@ -255,10 +273,13 @@ class Study:
         """Seeds by tasks for every method and alpha."""
         table = self._judged(metric)
         tasks = list(dict.fromkeys(table["task"]))
-        arms = table.groupby(["method", "alpha"], sort=False, dropna=False)
+        wide = table.assign(alpha=table["alpha"].fillna(NO_ALPHA)).pivot(
+            index=["method", "alpha", "seed"], columns="task", values="value"
+        )
+        arms = wide[tasks].groupby(level=["method", "alpha"], sort=False)
         return {
-            _arm(*arm): rows.pivot(index="seed", columns="task", values="value")[tasks]  # type: ignore[arg-type]
-            for arm, rows in arms
+            (m, None if a == NO_ALPHA else a): rows.droplevel(["method", "alpha"])  # type: ignore[misc]
+            for (m, a), rows in arms
         }
 
     def _deltas(self, metric: str | None) -> dict[tuple[str, float | None], pd.DataFrame]:
@@ -293,17 +314,20 @@ class Study:
 
     def _counts(self, metric: str | None) -> pd.DataFrame:
         values = self._once("values", metric, self._values)
-        diverged = self.training.groupby(["method", "alpha"], dropna=False)["diverged"].any()
-        failed = {_arm(*arm) for arm, bad in diverged.items() if bad}  # type: ignore[misc]
+        runs = _by_arm(self.training)
+        failed = {arm for arm, run in runs.items() if run["diverged"].any()}
         whole = [table.notna().all() for arm, table in values.items() if arm not in failed]
         common = pd.concat(whole, axis=1).all(axis=1)
-        null, transfer, flagged = Null(0, math.nan, math.nan, math.nan), self.transfer(metric), None
+        null, flagged = Null(0, math.nan, math.nan, math.nan), None
+        table = self.transfer(metric)
+        verdicts = {arm: Counter(rows["verdict"]) for arm, rows in _by_arm(table).items()}
         if self.null is not None:
             null = null_counts(self.delta(self.null, metric=metric).to_numpy())
-            flagged = _rows(transfer, self.null, math.nan)["verdict"].value_counts()
+            flagged = verdicts[_arm(self.null)]
         rows = []
         for method, alpha in [(self.baseline, math.nan), *self.arms()]:
-            arm, run = _arm(method, alpha), _rows(self.training, method, alpha)
+            arm = _arm(method, alpha)
+            run = runs.get(arm, self.training[:0])
             row: dict[str, Any] = {
                 "method": method,
                 "alpha": alpha,
@@ -314,15 +338,14 @@ class Study:
             if method != self.baseline:
                 count = count_negative(self.delta(method, alpha, metric).to_numpy())
                 unknown = not failed.isdisjoint({arm, _arm(self.baseline)})
-                verdict = _rows(transfer, method, alpha)["verdict"]
                 row |= {
                     "negative": pd.NA if unknown else count.negative,
                     "negative_per_run": math.nan if unknown else count.per_run,
                     "negative_null_low": null.low,
                     "negative_null_high": null.high,
-                    **{v: int((verdict == v).sum()) for v in ("harmed", "helped", "undecided")},
-                    "harmed_null": pd.NA if flagged is None else int(flagged.get("harmed", 0)),
-                    "helped_null": pd.NA if flagged is None else int(flagged.get("helped", 0)),
+                    **{v: verdicts[arm][v] for v in ("harmed", "helped", "undecided")},
+                    "harmed_null": pd.NA if flagged is None else flagged["harmed"],
+                    "helped_null": pd.NA if flagged is None else flagged["helped"],
                 }
             row["diverged"] = int(run["diverged"].sum())
             row["still_improving"] = int(run["still_improving"].sum())
@@ -338,9 +361,10 @@ def _arm(method: str, alpha: float = math.nan) -> tuple[str, float | None]:
     return method, None if math.isnan(alpha) else alpha
 
 
-def _rows(table: pd.DataFrame, method: str, alpha: float) -> pd.DataFrame:
-    same = table["alpha"].isna() if math.isnan(alpha) else table["alpha"] == alpha
-    return table[(table["method"] == method) & same]
+def _by_arm(table: pd.DataFrame) -> dict[tuple[str, float | None], pd.DataFrame]:
+    """The rows of every method and alpha."""
+    arms = table.groupby(["method", "alpha"], sort=False, dropna=False)
+    return {_arm(*arm): rows for arm, rows in arms}  # type: ignore[arg-type]
 
 
 def _assembled(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -222,17 +223,13 @@ def _tables(study: Study, metric: str | None) -> Tables:
     baseline = (study.baseline, "")
     delta = {(m, printed(a)): study.delta(m, a, metric) for m, a in study.arms()}
     rows = study.results[study.results["metric"] == wanted]
-    rows = rows.assign(alpha=rows["alpha"].map(printed))
     names = [str(name) for name in rows["metric"].unique()]
     counts = {(r["method"], printed(r["alpha"])): r for r in _records(study.counts(metric))}
     verdicts = study.transfer(metric)
-    verdicts["arm"] = [*zip(verdicts["method"], verdicts["alpha"].map(printed), strict=True)]
+    by_arm = verdicts.groupby(["method", "alpha"], sort=False, dropna=False)
     if len(names) == 1:
-        value = {
-            (str(m), str(a)): v.pivot(index="seed", columns="task", values="value")
-            for (m, a), v in rows.groupby(["method", "alpha"], sort=False)
-            if (m, a) == baseline or (m, a) in delta
-        }
+        arms = [(study.baseline, math.nan), *study.arms()]
+        value = {(m, printed(a)): study.scores(m, a, metric) for m, a in arms}
     else:  # a mean of PR-AUCs and errors means nothing; of differences it does
         value = {baseline: next(iter(delta.values())) * 0, **delta}
     # Tasks that every arm scored in every run; an arm that lost a whole run has no say.
@@ -242,7 +239,7 @@ def _tables(study: Study, metric: str | None) -> Tables:
         baseline=baseline,
         reference=None if study.null is None else (study.null, ""),
         counts=counts,
-        verdicts={arm: verdicts[verdicts["arm"] == arm] for arm in delta},
+        verdicts={(str(m), printed(a)): rows for (m, a), rows in by_arm},  # type: ignore[arg-type]
         level={a: v.loc[:, common].mean(axis=1, skipna=False).to_numpy() for a, v in value.items()},
         single={arm: _negative(d.to_numpy()) for arm, d in delta.items()},
         tasks=rows["task"].nunique(),

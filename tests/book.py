@@ -5,17 +5,23 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import pages
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
+from nbclient import NotebookClient
 from nbformat import NotebookNode
+from outputs_close import GDSC, HERE
 from refusals import refused
 
 from mtl_nt import BadInput, Study, report
+from mtl_nt.datasets import files
+from mtl_nt.outputs import still
 from mtl_nt.stored import keep, stored
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
@@ -126,12 +132,49 @@ for check_it, *wrong in {wrong}:
 """
 
 
-def run(name: str, folder: Path, wrong: str, **given: Any) -> NotebookNode:
-    """The notebook, run with one more cell, in which every check must refuse a wrong answer."""
-    longer = nbformat.from_dict(json.loads(nbformat.writes(BOOK[name])))
-    longer.cells.append(nbformat.v4.new_code_cell(REFUSED.format(wrong=wrong)))
-    nbformat.write(longer, folder / f"{name}.ipynb")
-    return report.run(folder / f"{name}.ipynb", folder / "out.ipynb", **given)
+class Run:
+    """A notebook in a kernel of its own, with few steps. Every cell runs twice, one after the
+    other, at last one in which every check must refuse a wrong answer.
+
+    Args:
+        wrong: a list of (check, wrong answer) in Python.
+        whole: all of it runs once more in the end.
+        given: parameters other than the notebook's fast ones.
+    """
+
+    def __init__(
+        self, name: str, folder: Path, wrong: str, whole: bool = False, **given: Any
+    ) -> None:
+        self.name = name
+        self.notebook = deepcopy(BOOK[name])
+        first = next(cell for cell in self.notebook.cells if cell.id == "parameters")
+        changed = fast(name) | given
+        assert changed.keys() <= parameters(name).keys()
+        first.source += "".join(f"\n{key} = {value!r}" for key, value in changed.items())
+        refuse = nbformat.v4.new_code_cell(REFUSED.format(wrong=wrong), id="refuse")
+        self.notebook.cells.append(refuse)
+        cells = [cell for cell in self.notebook.cells if cell.cell_type == "code"]
+        resources = {"metadata": {"path": str(folder)}}
+        self.client = NotebookClient(
+            self.notebook, kernel_name="python3", resources=resources, coalesce_streams=True
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            if HERE:
+                patch.setenv(files.FOLDER, str(GDSC))
+            with self.client.setup_kernel():
+                once = {cell.id: (self.run(cell), self.run(cell)) for cell in cells}
+                again = {cell.id: self.run(cell) for cell in cells if whole}
+        self.changed = [name for name, (one, two) in once.items() if one != two]
+        self.changed += [name for name, found in again.items() if found != once[name][0]]
+        self.shown = sum(len(one) for one, _ in once.values())
+
+    def run(self, cell: NotebookNode) -> list[str]:
+        """What it puts out now, as it would be kept."""
+        done = self.client.execute_cell(cell, self.notebook.cells.index(cell))
+        assert not [o.text for o in done.outputs if o.get("name") == "stderr"], "a warning or worse"
+        if "nbval-ignore-output" in cell.metadata.get("tags", []):  # what the clock says
+            return []
+        return [json.dumps({**o, "execution_count": None}) for o in still(done.outputs, cell.id)]
 
 
 def outputs(notebook: NotebookNode, identity: str) -> list[NotebookNode]:
@@ -175,3 +218,30 @@ def has_a_picture_at_every_stop(notebook: NotebookNode, cell: str, sets: int, st
     pages = json.loads(script.text)["pages"]
     assert [len(each) for each in pages] == [stops] * sets
     assert len({page["src"] for each in pages for page in each}) == sets * stops
+
+
+class Lesson:
+    """What holds of every notebook: the tests of one have a subclass and a fixture `ran`."""
+
+    pictures = 1  # at least
+
+    @pytest.mark.slow
+    def test_exercises_wait_for_an_answer_and_their_solutions_are_right(self, ran: Run) -> None:
+        exercises_wait_and_solutions_are_right(ran.notebook)
+
+    @pytest.mark.slow
+    def test_every_picture_is_described(self, ran: Run) -> None:
+        describes_its_pictures(ran.notebook, self.pictures)
+
+    @pytest.mark.slow
+    def test_running_any_cell_twice_changes_nothing(self, ran: Run) -> None:
+        assert ran.changed == []
+        assert ran.shown > 10
+
+    @pytest.mark.slow
+    @pytest.mark.browser
+    @pages.NEEDED
+    def test_its_page_opens_without_a_network_and_every_slider_reaches_every_position(
+        self, ran: Run, tmp_path: Path
+    ) -> None:
+        pages.every_slider_reaches_every_position(ran.notebook, tmp_path, ran.name)

@@ -2,25 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from dataclasses import is_dataclass
+from functools import wraps
 from typing import Any
 
+import jaxtyping
 import pytest
 import torch
 from beartype import beartype
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook, jaxtyped
 
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of kernels and commands: two at a time, two cores
 pytest.register_assert_rewrite("book", "refusals")
 
 
-def shapes(function: Callable[..., Any]) -> Callable[..., Any]:
-    """beartype for tensor annotations alone: other bad input is for the package to refuse."""
-    hints = function.__annotations__
-    function.__annotations__ = {n: h if "jaxtyping." in repr(h) else Any for n, h in hints.items()}
-    return beartype(function)
+def shapes(made: Any) -> Any:
+    """The same function, or the dataclass, with its tensor annotations checked: other bad input is
+    for the package to refuse. A function without any stays as it is, and is as fast.
+    """
+    if isinstance(made, type):
+        if is_dataclass(made):
+            made.__init__ = shapes(made.__init__)
+        return made
+    hints = made.__annotations__
+    found = {name: evaluated(hint, made.__globals__) for name, hint in hints.items()}
+    tensors = {name: hint for name, hint in found.items() if "jaxtyping." in repr(hint)}
+    if not tensors:
+        return made
+    made.__annotations__ = tensors
+    checked = beartype(made)
+    made.__annotations__ = hints
+
+    @wraps(made)
+    def scoped(*arguments: Any, **options: Any) -> Any:
+        if config.jaxtyping_disable:  # see refusals.py
+            return made(*arguments, **options)
+        with jaxtyped("context"):  # a name of an axis is one number during this call
+            return checked(*arguments, **options)
+
+    return scoped
 
 
+def evaluated(hint: Any, names: dict[str, Any]) -> Any:
+    """What a hint is; `Any` where a name in it is not there yet."""
+    try:
+        return eval(hint, names) if isinstance(hint, str) else hint
+    except NameError:
+        return Any
+
+
+# The hook puts jaxtyping's own decorator at everything; `shapes` is all that shall be there.
+jaxtyping.jaxtyped = lambda typechecker: typechecker
 install_import_hook("mtl_nt", "conftest.shapes")
 
 import outputs_close  # noqa: E402, F401  # how nbval compares; it imports the package
+
+
+@pytest.fixture
+def done(ran: Any) -> Any:
+    """The notebook that `ran`, a fixture of the tests of one."""
+    return ran.notebook

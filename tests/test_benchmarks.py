@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from lab import CHROMIUM
@@ -15,8 +16,20 @@ from PIL import Image
 RUN = Path(__file__).resolve().parent.parent / "benchmarks" / "run.py"
 
 
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The program's module, without a Python of its own that imports all again."""
+    monkeypatch.syspath_prepend(RUN.parent)
+    return importlib.import_module("run")
+
+
 @pytest.mark.slow
-def test_every_benchmark_runs_and_has_its_line(tmp_path: Path) -> None:
+def test_every_benchmark_runs_and_has_its_line(
+    tmp_path: Path,
+    run: ModuleType,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     command = [sys.executable, str(RUN), "--quick", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
@@ -38,8 +51,9 @@ def test_every_benchmark_runs_and_has_its_line(tmp_path: Path) -> None:
         keys = [name for name in named if name.startswith("ms of explorer")]
         assert (len(keys), skipped) == (6, [])
     assert all(float(line[2]) > 0 for line in lines if line not in skipped)
-    again = subprocess.run([*command, "--only", "start"], capture_output=True, text=True)
-    assert again.stdout.startswith("## Start\n")
+    monkeypatch.setattr(sys, "argv", [*command[1:], "--only", "growth"])
+    run.main()
+    assert capsys.readouterr().out.startswith("## How a step grows\n")
     parts = [re.split(r"^(?=## )", t, flags=re.M) for t in (text, page.read_text(encoding="utf-8"))]
     assert [old == new for old, new in zip(*parts, strict=True)].count(False) <= 1
     with Image.open(tmp_path / "growth.png") as picture:
@@ -47,22 +61,20 @@ def test_every_benchmark_runs_and_has_its_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_published_packages_have_their_lines(tmp_path: Path) -> None:
+def test_the_published_packages_have_their_lines(run: ModuleType) -> None:
     if not (RUN.parent.parent / ".bench" / ".installed").exists():
         pytest.skip("needs .bench, which `make bench` sets up")
-    sys.path.insert(0, str(RUN.parent))
-    try:
-        published = importlib.import_module("published")
-        shape = importlib.import_module("steps").Shape(8, (8, 8), 16, 5)
-        rows = published.rows([shape], (3,), 2)
-    finally:
-        sys.path.remove(str(RUN.parent))
+    rows = run.published.rows([run.TINY], (3,), 2)
     packages = ("TorchJD Mean", "TorchJD UPGrad", "gradnorm-pytorch")
     assert [row.what for row in rows] == [f"step of {name}" for name in packages]
     assert all(len(row.values) == 2 and min(row.values) > 0 for row in rows)
 
 
-def test_numbers_of_tiny_sizes_do_not_get_into_the_docs() -> None:
-    done = subprocess.run([sys.executable, str(RUN), "--quick"], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "--out" in done.stderr
+def test_numbers_of_tiny_sizes_do_not_get_into_the_docs(
+    run: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(RUN), "--quick"])
+    with pytest.raises(SystemExit) as end:
+        run.main()
+    assert end.value.code == 2
+    assert "--out" in capsys.readouterr().err

@@ -10,8 +10,9 @@ from typing import Any
 
 import nbformat
 import pytest
-from lab import CHROMIUM, chromium, jupyterlab, keep_screenshot, run_all
+from lab import CHROMIUM, chromium, jupyterlab, run_all
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from pages import Visit
 from playwright.sync_api import Browser, Locator, expect
 from samples import png, write
 
@@ -58,29 +59,6 @@ def shown(thing: Any) -> nbformat.NotebookNode:
 def an_explorer(*datasets: str) -> Any:
     pictures = {d: [png(60 * k, 800, 400) for k in range(3)] for d in datasets}
     return explorer(pictures, ALPHAS, {d: [f"{d} at {a}" for a in ALPHAS] for d in datasets})
-
-
-class Visit:
-    """An open page that writes down all that it asks for and complains about."""
-
-    def __init__(self, browser: Browser, path: Path, width: int = 800, **options: Any) -> None:
-        size = {"width": width, "height": 900}
-        self.name = f"{path.stem}-{width}"
-        self.context = browser.new_context(**{"offline": True, "viewport": size} | options)
-        self.page = self.context.new_page()
-        self.asked: list[str] = []
-        self.said: list[str] = []
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.goto(path.as_uri())
-
-    def __enter__(self) -> Visit:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        keep_screenshot(self.page, self.name)
-        self.context.close()
 
 
 @pytest.fixture(scope="module")

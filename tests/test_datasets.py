@@ -430,8 +430,14 @@ def test_other_test_images_than_the_official_ones_are_refused(official: Path, ca
     damage, words = DAMAGED[case]
     path = official / handwriting.TEST_IMAGES.name
     path.write_bytes(damage(path))
-    load("mnist")  # does not look at them
     refused(lambda: load("mnist", test="official"), str(path), "is not the known file", words)
+
+
+def test_whoever_does_not_ask_for_the_official_images_is_not_told_of_their_damage(
+    official: Path,
+) -> None:
+    (official / handwriting.TEST_IMAGES.name).write_bytes(b"")
+    assert len(load("mnist").split.test) == 3900
 
 
 @pytest.mark.parametrize("case", DAMAGED)

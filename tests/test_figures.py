@@ -117,7 +117,12 @@ DRAWN: dict[str, Callable[[Study], Figure]] = {
     "weights": lambda s: figures.weights(s, "LBTW", 0.5),
     "weight matrix": figures.weight_matrix,
 }
-every_figure = pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN.keys())
+
+
+@pytest.fixture(scope="module")
+def drawn(trained: Study) -> dict[str, Figure]:
+    """Every figure of the trained study, for whoever only looks at it."""
+    return {name: draw(trained) for name, draw in DRAWN.items()}
 
 
 def found(figure: Figure, gid: str) -> list:
@@ -137,11 +142,9 @@ def row(study: Study, method: str, alpha: float = math.nan) -> pd.Series:
 # ---------------------------------------------------------------- what a reader sees
 
 
-@every_figure
-def test_a_figure_says_in_words_what_its_title_claims(
-    draw: Callable[[Study], Figure], trained: Study
-) -> None:
-    figure = draw(trained)
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_figure_says_in_words_what_its_title_claims(name: str, drawn: dict[str, Figure]) -> None:
+    figure = drawn[name]
     assert len(title(figure)) > 20
     assert figures.alt(figure).startswith(title(figure))
     assert len(figures.alt(figure)) > len(title(figure)) + 20
@@ -445,7 +448,7 @@ def test_a_variant_takes_its_family_s_colour_in_a_style_of_its_own() -> None:
 # ---------------------------------------------------------------- names, sizes, overlap
 
 
-@every_figure
+@pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN.keys())
 def test_names_are_drawn_as_they_are_written(
     draw: Callable[[Study], Figure], hostile: Study
 ) -> None:
@@ -495,9 +498,8 @@ def beyond(figure: Figure) -> set[Text]:
     return hidden
 
 
-def test_texts_are_readable_on_a_phone(trained: Study) -> None:
-    for draw in DRAWN.values():
-        figure = draw(trained)
+def test_texts_are_readable_on_a_phone(drawn: dict[str, Figure]) -> None:
+    for figure in drawn.values():
         inches = figure.get_figwidth()
         sizes = {
             t.get_size() for t in figure.findobj(Text) if t.get_text() and t not in figure.texts
@@ -547,9 +549,9 @@ def test_the_table_says_the_study_s_numbers(trained: Study) -> None:
 # ---------------------------------------------------------------- pictures
 
 
-@every_figure
-def test_a_picture_decodes_in_few_colours(draw: Callable[[Study], Figure], trained: Study) -> None:
-    picture = figures.png(draw(trained), 48)
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_picture_decodes_in_few_colours(name: str, drawn: dict[str, Figure]) -> None:
+    picture = figures.png(drawn[name], 48)
     image = Image.open(io.BytesIO(picture))
     assert (image.format, image.mode, image.width) == ("PNG", "P", 800)
     assert len(image.convert("RGB").getcolors()) <= 48

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 import torch
-from jaxtyping import TypeCheckError
+from beartype.roar import BeartypeCallHintParamViolation
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -42,7 +42,7 @@ def of_batch(over: Over = "labelled") -> tuple[Tensor, Tensor, Tensor]:
 
 def test_a_tensor_of_the_wrong_shape_is_noticed_in_the_tests() -> None:
     outputs, y, labelled, rows = batch()
-    with pytest.raises(TypeCheckError, match="labels"):
+    with pytest.raises(BeartypeCallHintParamViolation, match="labels"):
         task_losses(outputs, y, labelled[:, :, :3].double(), BINARY, rows)
 
 

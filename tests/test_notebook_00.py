@@ -21,14 +21,7 @@ from test_browser import Visit
 from mtl_nt import report
 
 NAME = "00_start_here"
-EIGHT = list(range(8))  # enough runs for every claim to be held to; never the reported ones
-RUNS: dict[str, dict[str, Any]] = {
-    "fast": book.fast(NAME),
-    "made": {
-        **{"dataset": "dial-unrelated", "datasets": ["dial-dominant"], "seeds": EIGHT},
-        **{"methods": ["LBTW", "MTL", "Fine-Tuning"], "alphas": [0.0, 2.0], "alpha": 2.0},
-    },
-}
+FAST = book.fast(NAME)
 WRONG = (
     "[(check_1, [[1, 0, 0], [0, 1, 0], [0, 0, 1]]), (check_2, lambda rows: [1, 3]), "
     "(check_3, 'none of these', studies)]"
@@ -116,46 +109,33 @@ def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
 # ---------------------------------------------------------------- run as a whole
 
 
-@pytest.fixture(scope="module", params=list(RUNS))
-def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
-    """The notebook, run with few steps, and with eight runs at its own budget on made data."""
-    key = request.param
-    found = book.run(NAME, tmp_path_factory.mktemp(key), WRONG, **RUNS[key])
-    found.metadata["key"] = key
-    return found
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> book.Run:
+    """The notebook, run with few steps; every check refuses a wrong answer."""
+    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, whole=True)
+
+
+class TestLesson(book.Lesson):
+    pass
 
 
 @pytest.mark.slow
-def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: NotebookNode) -> None:
-    book.exercises_wait_and_solutions_are_right(done)
-
-
-@pytest.mark.slow
-def test_every_claim_is_judged_and_holds_where_it_must(done: NotebookNode) -> None:
+def test_what_needs_no_budget_holds_with_few_steps_too(done: NotebookNode) -> None:
     printed = "".join(book.said(done, "claim"))
     for always in ("STL is the identity", "MTL is all ones", "and so is LBTW with alpha 0"):
         assert f"holds: {always}" in printed
-    if done.metadata["key"] == "made":
-        assert printed.count("holds: ") >= 12
-        assert "DOES NOT HOLD" not in printed
-
-
-@pytest.mark.slow
-def test_every_picture_is_described(done: NotebookNode) -> None:
-    book.describes_its_pictures(done)
 
 
 @pytest.mark.slow
 def test_every_stop_of_both_pickers_has_its_own_picture(done: NotebookNode) -> None:
-    given = RUNS[done.metadata["key"]]
     (shown,) = book.outputs(done, "explorer")
     assert "application/vnd.jupyter.widget-view+json" in shown.data
     soup = BeautifulSoup(shown.data["text/html"], "html.parser")
     data, methods = ([o.text for o in menu("option")] for menu in soup("select"))
-    assert data == [given["dataset"], *given["datasets"]]
-    assert methods == given["methods"]
+    assert data == [FAST["dataset"], *FAST["datasets"]]
+    assert methods == FAST["methods"]
     pages = json.loads(soup.script.text)["pages"]  # type: ignore[union-attr]
-    stops = [len(given["alphas"]) if method == "LBTW" else 1 for method in methods]
+    stops = [len(FAST["alphas"]) if method == "LBTW" else 1 for method in methods]
     assert [len(row) for row in pages] == stops * len(data)
     assert len({page["src"] for row in pages for page in row}) == sum(stops) * len(data)
     for (_, method), row in zip([(d, m) for d in data for m in methods], pages, strict=True):
@@ -165,11 +145,10 @@ def test_every_stop_of_both_pickers_has_its_own_picture(done: NotebookNode) -> N
 
 @pytest.mark.slow
 def test_every_count_stands_beside_its_null(done: NotebookNode) -> None:
-    given = RUNS[done.metadata["key"]]
     for cell in ("chance-words", "take-away"):
         (shown,) = book.outputs(done, cell)
         text = shown.data["text/markdown"]
-        assert all(f"`{name}`" in text for name in (given["dataset"], *given["datasets"]))
+        assert all(f"`{name}`" in text for name in (FAST["dataset"], *FAST["datasets"]))
     assert re.search(r"MTL harms \d+ \(null \d+\) on `dial-", text)
 
 
@@ -179,23 +158,22 @@ def test_every_count_stands_beside_its_null(done: NotebookNode) -> None:
 def test_in_an_exported_page_both_pickers_and_the_slider_choose_the_picture(
     done: NotebookNode, tmp_path: Path
 ) -> None:
-    given = RUNS[done.metadata["key"]]
     nbformat.write(done, tmp_path / "book.ipynb")
     page = report.page(tmp_path / "book.ipynb", tmp_path / "book.html")
     with chromium() as browser, Visit(browser, page, width=390) as visit:
         shown = visit.page.locator(".nt-explorer")
         picture, caption = shown.locator("img"), shown.locator("figcaption")
         slider = shown.get_by_role("slider", name="alpha")
-        for name in (given["dataset"], *given["datasets"]):
+        for name in (FAST["dataset"], *FAST["datasets"]):
             shown.get_by_role("combobox", name="data").select_option(name)
             seen = []
-            for method in given["methods"]:
+            for method in FAST["methods"]:
                 shown.get_by_role("combobox", name="method").select_option(method)
                 for key in ("Home", "End"):
                     slider.press(key)
                     expect(caption).to_contain_text(f"{method} ")
                     expect(picture).to_have_js_property("naturalWidth", 800)
                     seen.append(picture.get_attribute("src"))
-            assert len(set(seen)) == len(given["methods"]) + 1  # LBTW has two
+            assert len(set(seen)) == len(FAST["methods"]) + 1  # LBTW has two
         assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
         assert visit.said == []

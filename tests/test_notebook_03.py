@@ -9,7 +9,6 @@ import pytest
 from nbformat import NotebookNode
 
 NAME = "03_gradnorm"
-FAST = book.fast(NAME)
 WRONG = (
     "[(check_1, [0.2, 1.8]), (check_2, lambda g, l, f, a: g), (check_3, 'none of these', studies)]"
 )
@@ -47,24 +46,18 @@ def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> book.Run:
     """The notebook, run with few steps; every check refuses a wrong answer."""
-    return book.run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, **FAST)
+    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG)
 
 
-@pytest.mark.slow
-def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: NotebookNode) -> None:
-    book.exercises_wait_and_solutions_are_right(done)
-
-
-@pytest.mark.slow
-def test_every_picture_is_described(done: NotebookNode) -> None:
-    book.describes_its_pictures(done, 3)
+class TestLesson(book.Lesson):
+    pictures = 3
 
 
 @pytest.mark.slow
 def test_the_explorer_has_another_picture_at_every_stop(done: NotebookNode) -> None:
-    book.has_a_picture_at_every_stop(done, "picker-explorer", 4, 2)
+    book.has_a_picture_at_every_stop(done, "picker-explorer", 2, 2)
 
 
 @pytest.mark.slow
@@ -73,9 +66,9 @@ def test_gradnorm_is_compared_with_mtl_in_sentences_that_name_data_and_budget(
 ) -> None:
     (shown,) = book.outputs(done, "help-words")
     lines = shown.data["text/markdown"].splitlines()
-    assert len(lines) == 4 * 2
-    assert sum("dial-dominant, 2 runs on new data, trunk 4, 20 steps" in s for s in lines) == 2
-    assert sum("digits, 2 runs on this split, trunk 64, 20 steps" in s for s in lines) == 2
+    assert len(lines) == 2 * 2
+    assert sum("dial-dominant, 2 runs on new data, trunk 4, 6 steps" in s for s in lines) == 2
+    assert sum("digits, 2 runs on this split, trunk 64, 6 steps" in s for s in lines) == 2
     assert all("against MTL" in s for s in lines)
 
 

@@ -9,7 +9,6 @@ import pytest
 from nbformat import NotebookNode
 
 NAME = "05_u_amtfl"
-FAST = book.fast(NAME)
 WRONG = (
     "[(check_1, [1, 1, 1]), (check_2, lambda l, s, o, a, m: l), "
     "(check_3, 'none of these', counted)]"
@@ -58,25 +57,19 @@ def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
+def ran(tmp_path_factory: pytest.TempPathFactory) -> book.Run:
     """The notebook, run with few steps; every check refuses a wrong answer."""
-    return book.run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, **FAST)
+    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG)
 
 
-@pytest.mark.slow
-def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: NotebookNode) -> None:
-    book.exercises_wait_and_solutions_are_right(done)
+class TestLesson(book.Lesson):
+    pictures = 5
 
 
 @pytest.mark.slow
 def test_what_needs_no_budget_holds_with_few_steps_too(done: NotebookNode) -> None:
     printed = "".join(book.said(done, "claim"))
     assert "holds: the rarest digit has the lowest loss by its prior" in printed
-
-
-@pytest.mark.slow
-def test_every_picture_is_described(done: NotebookNode) -> None:
-    book.describes_its_pictures(done, 5)
 
 
 @pytest.mark.slow

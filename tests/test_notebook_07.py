@@ -65,18 +65,13 @@ WRONG = "[(check_1, [0.1, 0.2]), (check_2, lambda L, s, f: L), (check_3, 'none o
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
-    """The notebook run once, its live part short, with one more cell in which every check refuses
-    a wrong answer.
-    """
-    return book.run(
-        NAME, tmp_path_factory.mktemp("run"), WRONG, alphas=[0.1, 1.0], seeds=[0, 1], steps=11
-    )
+def ran(tmp_path_factory: pytest.TempPathFactory) -> book.Run:
+    """The notebook, run with few steps; every check refuses a wrong answer."""
+    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG)
 
 
-@pytest.mark.slow
-def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: NotebookNode) -> None:
-    book.exercises_wait_and_solutions_are_right(done)
+class TestLesson(book.Lesson):
+    pictures = 9
 
 
 @pytest.mark.slow
@@ -85,11 +80,6 @@ def test_every_claim_about_what_is_kept_holds(done: NotebookNode) -> None:
     printed = "".join(o.text for cell in cells for o in book.outputs(done, cell))
     assert printed.count("holds: ") == 9
     assert "DOES NOT HOLD" not in printed
-
-
-@pytest.mark.slow
-def test_every_picture_is_described(done: NotebookNode) -> None:
-    book.describes_its_pictures(done, 9)
 
 
 @pytest.mark.slow

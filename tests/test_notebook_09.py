@@ -1,14 +1,11 @@
-"""Notebook 9, audit your tasks: its parameters, headless runs, a table of one's own, the cures."""
+"""Notebook 9, audit your tasks: its parameters, a headless run, the cures."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import book
 import numpy as np
-import pandas as pd
 import pytest
 from nbformat import NotebookNode
 
@@ -45,14 +42,13 @@ def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
-    """The notebook with few steps; every check refuses a wrong answer."""
-    return book.run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, **book.fast(NAME))
+def ran(tmp_path_factory: pytest.TempPathFactory) -> book.Run:
+    """The notebook, run with few steps; every check refuses a wrong answer."""
+    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG)
 
 
-@pytest.mark.slow
-def test_exercises_wait_for_an_answer_and_their_solutions_are_right(done: NotebookNode) -> None:
-    book.exercises_wait_and_solutions_are_right(done)
+class TestLesson(book.Lesson):
+    pictures = 3
 
 
 @pytest.mark.slow
@@ -69,23 +65,6 @@ def test_every_sentence_of_the_guide_holds_in_the_table_that_comes_with_the_pack
     cells = ("claim-related-unrelated", "claim-loud-noisy", "claim-all")
     said = "".join(o.text for cell in cells for o in book.outputs(done, cell))
     assert said.count("holds: ") == len(said.splitlines()) == 14
-
-
-@pytest.mark.slow
-def test_a_table_of_ones_own_is_audited_and_its_names_are_text(tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    x = random.standard_normal((90, 3))
-    table = pd.DataFrame(x, columns=["a", "b", "c"])
-    for name in ("y_<i>one</i>", "y_two"):
-        table[name] = x @ random.standard_normal(3)
-    table.to_csv(tmp_path / "mine.csv", index=False)
-    given = {**book.fast(NAME), "dataset": str(tmp_path / "mine.csv")}
-    whole = book.run(NAME, tmp_path, WRONG, **given, options={"targets": "y_*"})
-    words = book.outputs(whole, "words")[0].data["text/html"]
-    assert re.search(r"of 2 tasks", words)
-    shown = "".join(o.data["text/html"] for o in book.outputs(whole, "tasks"))
-    assert "y_&lt;i&gt;one" in shown and "<i>one" not in shown
-    assert any("Targets" in o.data["text/html"] for o in book.outputs(whole, "run"))
 
 
 # ---------------------------------------------------------------- the cause x cure table

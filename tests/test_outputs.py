@@ -1,8 +1,7 @@
-"""What the notebooks of the repository show without a kernel, and that running again changes
-nothing.
+"""What the notebooks of the repository show without a kernel.
 
 That these outputs are those of the present code is nbval's to say, with `outputs_close`: `make
-test` runs it over three notebooks, `make compare` over all.
+test` runs it over the first notebook, `make compare` over all.
 """
 
 from __future__ import annotations
@@ -10,23 +9,15 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
-from copy import deepcopy
-from pathlib import Path
 
 import book
 import nbformat
 import pytest
-from book import BOOK, FOLDER, code, fast, said
-from lab import CHROMIUM, chromium
-from nbclient import NotebookClient
+from book import BOOK, FOLDER, code, said
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
-from outputs_close import GDSC, HERE, Close
-from playwright.sync_api import expect
-from test_browser import Visit
+from outputs_close import Close
 
-from mtl_nt import report
-from mtl_nt.datasets import files
 from mtl_nt.outputs import kept, still
 from mtl_nt.page import PNG, VIEW
 
@@ -165,74 +156,3 @@ def test_outputs_go_to_the_cells_of_their_names_and_nothing_else_changes() -> No
 def test_words_are_compared_exactly_and_numbers_nearly(one: str, other: str, same: bool) -> None:
     assert (Close(one) == other) is (Close(other) == one) is same
     assert (Close(one) != other) is not same
-
-
-# ---------------------------------------------------------------- run again
-
-
-class Again:
-    """A notebook with few steps, in a kernel of its own: every cell twice, then all of it again."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self.notebook = deepcopy(BOOK[name])
-        first = next(c for c in self.notebook.cells if c.id == "parameters")
-        first.source += "".join(f"\n{key} = {value!r}" for key, value in fast(name).items())
-        cells = [c for c in self.notebook.cells if c.cell_type == "code"]
-        resources = {"metadata": {"path": str(folder)}}
-        self.client = NotebookClient(
-            self.notebook, kernel_name="python3", resources=resources, coalesce_streams=True
-        )
-        with pytest.MonkeyPatch.context() as patch:
-            if HERE:
-                patch.setenv(files.FOLDER, str(GDSC))
-            with self.client.setup_kernel():
-                self.twice = {cell.id: (self.run(cell), self.run(cell)) for cell in cells}
-                self.again = {cell.id: self.run(cell) for cell in cells}
-
-    def run(self, cell: NotebookNode) -> list[str]:
-        """What it puts out now, as it would be kept."""
-        done = self.client.execute_cell(cell, self.notebook.cells.index(cell))
-        if "nbval-ignore-output" in cell.metadata.get("tags", []):  # what the clock says
-            return []
-        return [json.dumps({**o, "execution_count": None}) for o in still(done.outputs, cell.id)]
-
-
-@pytest.fixture(scope="module")
-def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Again:
-    return Again(request.param, tmp_path_factory.mktemp("again"))
-
-
-FIRST = NAMES[:3]  # what a reader runs first; each takes half a minute
-every_run = pytest.mark.parametrize("ran", FIRST, indirect=True)
-
-
-@pytest.mark.slow
-@every_run
-def test_running_any_cell_or_all_of_it_twice_changes_nothing(ran: Again) -> None:
-    assert [name for name, (once, twice) in ran.twice.items() if once != twice] == []
-    assert [name for name, (once, _) in ran.twice.items() if once != ran.again[name]] == []
-    assert sum(map(len, ran.again.values())) > 10
-
-
-@pytest.mark.slow
-@pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="no program named chromium: nothing to open")
-@every_run
-def test_its_page_opens_without_a_network_and_every_slider_reaches_every_position(
-    ran: Again, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    path = tmp_path / f"{request.node.callspec.params['ran']}.ipynb"
-    nbformat.write(ran.notebook, path)
-    page = report.page(path, path.with_suffix(".html"))
-    with chromium() as browser, Visit(browser, page) as visit:
-        boxes = visit.page.locator(".nt-explorer").all()
-        for box in boxes:
-            content = json.loads(box.locator("script[type='application/json']").inner_text())
-            values, row = content["values"], content["pages"][0]
-            for place, value in enumerate(values if len(values) > 1 else []):
-                box.locator("input").fill(str(place))
-                expect(box.locator("output")).to_have_text(value)
-                expect(box.locator("img")).to_have_attribute("src", row[place % len(row)]["src"])
-        assert [url for url in visit.asked if not url.startswith("data:")] == [page.as_uri()]
-        assert visit.said == []
-    assert boxes, "a notebook without a slider"

@@ -489,40 +489,62 @@ def test_a_damaged_piece_is_trained_again_and_a_line_says_so(
 
 
 TOGETHER = """
-import sys
-sys.path.insert(0, sys.argv[2])
+import os, sys
+sys.path.insert(0, sys.argv[1])
 import torch
 torch.set_num_threads(1)
+torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # imports a lot, once for all children
 from pathlib import Path
 from mtl_nt import BadInput
 from test_parts import in_pieces, study
-try:
-    study(Path(sys.argv[1]), seeds=3) if sys.argv[3] == "other" else in_pieces(Path(sys.argv[1]))
-except BadInput as error:
-    print(error)
+
+def begun(name, which):
+    pid = os.fork()
+    if pid == 0:
+        for handle, suffix in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{name}.{suffix}", os.O_WRONLY | os.O_CREAT), handle)
+        folder = Path(name).parent / "study"
+        try:
+            study(folder, seeds=3) if which == "other" else in_pieces(folder)
+        except BadInput as error:
+            print(error, flush=True)
+        os._exit(0)
+    return pid
+
+for folder, *both in (("same", "same", "same"), ("other", "same", "other")):
+    os.mkdir(folder)
+    pids = [begun(f"{folder}/{number}", which) for number, which in enumerate(both)]
+    assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0]
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("second", ["same", "other"])
-def test_two_processes_on_one_folder_do_not_harm_each_other(second: str, tmp_path: Path) -> None:
-    def start(which: str) -> subprocess.Popen[str]:
-        arguments = [str(tmp_path), str(Path(__file__).parent), which]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            [sys.executable, "-c", TOGETHER, *arguments], stdout=pipe, stderr=pipe, text=True
-        )
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of two pairs of processes that began at once, forked from one that imports."""
+    root = tmp_path_factory.mktemp("together")
+    command = [sys.executable, "-c", TOGETHER, str(Path(__file__).parent)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
+    said = [path.read_text() for path in root.rglob("*.err")]
+    assert done.returncode == 0, [done.stderr, *said]
+    return root
 
-    both = [start("same"), start(second)]
-    said = [process.communicate(timeout=120) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert "damaged" not in said[0][1] + said[1][1]
-    refusals = [line for out, _ in said for line in out.splitlines()]
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("second", ["same", "other"])
+def test_two_processes_on_one_folder_do_not_harm_each_other(second: str, together: Path) -> None:
+    out, err = (
+        [(together / second / f"{number}.{suffix}").read_text() for number in (0, 1)]
+        for suffix in ("out", "err")
+    )
+    assert "damaged" not in err[0] + err[1] and "Traceback" not in err[0] + err[1]
+    refusals = [line for text in out for line in text.splitlines()]
     assert len(refusals) == (second == "other")
     assert all("holds another study" in line for line in refusals)
-    if said[0][0] == "":  # the first of them had the folder
+    if out[0] == "":  # the first of them had the folder
         told: list[str] = []
-        assert_same(in_pieces(tmp_path, told), in_pieces(None), clock=False)
+        folder = together / second / "study"
+        assert_same(in_pieces(folder, told), in_pieces(None), clock=False)
         assert told == []
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -328,6 +329,9 @@ def test_counts_are_those_of_the_tidy_table(everything: Study, metric: str | Non
         row = rows(table, method, alpha).iloc[0]
         mine = values(everything, method, alpha, name)
         delta = sign * (mine - stl)
+        pd.testing.assert_frame_equal(
+            everything.scores(method, alpha, metric), mine, check_names=False
+        )
         assert row["mean"] == pytest.approx(mine.to_numpy().mean())
         assert row["negative"] == (delta.mean() < 0).sum()
         assert row["negative_per_run"] == pytest.approx((delta < 0).sum(axis=1).mean())
@@ -473,6 +477,13 @@ def test_still_improving_is_a_fall_beyond_the_noise() -> None:
 # -------------------------------------------------------------------------- how it is called
 
 
+def forking() -> BaseContext:
+    """Processes of their own, forked from one that imports for all of them."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["pytest", "mtl_nt", "torch._dynamo"])
+    return context
+
+
 @pytest.mark.parametrize("kind", ["threads", "processes"])
 def test_an_executor_gives_the_same_numbers(kind: str) -> None:
     call = {"methods": ("MTL", "LBTW", "RMTL"), "alphas": (0.0, 0.5), "dropout": 0.1}
@@ -527,11 +538,10 @@ def dies(given: Given) -> Uniform:
 @pytest.mark.slow
 def test_what_goes_wrong_in_another_process_is_said_in_one_line(tmp_path: Path) -> None:
     here = Method("Own", lambda given: Uniform())
-    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+    with ProcessPoolExecutor(1, forking()) as executor:
         call: dict[str, Any] = {"executor": executor, "folder": tmp_path, "memory": 1e-6}
         refused(lambda: quick(methods=(here,), **call), "Own", "cannot be sent")
         refused(lambda: quick(methods=("MTL", Method("Own", dies)), **call), "holds another study")
-    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
         deadly = {"executor": executor, "folder": tmp_path / "b", "methods": (Method("Own", dies),)}
         refused(lambda: quick(**deadly), "a worker process died")
     assert [*(tmp_path / "b").glob("STL-*.json")]  # what was finished is kept

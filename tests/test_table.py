@@ -782,9 +782,9 @@ def test_a_parquet_that_unpacks_to_too_much_is_refused_by_its_own_account(tmp_pa
     import pyarrow.parquet as parquet
 
     path, rows = tmp_path / "bomb.parquet", 50_000_000
-    zeros = pa.array(np.zeros(rows, np.int8))
     names = ["y", *(f"x{i}" for i in range(8))]
-    parquet.write_table(pa.table(dict.fromkeys(names, zeros)), path, compression="zstd")
+    table = pa.table(dict.fromkeys(names, pa.nulls(rows)))  # sooner written than numbers
+    parquet.write_table(table, path, compression="zstd")
     assert path.stat().st_size < 2_000_000
     refused(lambda: read_table(path), "bomb.parquet", "more than 400,000,000 cells")
 

@@ -1,0 +1,72 @@
+"""Exported pages, opened in Chromium without a network."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from lab import CHROMIUM, chromium, keep_screenshot
+from nbformat import NotebookNode
+from playwright.sync_api import Browser, Locator, expect
+
+from mtl_nt import report
+
+NEEDED = pytest.mark.skipif(CHROMIUM is None, reason="no program named chromium: nothing to open")
+
+
+class Visit:
+    """An open page that writes down all that it asks for and complains about."""
+
+    def __init__(self, browser: Browser, path: Path, width: int = 800, **options: Any) -> None:
+        size = {"width": width, "height": 900}
+        self.name = f"{path.stem}-{width}"
+        self.context = browser.new_context(**{"offline": True, "viewport": size} | options)
+        self.page = self.context.new_page()
+        self.asked: list[str] = []
+        self.said: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.goto(path.as_uri())
+
+    def __enter__(self) -> Visit:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        keep_screenshot(self.page, self.name)
+        self.context.close()
+
+
+def every_slider_reaches_every_position(notebook: NotebookNode, folder: Path, name: str) -> None:
+    """Its page opens without a complaint and asks for nothing; every slider shows every picture
+    of every choice of its pickers.
+    """
+    nbformat.write(notebook, folder / f"{name}.ipynb")
+    page = report.page(folder / f"{name}.ipynb", folder / f"{name}.html")
+    with chromium() as browser, Visit(browser, page) as visit:
+        boxes = visit.page.locator(".nt-explorer").all()
+        for box in boxes:
+            _reaches_every_position(box)
+        assert [url for url in visit.asked if not url.startswith("data:")] == [page.as_uri()]
+        assert visit.said == []
+    assert boxes, "a notebook without a slider"
+
+
+def _reaches_every_position(box: Locator) -> None:
+    content = json.loads(box.locator("script[type='application/json']").inner_text())
+    pickers = box.locator("select").all()
+    choices = list(product(*(picker.locator("option").all_inner_texts() for picker in pickers)))
+    assert len(choices) == len(content["pages"])
+    for chosen, row in zip(choices, content["pages"], strict=True):
+        for picker, option in zip(pickers, chosen, strict=True):
+            picker.select_option(option)
+        for place, value in enumerate(content["values"]):
+            box.locator("input").fill(str(place))
+            expect(box.locator("output")).to_have_text(value)
+            expect(box.locator("img")).to_have_attribute(
+                "src", row[min(place, len(row) - 1)]["src"]
+            )
