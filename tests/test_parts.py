@@ -401,7 +401,9 @@ def killed(work, after=None):
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 # Wherever it is by then: training, scoring, reading or writing.
-deaths = sum(killed(lambda: in_pieces(folder), random.uniform(0, seconds)) for _ in range(20))
+moments = [random.uniform(0, seconds / 6) for _ in range(14)]
+moments += [random.uniform(seconds / 2, seconds) for _ in range(6)]
+deaths = sum(killed(lambda: in_pieces(folder), moment) for moment in moments)
 
 # In the middle of writing: before it is flushed, before and after it gets its name.
 def dying(call, after):
@@ -434,7 +436,7 @@ def test_killed_at_twenty_moments_it_goes_on_to_the_same_numbers(
     start = time.perf_counter()
     whole = in_pieces(None)
     seconds = time.perf_counter() - start
-    arguments = [str(tmp_path), str(Path(__file__).parent), str(seconds / 6)]
+    arguments = [str(tmp_path), str(Path(__file__).parent), str(seconds)]
     done = subprocess.run(
         [sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, timeout=120
     )
