@@ -12,7 +12,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from .live import Live, running_headless
-from .picture import WIDE, Picture, bundle, figure_html, row, size, source, word
+from .picture import WIDE, Picture, bundle, figure_html, row, size, source, spoken, word
 from .tasks import BadInput
 
 __all__ = ["Explorer", "Live", "explorer", "running_headless"]
@@ -129,7 +129,7 @@ def _linked(
     shown = stack()
     controls = [menu for menu in menus if len(menu.options) > 1]
     controls += [slider, play] * (len(values) > 1)
-    box = widgets.VBox([row(*controls), shown])
+    box = widgets.VBox([row(*controls), shown, spoken()])
     return box.add_class("nt-explorer")
 
 

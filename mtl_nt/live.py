@@ -12,7 +12,7 @@ from typing import Any
 import ipywidgets as widgets
 from IPython import get_ipython
 
-from .picture import WIDE, Picture, bundle, figure_html, row, word
+from .picture import WIDE, Picture, bundle, figure_html, row, spoken, word
 from .tasks import BadInput
 
 Train = Callable[[dict[str, Any], Callable[[float, str], None], Callable[[], bool]], Picture]
@@ -69,6 +69,7 @@ class Live:
                 row(self._button, self._bar),
                 self._status,  # a line of its own, so that the picture never jumps
                 self._figure,
+                spoken(),
             ]
         ).add_class("nt-live")
         if running_headless():

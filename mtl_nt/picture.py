@@ -50,6 +50,39 @@ def row(*children: widgets.Widget) -> widgets.HBox:
     return widgets.HBox(children, layout=layout)
 
 
+SPOKEN = """
+const name = (tries) => {
+  const box = element.closest(".nt-explorer, .nt-live");
+  const handles = box ? [...box.querySelectorAll(".widget-hslider [role=slider]")] : [];
+  if (!handles.length) return tries && requestAnimationFrame(() => name(tries - 1));
+  for (const handle of handles) {
+    const slider = handle.closest(".widget-hslider");
+    const readout = slider.querySelector(".widget-readout");
+    const say = () => handle.setAttribute("aria-valuetext", readout.textContent);
+    handle.setAttribute("aria-label", slider.querySelector("label").textContent);
+    const watch = new MutationObserver(say);
+    watch.observe(handle, { attributeFilter: ["aria-valuenow"] });
+    watch.observe(readout, { childList: true, characterData: true, subtree: true });
+    say();
+  }
+  const words = ["play or pause", "stop", "repeat"];
+  const buttons = box.querySelectorAll(".widget-play button");
+  buttons.forEach((button, k) => button.setAttribute("aria-label", words[k]));
+};
+name(300);
+"""
+
+
+def spoken() -> widgets.Output:
+    """Gives the controls beside it names and values for screen readers, which ipywidgets does not:
+    it says the place of a value among the others. It shows nothing.
+    """
+    script = {"output_type": "display_data", "data": {"application/javascript": SPOKEN}}
+    return widgets.Output(
+        outputs=({**script, "metadata": {}},), layout=widgets.Layout(display="none")
+    )
+
+
 def bundle(widget: widgets.Widget, html: str, text: str) -> dict[str, Any]:
     """The widget for JupyterLab, HTML for pages without a kernel, text for the rest."""
     return {**widget._repr_mimebundle_(), "text/html": html, "text/plain": text}
