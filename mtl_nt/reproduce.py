@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -99,10 +98,9 @@ def run(
     )
 
 
-def probe(name: str, steps: int = 10, most: float = math.inf) -> dict[str, float]:
+def probe(name: str, steps: int = 10) -> dict[str, float]:
     """What a case's methods have lost after a few steps on its first run, by method: numbers that
-    tell whether a kept study is still what the code would find. Tuned methods are left out, and
-    those that train more than `most` networks a run.
+    tell whether a kept study is still what the code would find. Tuned methods are left out.
 
     Raises:
         BadInput: an unknown case; data that cannot be had.
@@ -116,8 +114,7 @@ def probe(name: str, steps: int = 10, most: float = math.inf) -> dict[str, float
     found = {}
     more = [m for m in case.methods(data, recipe, [seed]) if m not in case.baselines]
     for method in resolve([*case.baselines, *more]):
-        few = method.trained(len(data.tasks)) <= most
-        if few and method.search is None and method.predictor is None:
+        if method.search is None and method.predictor is None:
             own = replace(recipe, **method.settings)
             alphas = case.alphas or (0.0,)
             loss = train(method, [data], [seed], own, alphas).history.losses[-1]
