@@ -197,7 +197,11 @@ class Study:
     def delta(
         self, method: str, alpha: float = math.nan, metric: str | None = None
     ) -> pd.DataFrame:
-        """Difference from the baseline, seeds by tasks; above 0 is better, for every metric."""
+        """Difference from the baseline, seeds by tasks; above 0 is better, for every metric.
+
+        Raises:
+            BadInput: no results of this method and alpha, or an unknown metric.
+        """
         deltas = self._once("deltas", metric, self._deltas)
         if (arm := _arm(method, alpha)) not in deltas:
             raise self._missing(method, alpha)
@@ -206,7 +210,11 @@ class Study:
     def scores(
         self, method: str, alpha: float = math.nan, metric: str | None = None
     ) -> pd.DataFrame:
-        """The metric itself, seeds by tasks; by default each task's own."""
+        """The metric itself, seeds by tasks; by default each task's own.
+
+        Raises:
+            BadInput: no results of this method and alpha, or an unknown metric.
+        """
         values = self._once("values", metric, self._values)
         if (arm := _arm(method, alpha)) not in values:
             raise self._missing(method, alpha)
@@ -238,7 +246,8 @@ class Study:
         """(method, alpha) of everything but the baseline and other baselines' twins, in the order
         of training; alpha NaN for none.
         """
-        pairs = self._once("arms", None, self._arms)
+        known = self.results[["method", "alpha"]].drop_duplicates
+        pairs = self._once("arms", None, lambda _: list(known().itertuples(index=False, name=None)))
         out = {self.baseline, *(f"{name}'" for name in self.baselines[1:])}
         return [(m, a) for m, a in pairs if m not in out]
 
@@ -256,10 +265,6 @@ class Study:
         names = own or list(dict.fromkeys(m for m, _ in self.arms()))
         there = ", ".join([*names[:NAMED], *["..."] * (len(names) > NAMED)])
         return BadInput(f"no results of {method!r} with alpha {alpha}; there are {there}")
-
-    def _arms(self, _: str | None) -> list[tuple[str, float]]:
-        pairs = self.results[["method", "alpha"]].drop_duplicates()
-        return list(pairs.itertuples(index=False, name=None))
 
     def _judged(self, metric: str | None) -> pd.DataFrame:
         """The rows of `results` with this metric, by default each task's own."""
