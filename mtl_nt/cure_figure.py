@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,24 +84,17 @@ def cure_map(studies: Mapping[str, Study]) -> Figure:
     figure = canvas(0.75 + top + tall + FOOT + 0.1, title, "; ".join(words) + ".", foot)
     ax = axes(figure, left, FOOT + 0.1, WIDTH - left - 0.1, tall)
     shade = colormaps["RdBu"]
-    for y, case in enumerate(cases):
-        for x, method in enumerate(methods):
-            row = table[(table["case"] == case) & (table["method"] == method)].iloc[0]
-            balance = (row["helped"] - row["harmed"]) / max(row["tasks"], 1)
-            if row["harmed"]:  # harm is never outvoted
-                balance = -row["harmed"] / row["tasks"]
-            colour = shade(0.5 + 0.4 * float(np.clip(balance, -1, 1)))
-            ax.add_patch(Rectangle((x, y), 1, 1, fc=colour, ec="white", lw=2))
-            dark = abs(balance) > 0.7
-            ink = "white" if dark else INK
-            for place, align, text in (
-                (0.45, "bottom", f"{row['helped']}▲"),
-                (
-                    *(0.52, "top"),
-                    f"{row['harmed']}▼",
-                ),
-            ):
-                ax.text(x + 0.5, y + place, text, ha="center", va=align, size=9.5, color=ink)
+    for row in table.to_dict("records"):
+        x, y = methods.index(row["method"]), cases.index(row["case"])
+        balance = (row["helped"] - row["harmed"]) / max(row["tasks"], 1)
+        if row["harmed"]:  # harm is never outvoted
+            balance = -row["harmed"] / row["tasks"]
+        colour = shade(0.5 + 0.4 * float(np.clip(balance, -1, 1)))
+        ax.add_patch(Rectangle((x, y), 1, 1, fc=colour, ec="white", lw=2))
+        ink = "white" if abs(balance) > 0.7 else INK
+        middle: dict[str, Any] = {"ha": "center", "size": 9.5, "color": ink}
+        ax.text(x + 0.5, y + 0.45, f"{row['helped']}▲", va="bottom", **middle)
+        ax.text(x + 0.5, y + 0.52, f"{row['harmed']}▼", va="top", **middle)
     ax.set_xlim(0, len(methods))
     ax.set_ylim(len(cases), 0)
     ax.set_yticks(np.arange(len(cases)) + 0.5, cases, size=SMALL)

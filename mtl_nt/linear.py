@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .bits import Bits
-from .metrics import LOADING
 from .tasks import BadInput, TaskData
 
 NOISE = np.logspace(3, -2, 11)
@@ -39,6 +39,9 @@ On a quarter of GDSC's drugs a path to 1e-3 takes three times as long for 0.001 
 """
 TOLERANCE, PASSES = 1e-3, 1000
 """Of the descent: on the same drugs, 1e-6 takes three times as long for the same scores."""
+
+LOADING = Lock()
+"""Held while scikit-learn is loaded: two threads that load it at once can lock each other out."""
 
 
 def ols(run: TaskData) -> Float[Tensor, "N T"]:

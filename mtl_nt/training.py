@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .adam import Adam, Group
 from .batches import Batches, Replicas, Table
 from .bits import Features
 from .losses import task_losses
@@ -120,9 +121,7 @@ def fit(
     all_trained = bool(trained.all())
     weighter.to(device)
     weighter.reset(torch.zeros(trained.shape, device=device, dtype=dtype))
-    adam = torch.optim.Adam(_groups(network, weighter, recipe), fused=True)
-    parameters = [p for group in adam.param_groups for p in group["params"]]
-    rates = [group["lr"] for group in adam.param_groups]
+    adam = Adam(_groups(network, weighter, recipe), fused=True)
     dropout, noise = Noise(seeds, "dropout", table.known), Noise(seeds, "weighter", table.known)
     batches = Batches(runs, replicas, recipe.batch_size, at_least=2 if recipe.batch_norm else 1)
     batches.to(device)
@@ -140,9 +139,6 @@ def fit(
     for number, batch in enumerate(batches.steps(recipe.steps)):
         if stop is not None and stop():
             raise Stopped
-        factor = _factor(recipe.schedule, number / recipe.steps)
-        for group, rate in zip(adam.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
         (x, y, labels), valid = table.batch(batch, batches)
         labels = labels if all_trained else labels * trained.unsqueeze(1)
         labels = labels * y if softmax else labels
@@ -173,15 +169,14 @@ def fit(
         weights = torch.where(labelled, weighter.weights(step), 0.0)  # (R, T): W
         objective = (weights * losses).sum() + weighter.penalty(step).sum()
         weighter.after(step, weights.detach())
-        for parameter in parameters:
-            parameter.grad = None
+        adam.zero_grad()
         # d objective / d outputs is W * errors: the networks' backward pass starts there. The
         # objective's own graph has the rest: the weighter's parameters, decoder, penalties.
         roots, pull = [outputs], [weights.detach().unsqueeze(1) * errors]
         if objective.requires_grad:
             roots, pull = [*roots, objective], [*pull, torch.ones_like(objective)]
         torch.autograd.backward(roots, pull)
-        adam.step()
+        adam.step(_factor(recipe.schedule, number / recipe.steps))
         recorder.add(labelled, losses, weights.detach())
         if number + 1 in looks or number + 1 == recipe.steps:
             keeper.look(network, last=number + 1 == recipe.steps)
@@ -243,7 +238,7 @@ def labels_of(run: TaskData) -> Float[Tensor, " T"]:
     return ((train == 1) if run.exclusive else ~train.isnan()).sum(0).double()
 
 
-def _groups(network: Network, weighter: Weighter, recipe: Recipe) -> list[dict[str, Any]]:
+def _groups(network: Network, weighter: Weighter, recipe: Recipe) -> list[Group]:
     """What Adam trains, with its learning rate and decay."""
     rate, decay = recipe.learning_rate, recipe.weight_decay
     trunk, head = list(network.trunk.parameters()), list(network.head.parameters())
@@ -251,12 +246,11 @@ def _groups(network: Network, weighter: Weighter, recipe: Recipe) -> list[dict[s
     if recipe.decay == "all":
         trunk, head = [*trunk, *head], []
     own = weighter.learning_rate
-    every = [
-        {"params": trunk, "lr": rate, "weight_decay": decay},
-        {"params": [*head, *decoder], "lr": rate, "weight_decay": 0.0},
-        {"params": list(weighter.parameters()), "lr": rate if own is None else own},
+    return [
+        Group(trunk, rate, decay),
+        Group([*head, *decoder], rate),
+        Group(list(weighter.parameters()), rate if own is None else own),
     ]
-    return [group for group in every if group["params"]]
 
 
 def _factor(schedule: str, done: float) -> float:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from .adam import Adam, Group
 from .gradients import trunk_gradient_norms
 from .models import Decoder, Pass
 from .streams import Noise
@@ -254,7 +255,7 @@ class GradNorm(Weighter):
         self.alpha = self.alpha.to(like)
         self.initial = torch.full_like(like, torch.nan)
         self.w = torch.ones_like(like)
-        self.adam = torch.optim.Adam([self.w], lr=self.rate)
+        self.adam = Adam([Group([self.w], self.rate)], fused=False)
 
     def weights(self, step: Step) -> Float[Tensor, "R T"]:
         return self.w.clone()

@@ -47,7 +47,7 @@ def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> book.Run:
     """The notebook, run with few steps; every check refuses a wrong answer."""
-    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG)
+    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, datasets=["digits"])
 
 
 class TestLesson(book.Lesson):
@@ -62,7 +62,7 @@ def test_what_needs_no_budget_holds_with_few_steps_too(done: NotebookNode) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("cell", "stops"), [("focus-explorer", 3), ("heat-explorer", 5)])
+@pytest.mark.parametrize(("cell", "stops"), [("focus-explorer", 2), ("heat-explorer", 5)])
 def test_an_explorer_has_another_picture_at_every_stop(
     done: NotebookNode, cell: str, stops: int
 ) -> None:

@@ -59,7 +59,8 @@ def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> book.Run:
     """The notebook, run with few steps; every check refuses a wrong answer."""
-    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG)
+    given = {"datasets": ["dial-dominant"], "readings": ["outside", "inside"]}
+    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, **given)
 
 
 class TestLesson(book.Lesson):

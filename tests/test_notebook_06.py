@@ -103,7 +103,7 @@ REFUSALS = [
     ({"steps": -5}, "steps -5"),
     ({"trunk": [32, 0]}, "trunk"),
     ({"molecules": 20}, "rows 20"),
-    ({"most": 2}, "most 2"),
+    ({"most": 1}, "most 1"),
     ({"methods": ["LBTV"]}, "did you mean 'LBTW'"),
 ]
 
@@ -147,6 +147,7 @@ def ran(source: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> boo
     given = {
         "kept": "tox21" if REAL else source["kept"],
         "kept_large": "toxcast128" if REAL_LARGE else source["kept_large"],
+        "alphas": [0.0, 0.5],
     }
     return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, **given)
 
@@ -159,10 +160,10 @@ class TestLesson(book.Lesson):
 @pytest.mark.parametrize(
     ("cell", "sets", "stops"),
     [
-        ("sorted-explorer", 3, 3),
-        ("sorted-explorer-large", 3, 3),
+        ("sorted-explorer", 2, 3),
+        ("sorted-explorer-large", 2, 3),
         ("alpha-explorer", 2, 2),
-        ("focus-explorer", 3, 2),
+        ("focus-explorer", 2, 2),
     ],
 )
 def test_an_explorer_has_another_picture_at_every_stop(

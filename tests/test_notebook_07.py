@@ -67,7 +67,7 @@ WRONG = "[(check_1, [0.1, 0.2]), (check_2, lambda L, s, f: L), (check_3, 'none o
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> book.Run:
     """The notebook, run with few steps; every check refuses a wrong answer."""
-    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG)
+    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, alphas=[0.1, 1.0])
 
 
 class TestLesson(book.Lesson):
