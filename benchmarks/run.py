@@ -127,7 +127,7 @@ def quick(out: Path) -> dict[str, Part]:
         "growth": partial(growth.rows, *grown),
         "audit": partial(audit.rows, (60, 4, 3), 4, (3,), (60,), 4, out / "audit.png"),
         "latency": partial(latency.rows, 2, 1, 1),
-        "notebooks": partial(memory.rows, ("00_start_here",), fast=True),
+        "notebooks": partial(memory.rows, ("00_start_here",), fast_only=True),
         "limit": partial(limit.rows, (200, 4, 3)),
     }
 

@@ -18,6 +18,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
+from papermill.engines import NBClientEngine, papermill_engines
 
 from .outputs import kept
 from .page import BOOK, STYLE, About, html_of, tags
@@ -64,6 +65,9 @@ def run(notebook: str | Path, out: str | Path, /, **parameters: Any) -> Notebook
                 language=PYTHON["language"],
                 progress_bar={"desc": out.stem, "leave": False} if sys.stderr.isatty() else False,
                 kernel_manager_class=_ThisPython,
+                engine_name=_Engine.__name__,
+                request_save_on_cell_execute=False,
+                left=done,
             )
             error = _hidden_error(executed)
         except papermill.PapermillExecutionError as raised:
@@ -113,6 +117,25 @@ class _ThisPython(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         return KernelSpec(**get_kernel_dict(["--log-level=CRITICAL"]))
+
+
+class _Engine(NBClientEngine):
+    """Writes a notebook whose kernel dies to `left`, and no other before its end: papermill's own
+    writes all of it before and after every cell, a sixth of the time that a notebook takes.
+    """
+
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man: Any, kernel_name: str, *, left: Path, **options: Any
+    ) -> None:
+        try:
+            super().execute_managed_notebook(nb_man, kernel_name, **options)
+        except DeadKernelError:
+            nbformat.write(nb_man.nb, left)
+            raise
+
+
+papermill_engines.register(_Engine.__name__, _Engine)
 
 
 def _hidden_error(notebook: NotebookNode) -> str | None:
