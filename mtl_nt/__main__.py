@@ -28,14 +28,16 @@ DEMO: tuple[tuple[str, str, dict[str, Any]], ...] = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says. Returns the exit status: 2 is bad input, 130 Ctrl-C."""
     try:
-        from .report import NotebookFailed
-
         options = _parser().parse_args(arguments)
         options.command(options)
     except BadInput as error:
         print(f"mtl_nt: {error}", file=sys.stderr)
         return 2
-    except NotebookFailed as error:
+    except RuntimeError as error:
+        from .report import NotebookFailed  # slow to load, and loaded where it was raised
+
+        if not isinstance(error, NotebookFailed):
+            raise
         print(f"mtl_nt: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # whoever reads, such as `head`, has read enough
