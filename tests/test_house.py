@@ -344,6 +344,20 @@ def test_binder_installs_the_package_trusts_the_notebooks_and_keeps_callbacks_in
     assert (ROOT / url.removeprefix("/lab/tree/")).is_file()
 
 
+def test_a_dev_container_has_the_same_python_and_sets_itself_up() -> None:
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
+    conda, _ = conda_parts(ROOT / "environment.yml")
+    assert container["image"].rpartition(":")[2] == "3.11"
+    assert "python=3.11" in conda
+    program, target = container["postCreateCommand"].split()
+    assert program == "make" and target in targets_of(MAKEFILE)
+    tools = container["customizations"]
+    assert [(ROOT / name).is_file() for name in tools["codespaces"]["openFiles"]] == [True]
+    venv = re.findall(r"^VENV \?= (.+)$", MAKEFILE, re.M)
+    python = tools["vscode"]["settings"]["python.defaultInterpreterPath"]
+    assert [python] == [f"${{containerWorkspaceFolder}}/{name}/bin/python" for name in venv]
+
+
 def test_the_package_alone_brings_the_notebook_of_a_report() -> None:
     from mtl_nt.audit_command import NOTEBOOK
 
