@@ -202,9 +202,11 @@ def _report(
     start = time.monotonic()
     out = folder / f"{name}.ipynb"
     executed = report.run(notebook, out, **parameters)
-    page = report.page(out, folder / f"{name}.html")
+    page = folder / f"{name}.html"
+    there = "replaces " if page.exists() else ""
+    report.page(out, page)
     report.index(folder)
-    print(f"{' ' * len(count)}{page} in {time.monotonic() - start:.0f} s", flush=True)
+    print(f"{' ' * len(count)}{there}{page} in {time.monotonic() - start:.0f} s", flush=True)
     return executed
 
 

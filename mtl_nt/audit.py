@@ -37,8 +37,9 @@ from .audit_plan import (
     work_of,
 )
 from .datasets import load
+from .datasets.columns import few
 from .datasets.table import is_table, read_table
-from .methods import Method, at_widths
+from .methods import CONSTANT, Method, at_widths
 from .recipe import Recipe
 from .study import Study, alpha_numbers, compare, seed_numbers
 from .tasks import BadInput, TaskData, is_whole
@@ -190,6 +191,11 @@ def audit(
     for line in plan.left_out:
         say(f"left out: {line}")
     study = _studied(data, plan, steps, settings, shelf, progress)
+    if names := _unscored(study):
+        why = "for want of test labels of both classes"
+        if len(names) == len(data.tasks):
+            raise BadInput(f"{data.name}: no task is scored in every run, {why}; give more labels")
+        notes = (*notes, f"Not scored in every run, {why}: {few(names)}.")
     cosines = None
     if plan.affinity:
         cosines = _affinity_kept(data, plan, steps, device, shelf)
@@ -258,6 +264,13 @@ def labels_of(data: TaskData) -> pd.DataFrame:
             ],
         }
     ).astype({"positives": "Int64"})
+
+
+def _unscored(study: Study) -> list[str]:
+    """Tasks that lack what they are scored by in a run, or in several."""
+    rows = study.results[study.results["method"] == CONSTANT]  # which never diverges
+    judged = rows[rows["metric"] == rows["task"].map(study.metric)]
+    return [str(task) for task in judged["task"][judged["value"].isna()].unique()]
 
 
 def without(study: Study, methods: Sequence[str]) -> Study:

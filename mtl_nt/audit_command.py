@@ -83,6 +83,8 @@ def run(options: argparse.Namespace) -> None:
         executed = Path(folder, "executed.ipynb")
         given = {**asked, "dataset": source, "options": reading, "results": str(kept)}
         report.run(notebook, executed, **{"methods": None, "alphas": None, "seeds": 5, **given})
+        if out.exists():
+            say(f"replaces {out}")
         report.page(executed, out, heading=f"Audit of {found.name}")
     if options.json:
         print(json.dumps({**findings(found), "command": command(found)}, allow_nan=False))

@@ -98,13 +98,13 @@ def width_check(audit: Audit) -> Figure:
     ax = axes(figure, 1.0, FOOT + 1.0, WIDTH - 1.4, 2.6)
     ax.axhline(0, color=INK, lw=1.2)
     tasks = list(audit.labels["task"])
-    table = np.array([[w["delta"][task] for w in found] for task in tasks])
+    table = np.array([[w["delta"][task] for w in found] for task in tasks], dtype=float)
     worst = np.nanargmin(np.where(np.isfinite(table[:, own]), table[:, own], np.inf))
     for k in range(len(tasks)):
         ax.plot(range(len(found)), table[k], color=COLOURS["MTL"], lw=1, alpha=0.35, zorder=2)
     for x, w in enumerate(found):
         for verdict, marker in MARKS.items():
-            here = [w["delta"][task] for task in tasks if w["verdict"][task] == verdict]
+            here = [table[k, x] for k, name in enumerate(tasks) if w["verdict"][name] == verdict]
             decided = verdict != "undecided"
             ax.scatter(
                 [x] * len(here),

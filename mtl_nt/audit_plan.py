@@ -108,7 +108,8 @@ def planned(
     more = {m.name: cost[m.name] for m in asked if m.name != "MTL"}
     wide = sum(cost[m.name] for m in at_widths(recipe, WIDTHS))
     more |= {"the trunk-width check": wide, "the affinity of the tasks": 2 * cost["MTL"]}
-    left = math.inf if budget is None else SPARE * budget - (time.monotonic() - begin)
+    measuring = time.monotonic() - begin
+    left = math.inf if budget is None else SPARE * budget - measuring
     room = left - must
     chosen: list[str] = []
     for name in sorted(more, key=more.__getitem__):
@@ -118,10 +119,14 @@ def planned(
         else:
             gone.append(f"{name} (about {words_of(more[name])})")
     total = must + sum(more[name] for name in chosen)
-    if budget is not None and must > left:
-        gone.append(
-            f"nothing else: STL and MTL alone take longer than the {words_of(budget)} there are"
-        )
+    out = [more[name] for name in more if name not in chosen]
+    if budget is not None and (out or must > left):
+        there = f"the {words_of(budget)} there are"
+        if must > left + measuring:
+            gone.append(f"nothing else: STL and MTL alone take longer than {there}")
+        elif must > left or min(out) <= room + measuring:
+            alone = f", and STL and MTL alone take {words_of(must)}" if must > left else ""
+            gone.append(f"nothing else: measuring took {words_of(measuring)} of {there}{alone}")
     return Plan(
         tuple(m.name for m in asked if m.name == "MTL" or m.name in chosen),
         "the trunk-width check" in chosen,

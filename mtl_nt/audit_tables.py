@@ -20,12 +20,12 @@ from .transfer import runs_needed
 
 HEAD = (
     "task",
-    "metric",
-    "alone",
+    "verdict",
     "difference",
     "95% interval",
-    "verdict",
     "runs to decide",
+    "metric",
+    "alone",
     "labels",
     "positives",
 )
@@ -58,12 +58,12 @@ def task_table(audit: Audit, method: str = "MTL", alpha: float = math.nan) -> st
         rows.append(
             [
                 (task, task),
-                (study.metric[task], study.metric[task]),
-                _number(level[task], "{:.3f}"),
+                (v["verdict"], v["delta"]) if there else ("not scored", math.nan),
                 _number(v["delta"], "{:+.3f}"),
                 (interval, v["low"]),
-                (v["verdict"], v["delta"]) if there else ("not scored", math.nan),
                 (decide, runs) if undecided else ("", math.nan),
+                (study.metric[task], study.metric[task]),
+                _number(level[task], "{:.3f}"),
                 (f"{label_['labels']:,}", label_["labels"]),
                 ("–", math.nan) if positives is None else (f"{positives:,}", positives),
             ]

@@ -18,6 +18,7 @@ from PIL import Image
 
 WIDTH, DPI = 8.0, 100  # inches, pixels an inch
 HEAD, FOOT = 0.8, 0.3  # inches kept for the title and for the line of scope
+LETTERS = 104  # of the line of scope
 TITLE, BASE, SMALL = 14.0, 13.0, 11.5  # points; half as large on a phone, and still read there
 INK, FAINT, NULL_BAND = "#222222", "#6B6B6B", "#E3E3E3"
 
@@ -84,7 +85,7 @@ def canvas(height: float, title: str, text: str, foot: str) -> Figure:
     lines = [*lines[:2], short(" ".join(lines[2:]), 64)]
     top = 1 - 0.1 / height
     figure.text(0.012, top, "\n".join(lines), size=TITLE, weight="bold", va="top", color=INK)
-    figure.text(0.012, 0.07 / height, short(foot, 104), size=10, va="bottom", color=FAINT)
+    figure.text(0.012, 0.07 / height, short(foot, LETTERS), size=10, va="bottom", color=FAINT)
     figure.set_label(f"{title}. {text}")
     return figure
 

@@ -18,6 +18,8 @@ from .tables import printed, tables
 from .transfer import paired_test, runs_needed
 
 NAMED = 6  # tasks named in a sentence
+MOST = 100  # runs that one would train
+SAME = ("LBTW", 0.0)  # MTL itself: every weight is 1
 VERDICTS = ("harmed", "helped", "undecided")
 
 
@@ -27,26 +29,21 @@ def findings(audit: Audit) -> dict[str, Any]:
     Keys: `name`, `tasks`, `runs`, `mtl` (tasks harmed, helped, undecided and not scored, with
     `negative_one_run` and what chance makes of it), `detectable` (median over tasks, by metric),
     `runs_needed` (by undecided task; null where no number would do), `remedies` (a row a method
-    and alpha), `best` (one of them, or null), `widths`, `affinity`.
+    and alpha, but for LBTW 0, which is MTL; `leaning_worse` are the tasks that MTL harms and that
+    are undecided and below 0 here), `best` (one of them, or null), `best_runs_needed` (by task of
+    its `leaning_worse`), `widths`, `affinity`.
     """
     study = audit.asked
     t, mtl = tables(study), ("MTL", "")
     verdicts, row = t.verdicts[mtl], t.counts[mtl]
-    single = t.single[mtl]
     scored = verdicts["delta"].notna()
+    single = t.single[mtl] if scored.any() else np.zeros(t.runs)
     names = {v: verdicts["task"][scored & (verdicts["verdict"] == v)].tolist() for v in VERDICTS}
-    needed = dict(
-        zip(
-            verdicts["task"],
-            runs_needed(study.delta("MTL").to_numpy(), study.overlap).tolist(),
-            strict=True,
-        )
-    )
     effects = verdicts.assign(metric=verdicts["task"].map(study.metric)).groupby("metric")
-    remedies = [_remedy(study, method, alpha) for method, alpha in study.arms()]
-    remedies = [r for r in remedies if r["method"] not in (CONSTANT, study.null, "MTL")]
+    others = [a for a in study.arms() if a[0] not in (CONSTANT, study.null, "MTL") and a != SAME]
+    remedies = [_remedy(study, method, alpha, names["harmed"]) for method, alpha in others]
     able = [r for r in remedies if not r["diverged"]]
-    best = min(able, key=lambda r: (r["harmed"], -r["helped"], r["networks"]), default=None)
+    best = min(able, key=_rank, default=None)
     return {
         "name": audit.name,
         "tasks": t.tasks,
@@ -58,21 +55,26 @@ def findings(audit: Audit) -> dict[str, Any]:
             "harmed_null": int(row["harmed_null"]),
             "negative_one_run": {
                 "mean": float(np.mean(single)),
-                "least": int(np.min(single)) if scored.any() else 0,
-                "most": int(np.max(single)) if scored.any() else 0,
+                "least": int(np.min(single)),
+                "most": int(np.max(single)),
                 "null_low": float(row["negative_null_low"]),
                 "null_high": float(row["negative_null_high"]),
             },
             "diverged": int(row["diverged"]),
+            "alone_diverged": int(t.counts[t.baseline]["diverged"]),
             "still_improving": int(row["still_improving"]),
         },
-        "detectable": {str(m): float(e["detectable"].median()) for m, e in effects},
-        "runs_needed": {
-            task: int(needed[task]) if math.isfinite(needed[task]) else None
-            for task in names["undecided"]
+        "detectable": {
+            str(m): float(e["detectable"].median())
+            for m, e in effects
+            if e["detectable"].notna().any()
         },
+        "runs_needed": _needed(study, "MTL", None, names["undecided"]),
         "remedies": remedies,
         "best": best,
+        "best_runs_needed": _needed(study, best["method"], best["alpha"], best["leaning_worse"])
+        if best
+        else {},
         "widths": _widths(audit),
         "affinity": None
         if audit.cosines is None
@@ -86,20 +88,27 @@ def sentences(audit: Audit) -> list[str]:
     """The first screen in words, a sentence or two an item; plain text, to be escaped."""
     f = findings(audit)
     mtl, runs, many = f["mtl"], f["runs"], f["tasks"]
-    scored = many - len(mtl["not_scored"])
-    if mtl["diverged"] or not scored:
-        return [
-            f"MTL diverged in {mtl['diverged']} of {runs} runs, so nothing can be said of it; "
-            "try other training settings."
-        ]
+    scored, unscored = many - len(mtl["not_scored"]), mtl["not_scored"]
+    for name, times in (("MTL", mtl["diverged"]), (audit.asked.baseline, mtl["alone_diverged"])):
+        if times:
+            return [
+                f"{name} diverged in {times} of {runs} runs, so nothing can be said of MTL; "
+                "try other training settings."
+            ]
+    of = f"{scored} scored tasks" if unscored else f"{many} tasks"
     on = {"fixed": "on this split", "free": "on new splits of the same rows"}
     where = on.get(f["split"], "on new data")
     effects = " or ".join(f"{v:.2g} in {m}" for m, v in f["detectable"].items())
     said = [
-        f"MTL harms {_count(mtl['harmed'], scored)} beyond chance, helps "
+        f"MTL harms {_count(mtl['harmed'], of)} beyond chance, helps "
         f"{_names(mtl['helped'])}; {len(mtl['undecided'])} undecided. ({runs} runs {where}; "
         f"of differences under about {effects}, so many runs miss more than one in five.)"
     ]
+    if unscored:
+        said.append(
+            f"{len(unscored)} of {many} could not be scored: {_listed(unscored)}; give more "
+            "labels, of both classes."
+        )
     one = mtl["negative_one_run"]
     said.append(
         f"A single run would have said {one['mean']:.1f} are worse ({one['least']} to "
@@ -120,10 +129,8 @@ def sentences(audit: Audit) -> list[str]:
     return said
 
 
-def _count(tasks: Sequence[str], of: int) -> str:
-    if not tasks:
-        return f"none of {of} tasks"
-    return f"{len(tasks)} of {of} tasks ({_listed(tasks)})"
+def _count(tasks: Sequence[str], of: str) -> str:
+    return f"{len(tasks)} of {of} ({_listed(tasks)})" if tasks else f"none of {of}"
 
 
 def _names(tasks: Sequence[str]) -> str:
@@ -136,15 +143,38 @@ def _listed(tasks: Sequence[str]) -> str:
     return ", ".join([*names, *([f"{more} more"] if more else [])])
 
 
-def _remedy(study: Study, method: str, alpha: float) -> dict[str, Any]:
-    row = tables(study).counts[method, printed(alpha)]
+def _needed(
+    study: Study, method: str, alpha: float | None, tasks: Sequence[str]
+) -> dict[str, int | None]:
+    """The runs that would decide each of these tasks; None where no number would do."""
+    if not tasks:
+        return {}
+    delta = study.delta(method, math.nan if alpha is None else alpha)
+    runs = dict(zip(delta, runs_needed(delta.to_numpy(), study.overlap).tolist(), strict=True))
+    return {task: int(runs[task]) if math.isfinite(runs[task]) else None for task in tasks}
+
+
+def _remedy(study: Study, method: str, alpha: float, harmed: Sequence[str]) -> dict[str, Any]:
+    """What a remedy does, and which of the tasks that MTL harms it may still harm."""
+    t, arm = tables(study), (method, printed(alpha))
+    row, v = t.counts[arm], t.verdicts[arm]
+    leaning = v["task"].isin(harmed) & (v["verdict"] == "undecided") & (v["delta"] < 0)
     keys = ("harmed", "helped", "undecided", "networks", "diverged")
     return {
         "method": method,
         "alpha": None if math.isnan(alpha) else alpha,
         **{k: int(row[k]) for k in keys},
+        "leaning_worse": v["task"][leaning].tolist(),
         "seconds": round(float(row["seconds"]), 2),
     }
+
+
+def _rank(remedy: dict[str, Any]) -> tuple[int, ...]:
+    """Fewest harmed; what helps nobody is no better than single-task networks; then fewest that may
+    still be harmed, most helped, fewest networks.
+    """
+    helped, leaning = remedy["helped"], len(remedy["leaning_worse"])
+    return remedy["harmed"], helped == 0, leaning, -helped, remedy["networks"]
 
 
 def _remedy_words(f: dict[str, Any]) -> str:
@@ -157,12 +187,11 @@ def _remedy_words(f: dict[str, Any]) -> str:
     tried = len(f["remedies"])
     caution = f"picked among {tried} on these same runs, so expect a little less"
     if not mtl["harmed"]:
+        unknown = mtl["undecided"] or mtl["not_scored"]  # which is not spared
+        none = "No harm was found" if unknown else "There is no harm to cure"
         if best["helped"] <= len(mtl["helped"]):
-            return (
-                f"There is no harm to cure, and none of the {tried} other ways tried helps more "
-                "tasks than MTL."
-            )
-        return f"There is no harm to cure. {said}, the most of all ({caution})."
+            return f"{none}, and none of the {tried} other ways tried helps more tasks than MTL."
+        return f"{none}. {said}, the most of all ({caution})."
     if best["harmed"] >= len(mtl["harmed"]):
         return (
             f"None of the {tried} remedies tried harms fewer tasks than MTL; single-task networks "
@@ -170,9 +199,23 @@ def _remedy_words(f: dict[str, Any]) -> str:
         )
     return (
         f"The best remedy found: {said} (MTL: {len(mtl['harmed'])} and {len(mtl['helped'])}; "
-        f"{caution}). It trains {best['networks']} "
+        f"{caution}). {_leaning_words(f['best_runs_needed'])}It trains {best['networks']} "
         f"network{'s' if best['networks'] > 1 else ''} a run; single-task networks, which harm "
         f"nobody by definition, are {f['tasks']}."
+    )
+
+
+def _leaning_words(needed: dict[str, int | None]) -> str:
+    if not needed:
+        return ""
+    runs = [n for n in needed.values() if n is not None and n <= MOST]
+    are, them = ("is", "it") if len(needed) == 1 else ("are", "them")
+    settled = f"{MOST} runs may not settle {them}"
+    if len(runs) == len(needed):
+        settled = f"about {max(runs)} runs would settle {them}"
+    return (
+        f"Of those that MTL harms, {len(needed)} {are} undecided and leaning worse "
+        f"({_listed([*needed])}); {settled}. "
     )
 
 
@@ -180,16 +223,17 @@ def _more_runs(f: dict[str, Any]) -> list[str]:
     needed = list(f["runs_needed"].values())
     if not needed:
         return []
-    finite = sorted(n for n in needed if n is not None and n <= 100)
+    finite = sorted(n for n in needed if n is not None and n <= MOST)
     if not finite:
+        rows = "splits of these rows (more rows could)" if f["split"] == "free" else "it"
         return [
-            f"No number of runs that one would train (100) is likely to decide the "
-            f"{len(needed)} undecided: their differences are too small for it."
+            f"No number of runs that one would train ({MOST}) is likely to decide the "
+            f"{len(needed)} undecided: their differences are too small for {rows}."
         ]
     half = finite[(len(finite) - 1) // 2]
     first = sum(n <= half for n in finite)
     rest = len(needed) - len(finite)
-    more = f"; {rest} would stay undecided even with 100" if rest else ""
+    more = f"; {rest} would stay undecided even with {MOST}" if rest else ""
     return [
         f"{half} runs in all would probably decide {first} of the {len(needed)} undecided"
         f"{f', {finite[-1]} runs {len(finite)}' if len(finite) > first else ''}"
@@ -221,7 +265,10 @@ def _widths(audit: Audit) -> list[dict[str, Any]] | None:
                 "helped": test.verdict.count("helped"),
                 "better_than_own": better.verdict.count("helped"),
                 "worse_than_own": better.verdict.count("harmed"),
-                "delta": dict(zip(delta.columns, map(float, test.mean), strict=True)),
+                "delta": {
+                    task: float(mean) if math.isfinite(mean) else None
+                    for task, mean in zip(delta.columns, test.mean, strict=True)
+                },
                 "verdict": dict(zip(delta.columns, test.verdict, strict=True)),
             }
         )

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from .drawing import short
+from .drawing import LETTERS, short
 from .methods import CONSTANT
 from .metrics import LOWER_IS_BETTER
 from .study import Study
@@ -184,7 +184,9 @@ def label(arm: Arm) -> str:
 
 
 def scope(study: Study, t: Tables, arms: Sequence[Arm] = ()) -> str:
-    """The data, runs and budget that a sentence holds for; the effects that they could show."""
+    """The data, runs and budget that a sentence holds for, and the smallest effects that these
+    arms' tasks could have shown, from the surest task to the least sure.
+    """
     trained = study.training[study.training["networks"] > 0]
     budget = sorted(trained["steps"].unique()) or [0]
     steps = "–".join(dict.fromkeys(f"{s:,}" for s in (budget[0], budget[-1])))
@@ -192,10 +194,13 @@ def scope(study: Study, t: Tables, arms: Sequence[Arm] = ()) -> str:
     runs = f"{t.runs} run{'s' if t.runs > 1 else ''} on {varied}"
     name = " and ".join(study.results["dataset"].unique())
     trunk = "-".join(map(str, study.recipe.trunk))
-    seen = [t.verdicts[a]["detectable"].median() for a in arms if t.scored(a) and t.runs > 1]
-    ends = dict.fromkeys(f"{effect:.2g}" for effect in sorted(seen)[:: max(1, len(seen) - 1)])
-    power = f"; smallest detectable effect {'–'.join(ends)}" if seen else ""
-    return f"{name[:24]} by {t.metric}, {runs}, trunk {trunk}, {steps} steps{power}"
+    effects = [t.verdicts[a]["detectable"] for a in arms if a != t.reference and t.scored(a)]
+    seen = np.concatenate([[], *effects])
+    seen = seen[np.isfinite(seen)]
+    ends = dict.fromkeys(f"{e:.2g}" for e in (seen.min(), seen.max())) if len(seen) else ()
+    power = f"; detectable {'–'.join(ends)}" if ends else ""
+    rest = f" by {t.metric}, {runs}, trunk {trunk}, {steps} steps{power}"
+    return short(name, max(8, min(24, LETTERS - len(rest)))) + rest
 
 
 _KEPT: weakref.WeakKeyDictionary[Study, dict[Hashable, Any]] = weakref.WeakKeyDictionary()

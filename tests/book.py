@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -67,11 +67,6 @@ def prelude(name: str, **changed: Any) -> dict[str, Any]:
         if cell.id == "claims":
             return defined
     raise AssertionError("no cell 'claims'")
-
-
-def refuses(name: str, said: str, **changed: Any) -> None:
-    """An impossible parameter is refused in one line, before any training."""
-    refused(lambda: prelude(name, **changed), said)
 
 
 def reports_runs_from_100(name: str, **given: Any) -> None:
@@ -209,29 +204,60 @@ def describes_its_pictures(notebook: NotebookNode, least: int = 1) -> None:
     assert all(len(o.metadata["image/png"].get("alt", "")) > 20 for o in pictures)
 
 
-def has_a_picture_at_every_stop(notebook: NotebookNode, cell: str, sets: int, stops: int) -> None:
-    """An explorer of so many sets, each with so many pictures, no two alike."""
-    (shown,) = outputs(notebook, cell)
-    assert "application/vnd.jupyter.widget-view+json" in shown.data
-    script = BeautifulSoup(shown.data["text/html"], "html.parser").find("script")
-    assert script is not None
-    pages = json.loads(script.text)["pages"]
-    assert [len(each) for each in pages] == [stops] * sets
-    assert len({page["src"] for each in pages for page in each}) == sets * stops
-
-
 class Lesson:
-    """What holds of every notebook: the tests of one have a subclass and a fixture `ran`."""
+    """What holds of every notebook. The tests of one are a subclass, and so say what is its own."""
 
+    name: str
+    wrong: str  # a list of (check, wrong answer) in Python
+    whole = False  # all of it runs once more in the end
+    given: Mapping[str, Any] = {}  # parameters of the run other than the notebook's fast ones
+    refusals: Sequence[Any]  # (parameters, what is said of them), each a test
+    explorers: Sequence[Any]  # (cell, number of sets, pictures of each), each a test
     pictures = 1  # at least
 
-    @pytest.mark.slow
-    def test_exercises_wait_for_an_answer_and_their_solutions_are_right(self, ran: Run) -> None:
-        exercises_wait_and_solutions_are_right(ran.notebook)
+    @pytest.fixture(scope="class")
+    @classmethod
+    def source(cls) -> dict[str, Any]:
+        """Parameters that each of its tests starts from."""
+        return {}
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def ran(cls, source: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
+        """The notebook, run with few steps; every check refuses a wrong answer."""
+        folder = tmp_path_factory.mktemp("notebook")
+        return Run(cls.name, folder, cls.wrong, cls.whole, **{**source, **cls.given})
+
+    @pytest.fixture
+    def done(self, ran: Run) -> NotebookNode:
+        return ran.notebook
+
+    def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
+        self, source: dict[str, Any], changed: dict[str, Any], said: str
+    ) -> None:
+        refused(lambda: prelude(self.name, **{**source, **changed}), said)
 
     @pytest.mark.slow
-    def test_every_picture_is_described(self, ran: Run) -> None:
-        describes_its_pictures(ran.notebook, self.pictures)
+    def test_an_explorer_has_another_picture_at_every_stop(
+        self, done: NotebookNode, cell: str, sets: int, stops: int
+    ) -> None:
+        (shown,) = outputs(done, cell)
+        assert "application/vnd.jupyter.widget-view+json" in shown.data
+        script = BeautifulSoup(shown.data["text/html"], "html.parser").find("script")
+        assert script is not None
+        pages = json.loads(script.text)["pages"]
+        assert [len(each) for each in pages] == [stops] * sets
+        assert len({page["src"] for each in pages for page in each}) == sets * stops
+
+    @pytest.mark.slow
+    def test_exercises_wait_for_an_answer_and_their_solutions_are_right(
+        self, done: NotebookNode
+    ) -> None:
+        exercises_wait_and_solutions_are_right(done)
+
+    @pytest.mark.slow
+    def test_every_picture_is_described(self, done: NotebookNode) -> None:
+        describes_its_pictures(done, self.pictures)
 
     @pytest.mark.slow
     def test_running_any_cell_twice_changes_nothing(self, ran: Run) -> None:

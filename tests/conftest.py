@@ -60,7 +60,9 @@ install_import_hook("mtl_nt", "conftest.shapes")
 import outputs_close  # noqa: E402, F401  # how nbval compares; it imports the package
 
 
-@pytest.fixture
-def done(ran: Any) -> Any:
-    """The notebook that `ran`, a fixture of the tests of one."""
-    return ran.notebook
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """What every `book.Lesson` tests: once for each of its refusals and of its explorers."""
+    for each, names in {"refusals": "changed said", "explorers": "cell sets stops"}.items():
+        if hasattr(metafunc.cls, each) and {*names.split()} <= {*metafunc.fixturenames}:
+            cases = getattr(metafunc.cls, each)
+            metafunc.parametrize(names.split(), cases, ids=lambda value: str(value)[:40])

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,11 +32,12 @@ from playwright.sync_api import expect
 from refusals import refused
 from test_browser import Visit
 
-from mtl_nt import Recipe, audit_figures, compare, figures, load, parts
+from mtl_nt import Recipe, audit_figures, audit_plan, compare, figures, load, parts
 from mtl_nt.__main__ import main
 from mtl_nt.affinity import STAGES, affinity
 from mtl_nt.audit import Audit, Source, audit, command, joined, labels_of
 from mtl_nt.audit_plan import (
+    WIDTHS,
     Plan,
     blocks,
     bytes_of,
@@ -149,6 +151,29 @@ def test_what_does_not_fit_the_budget_is_left_out_and_named() -> None:
         assert word in named
 
 
+def test_a_budget_that_measuring_used_up_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    costs = {"STL": 0.3, "STL'": 0.3, "MTL": 0.3, "LBTW": 0.5, "RMTL": 1.0}
+    costs |= {f"{name}, width x {w:g}": 9.0 for name in ("STL", "MTL") for w in WIDTHS}
+    monkeypatch.setattr(audit_plan, "compare", lambda *a, **k: None)
+    monkeypatch.setattr(audit_plan, "PILOT", (1, 2))
+    times = [{m: 0.5 * c for m, c in costs.items()}, costs]  # a step takes half of it
+
+    def told(measuring: float, budget: float = 5.0) -> list[str]:
+        clock, pilots = iter([0.0, measuring]), iter(times)
+        monkeypatch.setattr(audit_plan, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+        monkeypatch.setattr(audit_plan, "_seconds_by_method", lambda _: next(pilots))
+        settings = {"memory": 1.0, "trials": 2}
+        data, methods = load("dial-unrelated"), ["LBTW", "RMTL"]
+        return list(planned(data, methods, [0.5], [100, 101], 2, budget, settings).left_out)
+
+    assert told(0.0)[-1] == "the trunk-width check (about 36 s)"  # nothing but its own time
+    assert told(3.0)[-1] == "nothing else: measuring took 3 s of the 5 s there are"
+    assert told(4.0)[-1].endswith(
+        "measuring took 4 s of the 5 s there are, and STL and MTL alone take 1 s"
+    )
+    assert "alone take longer than the 1 s" in told(4.0, 0.5)[-1]
+
+
 def test_the_estimate_is_of_the_size_of_the_time_taken() -> None:
     given = {"methods": ["RMTL", "Fine-Tuning"], "seeds": 2, "steps": 100, "progress": False}
     begin = time.perf_counter()
@@ -197,16 +222,21 @@ def test_its_numbers_are_those_of_the_study(found: Audit) -> None:
         *(single.min(), single.max()),
     )
     assert {r["method"] for r in f["remedies"]} == {"RMTL", "LBTW", "Scalarisation"}
-    assert [r["alpha"] for r in f["remedies"] if r["method"] == "LBTW"] == [0.0, 0.5]
+    assert [r["alpha"] for r in f["remedies"] if r["method"] == "LBTW"] == [0.5]  # 0 is MTL
+    assert np.allclose(found.study.delta("LBTW", 0.0), found.study.delta("MTL"), atol=1e-6)
     assert json.loads(json.dumps(f, allow_nan=False)) == f
 
 
-def test_the_best_remedy_harms_fewest_then_helps_most(found: Audit) -> None:
+def test_the_best_remedy_harms_fewest_helps_some_leaves_fewest_open_and_helps_most(
+    found: Audit,
+) -> None:
     f = findings(found)
-    best = f["best"]
-    assert all(
-        (best["harmed"], -best["helped"]) <= (r["harmed"], -r["helped"]) for r in f["remedies"]
-    )
+
+    def rank(remedy: dict[str, Any]) -> tuple[int, ...]:
+        helped, leaning = remedy["helped"], len(remedy["leaning_worse"])
+        return remedy["harmed"], helped == 0, leaning, -helped
+
+    assert all(rank(f["best"]) <= rank(r) for r in f["remedies"])
 
 
 def test_the_first_screen_has_the_null_the_power_and_a_caution(found: Audit) -> None:
@@ -227,6 +257,109 @@ def with_harm(found: Audit, harmed: float, helped: float) -> Audit:
         noise = np.random.default_rng(0).normal(0, 1e-3, own.sum())
         results.loc[own, "value"] = values.reindex(keys).to_numpy() - change + noise
     return replace(found, study=replace(found.study, results=results))
+
+
+def changed(found: Audit, change: dict[str, dict[str, list[float]]]) -> Audit:
+    """The audit, as if methods had changed tasks by so much, run by run; other arms do nothing."""
+    results = found.study.results.copy()
+    alone = results[results["method"] == "STL"].set_index(["seed", "task", "metric"])["value"]
+    own = ~results["method"].isin(("STL", "STL'", "Constant"))
+    keys = pd.MultiIndex.from_frame(results[own][["seed", "task", "metric"]])
+    noise = np.random.default_rng(0).normal(0, 1e-3, own.sum())
+    results.loc[own, "value"] = alone.reindex(keys).to_numpy() + noise
+    for method, tasks in change.items():
+        for task, by_run in tasks.items():
+            for seed, gain in zip(sorted(results["seed"].unique()), by_run, strict=True):
+                cell = (results["method"] == method) & (results["task"] == task)
+                results.loc[cell & (results["seed"] == seed), "value"] -= gain
+    return replace(found, study=replace(found.study, results=results))
+
+
+def test_a_task_that_leans_worse_is_not_called_spared(found: Audit) -> None:
+    harm, open_, gain = [-1.0] * 3, [0.02, -0.2, -0.2], [1.0] * 3
+    others = {f"related {k}": gain for k in range(1, 5)}
+    leaning = {"outsider 1": open_, "outsider 2": open_}
+    assert {*leaning, *others} <= {*found.asked.delta("MTL")}
+    mtl = dict.fromkeys(leaning, harm)
+    made = changed(found, {"MTL": mtl, "RMTL": mtl, "Scalarisation": mtl, "LBTW": leaning | others})
+    f = findings(made)
+    assert f["mtl"]["harmed"] == [*leaning]
+    best = f["best"]
+    assert (best["method"], best["harmed"], best["helped"]) == ("LBTW", 0, 4)
+    assert best["leaning_worse"] == [*leaning]
+    delta = made.asked.delta("LBTW", 0.5)
+    needed = dict(zip(delta, runs_needed(delta.to_numpy()), strict=True))
+    assert f["best_runs_needed"] == {task: needed[task] for task in leaning}
+    (remedy,) = (s for s in sentences(made) if "best remedy" in s)
+    most = max(f["best_runs_needed"].values())
+    assert "2 are undecided and leaning worse (outsider 1, outsider 2); " in remedy
+    assert f"about {most} runs would settle them" in remedy
+    # A remedy that leaves none of them open comes before one that helps more.
+    worse = {"MTL": mtl, "Scalarisation": mtl, "LBTW": leaning | others}
+    spared = changed(found, worse | {"RMTL": dict.fromkeys(leaning, gain)})
+    assert findings(spared)["best"]["method"] == "RMTL"
+    assert "leaning worse" not in " ".join(sentences(spared))
+    # One that spares all and helps none is no better than single-task networks.
+    useless = changed(found, worse | {"RMTL": {}})
+    assert findings(useless)["best"]["method"] == "LBTW"
+    assert json.loads(json.dumps(findings(made), allow_nan=False)) == findings(made)
+
+
+def test_a_network_alone_that_diverged_is_named(found: Audit) -> None:
+    study = found.study
+    results, training = study.results.copy(), study.training.copy()
+    results.loc[(results["method"] == "STL") & (results["seed"] == 101), "value"] = math.nan
+    training.loc[(training["method"] == "STL") & (training["seed"] == 101), "diverged"] = True
+    made = replace(found, study=replace(study, results=results, training=training))
+    (line,) = sentences(made)
+    assert line.startswith("STL diverged in 1 of 3 runs")
+    json.dumps(findings(made), allow_nan=False)
+
+
+def test_undecided_is_not_said_to_be_without_harm(found: Audit) -> None:
+    said = " ".join(sentences(changed(found, {})))
+    assert "MTL harms none of 9 tasks" in said and "9 undecided" in said
+    assert "No harm was found, and none of" in said and "no harm to cure" not in said
+
+
+def test_no_number_of_runs_is_of_splits_of_these_rows(found: Audit) -> None:
+    shared = changed(found, {})
+    results = shared.study.results.assign(split="free")
+    study = replace(shared.study, results=results, overlap=1 / 3)
+    (said,) = (s for s in sentences(replace(shared, study=study)) if "No number of runs" in s)
+    assert "too small for splits of these rows (more rows could)." in said
+
+
+def test_tasks_that_cannot_be_scored_are_counted_out_and_named(found: Audit) -> None:
+    results = changed(found, {}).study.results
+    gone = results["task"].isin(("related 1", "related 2"))
+    results.loc[gone & (results["seed"] == 101), "value"] = math.nan
+    metric = {**found.study.metric, "related 1": "PR-AUC", "related 2": "PR-AUC"}
+    results.loc[gone, "metric"] = results.loc[gone, "metric"].replace({"MSE": "PR-AUC"})
+    made = replace(found, study=replace(found.study, results=results, metric=metric))
+    said = sentences(made)
+    assert said[0].startswith("MTL harms none of 7 scored tasks beyond chance")
+    assert "nan" not in " ".join(said)
+    assert said[1].startswith("2 of 9 could not be scored: related 1, related 2; ")
+    assert json.loads(json.dumps(findings(made), allow_nan=False)) == findings(made)
+    assert figures.png(audit_figures.width_check(made)).startswith(b"\x89PNG")
+
+
+def test_what_cannot_be_scored_is_noted_of_the_runs_that_are_run(tmp_path: Path) -> None:
+    frame = test_table.example().drop(columns="y_2").assign(y_1=np.arange(60) % 2)
+    path = test_table.saved(frame, tmp_path / "my.csv")
+    split = {seed: load(str(path), seed=seed).split.test.tolist() for seed in (*range(5), 100)}
+    frame["y_2"] = 0
+    for seed in range(5):  # a positive for each of their tests, and none for that of run 100
+        frame.loc[next(row for row in split[seed] if row not in split[100]), "y_2"] = 1
+    path = test_table.saved(frame, tmp_path / "my.csv")
+    made = audit(path, "LBTW", [0.5], 2, 5, progress=False, say=quiet)
+    (note,) = (n for n in made.notes if "Not scored" in n)
+    assert note.endswith(": 'y_2'.")
+    assert sentences(made)[1].startswith("1 of 3 could not be scored: y_2; ")
+    given = {"targets": ["y_2", "y_4"], "progress": False, "say": quiet}
+    path = test_table.saved(frame.assign(y_4=frame["y_2"]), tmp_path / "my.csv")
+    refused(lambda: audit(path, "LBTW", [0.5], 2, 5, **given), "no task is scored in every run")
 
 
 def test_harm_is_said_with_names_and_a_cure_with_its_price(found: Audit) -> None:
@@ -559,6 +692,21 @@ def test_the_page_opens_offline_asks_for_nothing_and_its_table_sorts(
         assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
         assert visit.said == []
         assert [url for url in visit.asked if not url.startswith(("file:", "data:"))] == []
+
+
+def test_a_page_that_is_there_is_said_to_be_replaced(
+    found: Audit,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mtl_nt.audit.audit", lambda *a, **k: found)
+    monkeypatch.setattr("mtl_nt.report.run", lambda *a, **k: None)
+    monkeypatch.setattr("mtl_nt.report.page", lambda executed, out, heading: out.write_text("page"))
+    words = ["report", "dial-unrelated", "--out", str(tmp_path / "page.html")]
+    assert main(words) == 0 and "replaces" not in capsys.readouterr().err
+    assert main(words) == 0
+    assert capsys.readouterr().err == f"replaces {tmp_path / 'page.html'}\n"
 
 
 @pytest.mark.parametrize(

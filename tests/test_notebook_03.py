@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import book
 import pytest
 from nbformat import NotebookNode
 
-NAME = "03_gradnorm"
-WRONG = (
-    "[(check_1, [0.2, 1.8]), (check_2, lambda g, l, f, a: g), (check_3, 'none of these', studies)]"
-)
 
-
-def test_its_slider_goes_through_eleven_alphas_on_real_and_made_data() -> None:
-    given = book.parameters(NAME)
-    assert len(given["alphas"]) >= 11
-    assert 0.0 in given["alphas"]
-    assert min(given["seeds"], *given["few"].values()) >= 5
-    assert {"digits", "dial-dominant", "dial-noisy", "dial-unrelated"} <= set(given["datasets"])
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
+class TestGradNorm(book.Lesson):
+    name = "03_gradnorm"
+    wrong = (
+        "[(check_1, [0.2, 1.8]), (check_2, lambda g, l, f, a: g), "
+        "(check_3, 'none of these', studies)]"
+    )
+    refusals = [
         ({"dataset": "dial-dominent"}, "did you mean 'dominant' or"),
         ({"datasets": ["digit"]}, "did you mean 'digits'?"),
         ({"alphas": [0.0, -1.0]}, "alpha -1"),
@@ -37,42 +26,29 @@ def test_its_slider_goes_through_eleven_alphas_on_real_and_made_data() -> None:
         ({"few": {"digits": "all"}}, "digits 'all': give 2 runs or more"),
         ({"own": {"dial-noisy": 0}}, "steps 0"),
         ({"steps": -5}, "steps -5"),
-    ],
-)
-def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
-    changed: dict[str, Any], said: str
-) -> None:
-    book.refuses(NAME, said, **changed)
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> book.Run:
-    """The notebook, run with few steps; every check refuses a wrong answer."""
-    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG)
-
-
-class TestLesson(book.Lesson):
+    ]
+    explorers = [("picker-explorer", 2, 2)]
     pictures = 3
 
+    def test_its_slider_goes_through_eleven_alphas_on_real_and_made_data(self) -> None:
+        given = book.parameters(self.name)
+        assert len(given["alphas"]) >= 11
+        assert 0.0 in given["alphas"]
+        assert min(given["seeds"], *given["few"].values()) >= 5
+        assert {"digits", "dial-dominant", "dial-noisy", "dial-unrelated"} <= set(given["datasets"])
 
-@pytest.mark.slow
-def test_the_explorer_has_another_picture_at_every_stop(done: NotebookNode) -> None:
-    book.has_a_picture_at_every_stop(done, "picker-explorer", 2, 2)
+    @pytest.mark.slow
+    def test_gradnorm_is_compared_with_mtl_in_sentences_that_name_data_and_budget(
+        self, done: NotebookNode
+    ) -> None:
+        (shown,) = book.outputs(done, "help-words")
+        lines = shown.data["text/markdown"].splitlines()
+        assert len(lines) == 2 * 2
+        assert sum("dial-dominant, 2 runs on new data, trunk 4, 6 steps" in s for s in lines) == 2
+        assert sum("digits, 2 runs on this split, trunk 64, 6 steps" in s for s in lines) == 2
+        assert all("against MTL" in s for s in lines)
 
-
-@pytest.mark.slow
-def test_gradnorm_is_compared_with_mtl_in_sentences_that_name_data_and_budget(
-    done: NotebookNode,
-) -> None:
-    (shown,) = book.outputs(done, "help-words")
-    lines = shown.data["text/markdown"].splitlines()
-    assert len(lines) == 2 * 2
-    assert sum("dial-dominant, 2 runs on new data, trunk 4, 6 steps" in s for s in lines) == 2
-    assert sum("digits, 2 runs on this split, trunk 64, 6 steps" in s for s in lines) == 2
-    assert all("against MTL" in s for s in lines)
-
-
-@pytest.mark.slow
-def test_the_reversed_sign_favours_the_other_task(done: NotebookNode) -> None:
-    (shown,) = book.outputs(done, "sign")
-    assert shown.text.strip() == "the paper's target favours B, the one with the minus A"
+    @pytest.mark.slow
+    def test_the_reversed_sign_favours_the_other_task(self, done: NotebookNode) -> None:
+        (shown,) = book.outputs(done, "sign")
+        assert shown.text.strip() == "the paper's target favours B, the one with the minus A"

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import book
 import pytest
 from nbformat import NotebookNode
 
-NAME = "04_rmtl"
-WRONG = "[(check_1, [1, 1, 1]), (check_2, lambda g: g[:, 0]), (check_3, 'none of these', by_stage)]"
 
-
-def test_its_menus_have_real_and_made_data() -> None:
-    given = book.parameters(NAME)
-    assert given["seeds"] >= 8
-    assert given["dataset"] == "digits"
-    assert set(given["datasets"]) == {"digits", "dial-unrelated", "dial-dominant", "dial-noisy"}
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
+class TestRMTL(book.Lesson):
+    name = "04_rmtl"
+    wrong = (
+        "[(check_1, [1, 1, 1]), (check_2, lambda g: g[:, 0]), (check_3, 'none of these', by_stage)]"
+    )
+    given = {"datasets": ["digits"]}
+    refusals = [
         ({"dataset": "digit"}, "did you mean 'digits'?"),
         ({"datasets": ["dial-dominent"]}, "did you mean 'dominant' or"),
         ({"stops": 1}, "stops 1"),
@@ -36,47 +28,29 @@ def test_its_menus_have_real_and_made_data() -> None:
         ({"seeds": []}, "2 runs or more"),
         ({"seeds": 1}, "2 runs or more"),
         ({"steps": -5}, "steps -5"),
-    ],
-)
-def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
-    changed: dict[str, Any], said: str
-) -> None:
-    book.refuses(NAME, said, **changed)
+    ]
+    explorers = [("focus-explorer", 2, 2), ("heat-explorer", 2, 5)]
 
+    def test_its_menus_have_real_and_made_data(self) -> None:
+        given = book.parameters(self.name)
+        assert given["seeds"] >= 8
+        assert given["dataset"] == "digits"
+        assert set(given["datasets"]) == {"digits", "dial-unrelated", "dial-dominant", "dial-noisy"}
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> book.Run:
-    """The notebook, run with few steps; every check refuses a wrong answer."""
-    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, datasets=["digits"])
+    @pytest.mark.slow
+    def test_what_needs_no_budget_holds_with_few_steps_too(self, done: NotebookNode) -> None:
+        printed = "".join(book.said(done, "claim"))
+        assert "holds: one network a task with weights of 1 is MTL once more" in printed
+        assert "holds: opposite tasks: against at the heads, together below" in printed
 
-
-class TestLesson(book.Lesson):
-    pass
-
-
-@pytest.mark.slow
-def test_what_needs_no_budget_holds_with_few_steps_too(done: NotebookNode) -> None:
-    printed = "".join(book.said(done, "claim"))
-    assert "holds: one network a task with weights of 1 is MTL once more" in printed
-    assert "holds: opposite tasks: against at the heads, together below" in printed
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("cell", "stops"), [("focus-explorer", 2), ("heat-explorer", 5)])
-def test_an_explorer_has_another_picture_at_every_stop(
-    done: NotebookNode, cell: str, stops: int
-) -> None:
-    book.has_a_picture_at_every_stop(done, cell, 2, stops)
-
-
-@pytest.mark.slow
-def test_rmtl_is_compared_directly_with_its_rivals_and_with_its_dealt_self(
-    done: NotebookNode,
-) -> None:
-    (shown,) = book.outputs(done, "help-words")
-    text = shown.data["text/markdown"]
-    for data in ("dial-noisy, 2 runs on new data", "digits, 2 runs on this split"):
-        assert data in text
-    for rival in ("MTL", "STL", "Fine-Tuning", "RMTL, dealt"):
-        assert text.count(f"RMTL against {rival}: ") == 2
-    assert text.count("RMTL against RMTL, truth: ") == 1
+    @pytest.mark.slow
+    def test_rmtl_is_compared_directly_with_its_rivals_and_with_its_dealt_self(
+        self, done: NotebookNode
+    ) -> None:
+        (shown,) = book.outputs(done, "help-words")
+        text = shown.data["text/markdown"]
+        for data in ("dial-noisy, 2 runs on new data", "digits, 2 runs on this split"):
+            assert data in text
+        for rival in ("MTL", "STL", "Fine-Tuning", "RMTL, dealt"):
+            assert text.count(f"RMTL against {rival}: ") == 2
+        assert text.count("RMTL against RMTL, truth: ") == 1

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import book
 import pytest
 from nbformat import NotebookNode
 
-NAME = "05_u_amtfl"
-WRONG = (
-    "[(check_1, [1, 1, 1]), (check_2, lambda l, s, o, a, m: l), "
-    "(check_3, 'none of these', counted)]"
-)
 
-
-def test_its_sliders_have_many_stops_on_real_and_made_data() -> None:
-    given = book.parameters(NAME)
-    assert len(given["alphas"]) >= 11
-    assert len(given["gammas"]) >= 5
-    assert given["seeds"] >= 8
-    assert (given["alpha"], given["gamma"]) == (0.1, 0.01)
-    assert {"digits", "dial-dominant", "dial-noisy", "dial-unrelated"} <= set(given["datasets"])
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
+class TestUAMTFL(book.Lesson):
+    name = "05_u_amtfl"
+    wrong = (
+        "[(check_1, [1, 1, 1]), (check_2, lambda l, s, o, a, m: l), "
+        "(check_3, 'none of these', counted)]"
+    )
+    given = {"datasets": ["dial-dominant"], "readings": ["outside", "inside"]}
+    refusals = [
         ({"dataset": "digit"}, "did you mean 'digits'?"),
         ({"dataset": "dial-noisy"}, "must be exclusive classes"),
         ({"datasets": ["dial-dominent"]}, "did you mean 'dominant' or"),
@@ -48,45 +36,29 @@ def test_its_sliders_have_many_stops_on_real_and_made_data() -> None:
         ({"own": {"digits": {"stepz": 9}}}, "did you mean 'steps'?"),
         ({"seeds": []}, "2 runs or more"),
         ({"steps": -5}, "steps -5"),
-    ],
-)
-def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
-    changed: dict[str, Any], said: str
-) -> None:
-    book.refuses(NAME, said, **changed)
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> book.Run:
-    """The notebook, run with few steps; every check refuses a wrong answer."""
-    given = {"datasets": ["dial-dominant"], "readings": ["outside", "inside"]}
-    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, **given)
-
-
-class TestLesson(book.Lesson):
+    ]
+    explorers = [("alpha-explorer", 2, 2), ("gamma-explorer", 2, 2)]
     pictures = 5
 
+    def test_its_sliders_have_many_stops_on_real_and_made_data(self) -> None:
+        given = book.parameters(self.name)
+        assert len(given["alphas"]) >= 11
+        assert len(given["gammas"]) >= 5
+        assert given["seeds"] >= 8
+        assert (given["alpha"], given["gamma"]) == (0.1, 0.01)
+        assert {"digits", "dial-dominant", "dial-noisy", "dial-unrelated"} <= set(given["datasets"])
 
-@pytest.mark.slow
-def test_what_needs_no_budget_holds_with_few_steps_too(done: NotebookNode) -> None:
-    printed = "".join(book.said(done, "claim"))
-    assert "holds: the rarest digit has the lowest loss by its prior" in printed
+    @pytest.mark.slow
+    def test_what_needs_no_budget_holds_with_few_steps_too(self, done: NotebookNode) -> None:
+        printed = "".join(book.said(done, "claim"))
+        assert "holds: the rarest digit has the lowest loss by its prior" in printed
 
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("cell", "sets"), [("alpha-explorer", 2), ("gamma-explorer", 2)])
-def test_an_explorer_has_another_picture_at_every_stop(
-    done: NotebookNode, cell: str, sets: int
-) -> None:
-    book.has_a_picture_at_every_stop(done, cell, sets, 2)
-
-
-@pytest.mark.slow
-def test_u_amtfl_is_compared_with_its_own_parts_directly(done: NotebookNode) -> None:
-    (shown,) = book.outputs(done, "help-words")
-    text = shown.data["text/markdown"]
-    for data in ("digits, 2 runs on this split", "dial-dominant, 2 runs on new data"):
-        assert data in text
-    for pair in ("Deep-AMTFL against MTL-CNN: ", "U-AMTFL against Deep-AMTFL: "):
-        assert text.count(pair) == 2
-    assert "U-AMTFL on digits against MTL, twice the rate: " in text
+    @pytest.mark.slow
+    def test_u_amtfl_is_compared_with_its_own_parts_directly(self, done: NotebookNode) -> None:
+        (shown,) = book.outputs(done, "help-words")
+        text = shown.data["text/markdown"]
+        for data in ("digits, 2 runs on this split", "dial-dominant, 2 runs on new data"):
+            assert data in text
+        for pair in ("Deep-AMTFL against MTL-CNN: ", "U-AMTFL against Deep-AMTFL: "):
+            assert text.count(pair) == 2
+        assert "U-AMTFL on digits against MTL, twice the rate: " in text

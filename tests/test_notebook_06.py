@@ -14,7 +14,6 @@ from nbformat import NotebookNode
 from mtl_nt import Recipe
 from mtl_nt.datasets import files
 
-NAME = "06_case_chemistry"
 FILES = Path(__file__).resolve().parents[2] / "shared" / "data"
 TABLE_1 = ["MTL", "Fine-Tuning", "RMTL", "LBTW 0.1", "LBTW 0.5", "GradNorm 0.1", "GradNorm 0.5"]
 LEVEL = {  # mean PR-AUC of each method
@@ -51,177 +50,139 @@ def made_up(folder: Path, tasks: int, widths: bool) -> str:
 
 KEPT_CLAIMS = {"claim-counts": 2, "claim-folds": 2, "claim-dealt": 3, "claim-width": 3}
 
-
 REAL, REAL_LARGE = map(book.comes_with_the_package, ("tox21", "toxcast128"))
 if REAL_LARGE:
     KEPT_CLAIMS["claim-large"] = 4
 
 
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The parameters that say where the kept studies lie, here two made-up ones."""
-    folder = tmp_path_factory.mktemp("kept")
-    return {
-        "kept": made_up(folder / "tox21", 12, widths=True),
-        "kept_large": made_up(folder / "toxcast128", 24, widths=False),
-    }
-
-
-def test_it_shows_table_1_at_full_length_and_eleven_alphas() -> None:
-    given = book.parameters(NAME)
-    assert (given["kept"], given["kept_large"], given["dataset"]) == (
-        "tox21",
-        "toxcast128",
-        "assays",
-    )
-    assert given["seeds"] >= 5
-    assert len(given["alphas"]) == 11
-    assert {0.1, 0.5, given["alpha"]} <= set(given["alphas"])
-
-
-# ---------------------------------------------------------------- the first cells, one by one
-
-
-def test_no_run_is_reported_on_which_anything_was_chosen(source: dict[str, Any]) -> None:
-    book.reports_runs_from_100(NAME, **source)
-
-
-REFUSALS = [
-    ({"kept": "tox12"}, "no kept study 'tox12'"),
-    ({"kept_large": "toxcast129"}, "no kept study 'toxcast129'"),
-    ({"kept_large": "nowhere/toxcast128"}, "no kept study 'nowhere/toxcast128'"),
-    ({"dataset": "asays"}, "did you mean 'assays'"),
-    ({"dataset": "dial-noisy"}, "its tasks must be binary"),
-    ({"dataset": "mnits"}, "did you mean 'mnist'"),
-    ({"alphas": [0.5, -1.0]}, "alpha -1"),
-    ({"alphas": []}, "alpha"),
-    ({"alphas": "half"}, "alpha 'half'"),
-    ({"alpha": -0.3}, "alpha -0.3"),
-    ({"seeds": 1}, "2 runs or more"),
-    ({"seeds": []}, "2 runs or more"),
-    ({"steps": 0}, "steps 0"),
-    ({"steps": -5}, "steps -5"),
-    ({"trunk": [32, 0]}, "trunk"),
-    ({"molecules": 20}, "rows 20"),
-    ({"most": 1}, "most 1"),
-    ({"methods": ["LBTV"]}, "did you mean 'LBTW'"),
-]
-
-
-@pytest.mark.parametrize(("changed", "said"), REFUSALS, ids=lambda value: str(value)[:40])
-def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
-    source: dict[str, Any], changed: dict[str, Any], said: str
-) -> None:
-    book.refuses(NAME, said, **{**source, **changed})
-
-
-def test_the_larger_study_can_be_left_out_or_be_still_to_train(source: dict[str, Any]) -> None:
-    without = book.prelude(NAME, **{**source, "kept_large": None})
-    assert (len(without["studies"]), without["absent"]) == (1, None)
-    waiting = book.prelude(NAME, **{**source, "kept_large": "pcba-paper"})  # never kept here
-    assert (len(waiting["studies"]), waiting["absent"]) == (1, "pcba-paper")
-
-
-def test_the_picker_has_only_panels_whose_file_is_there(
-    source: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path)
-    monkeypatch.setenv(files.FOLDER, str(tmp_path))
-    assert book.prelude(NAME, **source)["there"] == ["assays"]
-    file = FILES / "tox21.csv.gz"
-    if not file.exists():
-        pytest.skip("needs Tox21's file")
-    (tmp_path / file.name).symlink_to(file)
-    assert book.prelude(NAME, **source)["there"] == ["assays", "tox21"]
-
-
-# ---------------------------------------------------------------- run as a whole
-
-
-WRONG = "[(check_1, 0.5), (check_2, lambda g, focus: g[:, 0]), (check_3, 99, gaps)]"
-
-
-@pytest.fixture(scope="module")
-def ran(source: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> book.Run:
-    """On the package's own studies where they are there, else on made-up ones."""
-    given = {
-        "kept": "tox21" if REAL else source["kept"],
-        "kept_large": "toxcast128" if REAL_LARGE else source["kept_large"],
+class TestCaseOfChemistry(book.Lesson):
+    name = "06_case_chemistry"
+    wrong = "[(check_1, 0.5), (check_2, lambda g, focus: g[:, 0]), (check_3, 99, gaps)]"
+    given = {  # the package's own studies where they are there
         "alphas": [0.0, 0.5],
+        **({"kept": "tox21"} if REAL else {}),
+        **({"kept_large": "toxcast128"} if REAL_LARGE else {}),
     }
-    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, **given)
-
-
-class TestLesson(book.Lesson):
-    pictures = 4
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("cell", "sets", "stops"),
-    [
+    refusals = [
+        ({"kept": "tox12"}, "no kept study 'tox12'"),
+        ({"kept_large": "toxcast129"}, "no kept study 'toxcast129'"),
+        ({"kept_large": "nowhere/toxcast128"}, "no kept study 'nowhere/toxcast128'"),
+        ({"dataset": "asays"}, "did you mean 'assays'"),
+        ({"dataset": "dial-noisy"}, "its tasks must be binary"),
+        ({"dataset": "mnits"}, "did you mean 'mnist'"),
+        ({"alphas": [0.5, -1.0]}, "alpha -1"),
+        ({"alphas": []}, "alpha"),
+        ({"alphas": "half"}, "alpha 'half'"),
+        ({"alpha": -0.3}, "alpha -0.3"),
+        ({"seeds": 1}, "2 runs or more"),
+        ({"seeds": []}, "2 runs or more"),
+        ({"steps": 0}, "steps 0"),
+        ({"steps": -5}, "steps -5"),
+        ({"trunk": [32, 0]}, "trunk"),
+        ({"molecules": 20}, "rows 20"),
+        ({"most": 1}, "most 1"),
+        ({"methods": ["LBTV"]}, "did you mean 'LBTW'"),
+    ]
+    explorers = [
         ("sorted-explorer", 2, 3),
         ("sorted-explorer-large", 2, 3),
         ("alpha-explorer", 2, 2),
         ("focus-explorer", 2, 2),
-    ],
-)
-def test_an_explorer_has_another_picture_at_every_stop(
-    done: NotebookNode, cell: str, sets: int, stops: int
-) -> None:
-    book.has_a_picture_at_every_stop(done, cell, sets, stops)
+    ]
+    pictures = 4
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def source(cls, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+        """The parameters that say where the kept studies lie, here two made-up ones."""
+        folder = tmp_path_factory.mktemp("kept")
+        return {
+            "kept": made_up(folder / "tox21", 12, widths=True),
+            "kept_large": made_up(folder / "toxcast128", 24, widths=False),
+        }
 
-@pytest.mark.slow
-def test_the_picker_shows_a_trained_picture(done: NotebookNode) -> None:
-    (shown,) = book.outputs(done, "picker")
-    made_with = "trained with dataset = assays, method = LBTW, alpha = 0.5"
-    assert made_with in shown.data["text/html"]
-    assert 'src="data:image/png;base64,' in shown.data["text/html"]
+    def test_it_shows_table_1_at_full_length_and_eleven_alphas(self) -> None:
+        given = book.parameters(self.name)
+        assert (given["kept"], given["kept_large"], given["dataset"]) == (
+            "tox21",
+            "toxcast128",
+            "assays",
+        )
+        assert given["seeds"] >= 5
+        assert len(given["alphas"]) == 11
+        assert {0.1, 0.5, given["alpha"]} <= set(given["alphas"])
 
+    def test_no_run_is_reported_on_which_anything_was_chosen(self, source: dict[str, Any]) -> None:
+        book.reports_runs_from_100(self.name, **source)
 
-@pytest.mark.slow
-def test_the_papers_table_stands_beside_ours_with_intervals_and_the_null(
-    done: NotebookNode,
-) -> None:
-    means = book.seen(book.outputs(done, "table-means-words")[0])
-    for published in ("0.232", "0.241", "0.239", "0.189", "0.181", "0.238", "0.247", "0.253"):
-        assert published in means
-    assert len(re.findall(r"[+-]0\.\d{3} ± 0\.\d{3}", means)) == 2 * (1 + len(TABLE_1))
-    counts = book.seen(book.outputs(done, "table-counts-show")[0])
-    assert "42: 33% [25, 41]" in counts
-    for count in (48, 46, 98, 103, 47, 45):
-        assert f"{count}: " in counts
-    null = book.outputs(done, "null-list")[0].data["text/markdown"]
-    assert len(re.findall(r"null of one run's count [\d.]+ to [\d.]+ of [0-9]+", null)) == 2
+    def test_the_larger_study_can_be_left_out_or_be_still_to_train(
+        self, source: dict[str, Any]
+    ) -> None:
+        without = book.prelude(self.name, **{**source, "kept_large": None})
+        assert (len(without["studies"]), without["absent"]) == (1, None)
+        later = {**source, "kept_large": "pcba-paper"}  # never kept here
+        waiting = book.prelude(self.name, **later)
+        assert (len(waiting["studies"]), waiting["absent"]) == (1, "pcba-paper")
 
+    def test_the_picker_has_only_panels_whose_file_is_there(
+        self, source: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pooch.os_cache", lambda _: tmp_path)
+        monkeypatch.setenv(files.FOLDER, str(tmp_path))
+        assert book.prelude(self.name, **source)["there"] == ["assays"]
+        file = FILES / "tox21.csv.gz"
+        if not file.exists():
+            pytest.skip("needs Tox21's file")
+        (tmp_path / file.name).symlink_to(file)
+        assert book.prelude(self.name, **source)["there"] == ["assays", "tox21"]
 
-@pytest.mark.slow
-def test_the_two_counts_are_compared_unpaired_and_paired(done: NotebookNode) -> None:
-    text = book.outputs(done, "told-apart-words")[0].data["text/markdown"]
-    assert "unpaired, 48 against 42 of 128 independent assays: p = 0.43" in text
-    assert "the fewest there can be: p = 0.031" in text
+    @pytest.mark.slow
+    def test_the_picker_shows_a_trained_picture(self, done: NotebookNode) -> None:
+        (shown,) = book.outputs(done, "picker")
+        made_with = "trained with dataset = assays, method = LBTW, alpha = 0.5"
+        assert made_with in shown.data["text/html"]
+        assert 'src="data:image/png;base64,' in shown.data["text/html"]
 
+    @pytest.mark.slow
+    def test_the_papers_table_stands_beside_ours_with_intervals_and_the_null(
+        self, done: NotebookNode
+    ) -> None:
+        means = book.seen(book.outputs(done, "table-means-words")[0])
+        for published in ("0.232", "0.241", "0.239", "0.189", "0.181", "0.238", "0.247", "0.253"):
+            assert published in means
+        assert len(re.findall(r"[+-]0\.\d{3} ± 0\.\d{3}", means)) == 2 * (1 + len(TABLE_1))
+        counts = book.seen(book.outputs(done, "table-counts-show")[0])
+        assert "42: 33% [25, 41]" in counts
+        for count in (48, 46, 98, 103, 47, 45):
+            assert f"{count}: " in counts
+        null = book.outputs(done, "null-list")[0].data["text/markdown"]
+        assert len(re.findall(r"null of one run's count [\d.]+ to [\d.]+ of [0-9]+", null)) == 2
 
-@pytest.mark.slow
-def test_lbtw_is_tested_against_its_shuffled_self_on_every_panel(done: NotebookNode) -> None:
-    text = book.outputs(done, "dealt-list")[0].data["text/markdown"]
-    line = r"\* LBTW 0.5 against LBTW, shuffled 0.5: [+-][\d.]+ ± [\d.]+ \(\w+\); by assay"
-    assert len(re.findall(line, text)) == 2
+    @pytest.mark.slow
+    def test_the_two_counts_are_compared_unpaired_and_paired(self, done: NotebookNode) -> None:
+        text = book.outputs(done, "told-apart-words")[0].data["text/markdown"]
+        assert "unpaired, 48 against 42 of 128 independent assays: p = 0.43" in text
+        assert "the fewest there can be: p = 0.031" in text
 
+    @pytest.mark.slow
+    def test_lbtw_is_tested_against_its_shuffled_self_on_every_panel(
+        self, done: NotebookNode
+    ) -> None:
+        text = book.outputs(done, "dealt-list")[0].data["text/markdown"]
+        line = r"\* LBTW 0.5 against LBTW, shuffled 0.5: [+-][\d.]+ ± [\d.]+ \(\w+\); by assay"
+        assert len(re.findall(line, text)) == 2
 
-@pytest.mark.slow
-def test_every_width_is_held_against_both_baselines(done: NotebookNode) -> None:
-    text = book.seen(book.outputs(done, "width-show")[0])
-    for trunk in ("16-8", "64-32", "256-128", "1024-512"):
-        assert trunk in text
-    assert "against STL of the same width" in text
-    assert "against STL of 256-128" in text
+    @pytest.mark.slow
+    def test_every_width_is_held_against_both_baselines(self, done: NotebookNode) -> None:
+        text = book.seen(book.outputs(done, "width-show")[0])
+        for trunk in ("16-8", "64-32", "256-128", "1024-512"):
+            assert trunk in text
+        assert "against STL of the same width" in text
+        assert "against STL of 256-128" in text
 
-
-@pytest.mark.slow
-@pytest.mark.skipif(not REAL, reason="tox21 does not come with the package yet")
-def test_every_claim_about_what_is_kept_holds(done: NotebookNode) -> None:
-    printed = "".join(o.text for cell in KEPT_CLAIMS for o in book.outputs(done, cell))
-    assert printed.count("holds: ") == sum(KEPT_CLAIMS.values())
-    assert "DOES NOT HOLD" not in printed
+    @pytest.mark.slow
+    @pytest.mark.skipif(not REAL, reason="tox21 does not come with the package yet")
+    def test_every_claim_about_what_is_kept_holds(self, done: NotebookNode) -> None:
+        printed = "".join(o.text for cell in KEPT_CLAIMS for o in book.outputs(done, cell))
+        assert printed.count("holds: ") == sum(KEPT_CLAIMS.values())
+        assert "DOES NOT HOLD" not in printed

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import book
 import pytest
-from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 
-NAME = "07_case_mnist"
 
-
-def test_it_shows_the_papers_figure_against_both_baselines_at_full_length() -> None:
-    given = book.parameters(NAME)
-    assert [given[k] for k in ("kept", "kept_long", "kept_large")] == [
-        "mnist",
-        "mnist-long",
-        "mnist-large",
-    ]
-    assert given["seeds"] >= 3
-    assert len(given["alphas"]) >= 6
-    assert given["alpha"] in given["alphas"]
-
-
-# ---------------------------------------------------------------- the first cells, one by one
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
+class TestCaseOfMNIST(book.Lesson):
+    name = "07_case_mnist"
+    wrong = (
+        "[(check_1, [0.1, 0.2]), (check_2, lambda L, s, f: L), (check_3, 'none of these', signs)]"
+    )
+    given = {"alphas": [0.1, 1.0]}
+    refusals = [
         ({"kept": "mnits"}, "no kept study 'mnits'"),
         ({"kept_long": "mnist-lnog"}, "no kept study 'mnist-lnog'"),
         ({"kept_large": "nowhere/mnist"}, "no kept study 'nowhere/mnist'"),
@@ -43,75 +28,63 @@ def test_it_shows_the_papers_figure_against_both_baselines_at_full_length() -> N
         ({"seeds": []}, "2 runs or more"),
         ({"steps": -5}, "steps -5"),
         ({"learning_rate": 0.0}, "learning_rate 0.0"),
-    ],
-)
-def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
-    changed: dict[str, Any], said: str
-) -> None:
-    book.refuses(NAME, said, **changed)
-
-
-def test_the_studies_beside_the_main_one_can_be_left_out() -> None:
-    without = book.prelude(NAME, kept_long=None, kept_large=None)
-    assert (without["others"], without["absent"]) == ([], [])
-    one = book.prelude(NAME, kept_long="mnist", kept_large="mnist-paper")  # never trained here
-    assert (len(one["others"]), one["absent"]) == (1, ["mnist-paper"])
-
-
-# ---------------------------------------------------------------- run as a whole
-
-
-WRONG = "[(check_1, [0.1, 0.2]), (check_2, lambda L, s, f: L), (check_3, 'none of these', signs)]"
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> book.Run:
-    """The notebook, run with few steps; every check refuses a wrong answer."""
-    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, alphas=[0.1, 1.0])
-
-
-class TestLesson(book.Lesson):
+    ]
+    explorers = [("alpha-explorer", 2, 2)]
     pictures = 9
 
+    def test_it_shows_the_papers_figure_against_both_baselines_at_full_length(self) -> None:
+        given = book.parameters(self.name)
+        assert [given[k] for k in ("kept", "kept_long", "kept_large")] == [
+            "mnist",
+            "mnist-long",
+            "mnist-large",
+        ]
+        assert given["seeds"] >= 3
+        assert len(given["alphas"]) >= 6
+        assert given["alpha"] in given["alphas"]
 
-@pytest.mark.slow
-def test_every_claim_about_what_is_kept_holds(done: NotebookNode) -> None:
-    cells = ("claim-prior", "claim-null", "claim-class", "claim-sample", "claim-inside")
-    printed = "".join(o.text for cell in cells for o in book.outputs(done, cell))
-    assert printed.count("holds: ") == 9
-    assert "DOES NOT HOLD" not in printed
+    def test_the_studies_beside_the_main_one_can_be_left_out(self) -> None:
+        without = book.prelude(self.name, kept_long=None, kept_large=None)
+        assert (without["others"], without["absent"]) == ([], [])
+        # "mnist-paper" is never trained here
+        one = book.prelude(self.name, kept_long="mnist", kept_large="mnist-paper")
+        assert (len(one["others"]), one["absent"]) == (1, ["mnist-paper"])
 
+    @pytest.mark.slow
+    def test_every_claim_about_what_is_kept_holds(self, done: NotebookNode) -> None:
+        cells = ("claim-prior", "claim-null", "claim-class", "claim-sample", "claim-inside")
+        printed = "".join(o.text for cell in cells for o in book.outputs(done, cell))
+        assert printed.count("holds: ") == 9
+        assert "DOES NOT HOLD" not in printed
 
-@pytest.mark.slow
-def test_the_explorer_has_another_picture_at_every_stop(done: NotebookNode) -> None:
-    book.has_a_picture_at_every_stop(done, "alpha-explorer", 2, 2)
+    @pytest.mark.slow
+    def test_every_count_stands_beside_its_null_against_both_baselines(
+        self, done: NotebookNode
+    ) -> None:
+        table, note = book.outputs(done, "counts")
+        text = book.seen(table)
+        for baseline in ("CNN", "STL"):
+            for metric in ("error", "PR-AUC"):
+                assert f"{baseline} {metric} {baseline}' " in text
+        assert "on this split" in note.data["text/markdown"]
 
-
-@pytest.mark.slow
-def test_every_count_stands_beside_its_null_against_both_baselines(done: NotebookNode) -> None:
-    table, note = (o.data for o in book.outputs(done, "counts"))
-    text = BeautifulSoup(table["text/html"], "html.parser").get_text(" ", strip=True)
-    for baseline in ("CNN", "STL"):
-        for metric in ("error", "PR-AUC"):
-            assert f"{baseline} {metric} {baseline}' " in text
-    assert "on this split" in note["text/markdown"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("cell", "rival"),
-    [
-        ("step-words", "MTL-CNN, tuned"),
-        ("class-words", "CNN, balanced"),
-        ("dealt-words", "U-AMTFL, s permuted"),
-        ("arms-words", "RandomWeights"),
-    ],
-)
-def test_u_amtfl_is_tested_against_every_control(done: NotebookNode, cell: str, rival: str) -> None:
-    shown = [o.data for o in book.outputs(done, cell)]
-    text = "\n".join(data.get("text/markdown", "") for data in shown)
-    assert "on this split" in text
-    line = re.search(rf"\* U-AMTFL against {rival}: (.*)", text)
-    assert line is not None
-    assert len(re.findall(r"[+-][\d.]+ ± [\d.]+ points by", line[1])) == 2
-    assert line[1].count("undecided; detectable") == 2
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        ("cell", "rival"),
+        [
+            ("step-words", "MTL-CNN, tuned"),
+            ("class-words", "CNN, balanced"),
+            ("dealt-words", "U-AMTFL, s permuted"),
+            ("arms-words", "RandomWeights"),
+        ],
+    )
+    def test_u_amtfl_is_tested_against_every_control(
+        self, done: NotebookNode, cell: str, rival: str
+    ) -> None:
+        shown = [o.data for o in book.outputs(done, cell)]
+        text = "\n".join(data.get("text/markdown", "") for data in shown)
+        assert "on this split" in text
+        line = re.search(rf"\* U-AMTFL against {rival}: (.*)", text)
+        assert line is not None
+        assert len(re.findall(r"[+-][\d.]+ ± [\d.]+ points by", line[1])) == 2
+        assert line[1].count("undecided; detectable") == 2

@@ -10,14 +10,12 @@ from typing import Any
 import book
 import numpy as np
 import pytest
-from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 from outputs_close import GDSC, HERE
 
 from mtl_nt import BadInput, Recipe
 from mtl_nt.datasets import files
 
-NAME = "08_case_pharmacogenomics"
 SHARE = {  # of each method's error: a weak OLS, and nearly equal networks
     **{"STL": 0.85, "STL'": 0.85, "Group mean": 0.87, "OLS": 40.0, "ElasticNet": 0.86},
     **{"Ridge": 0.865, "MTL": 0.853, "Uncertainty": 0.855, "Deep-AMTFL": 0.86, "U-AMTFL": 0.856},
@@ -45,12 +43,7 @@ def made_up(folder: Path) -> str:
 
 
 REAL = book.comes_with_the_package("gdsc")
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The parameters that say where the kept study lies, here a made-up one, and train nothing."""
-    return {"kept": made_up(tmp_path_factory.mktemp("kept")), "live": False}
+NEEDED = pytest.mark.skipif(not HERE, reason="needs GDSC's files")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -61,136 +54,105 @@ def own_files() -> Iterator[None]:
         yield
 
 
-def test_it_shows_what_comes_with_the_package_and_eleven_alphas() -> None:
-    given = book.parameters(NAME)
-    assert given["kept"] == "gdsc"
-    assert given["live"] is True
-    assert given["seeds"] >= 3
-    assert len(given["alphas"]) == 11
-    assert given["alpha"] in given["alphas"]
-
-
-# ---------------------------------------------------------------- the first cells, one by one
-
-
-def test_no_run_is_reported_on_which_anything_was_chosen(source: dict[str, Any]) -> None:
-    book.reports_runs_from_100(NAME, **source)
-
-
-def test_a_claim_must_hold_at_the_notebooks_own_budget_and_is_reported_at_another(
-    source: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    book.judges_claims(NAME, capsys, **source)
-
-
-REFUSALS = [
-    ({"kept": "gdcs"}, "no kept study 'gdcs'"),
-    ({"kept": "nowhere/gdsc"}, "no kept study 'nowhere/gdsc'"),
-    ({"dataset": "gdcs"}, "did you mean 'gdsc'"),
-    ({"drugs": 0}, "drugs 0: give a number from 2 to 30"),
-    ({"drugs": 300}, "drugs 300: give a number from 2 to 30"),
-    ({"alphas": [0.1, -1.0]}, "alpha -1"),
-    ({"alphas": []}, "alpha"),
-    ({"alphas": "half"}, "alpha 'half'"),
-    ({"alpha": -0.3}, "alpha -0.3"),
-    ({"seeds": 1}, "2 runs or more"),
-    ({"seeds": []}, "2 runs or more"),
-    ({"steps": 0}, "steps 0"),
-    ({"steps": -5}, "steps -5"),
-    ({"width": 0}, "trunk"),
-    ({"methods": ["U-AMTFK"]}, "did you mean 'U-AMTFL'"),
-]
-
-
-@pytest.mark.parametrize(("changed", "said"), REFUSALS, ids=lambda value: str(value)[:40])
-def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
-    source: dict[str, Any], changed: dict[str, Any], said: str
-) -> None:
-    book.refuses(NAME, said, **{**source, **changed})
-
-
-@pytest.mark.skipif(not HERE, reason="needs GDSC's files")
-def test_a_drug_that_gdsc_does_not_have_is_refused(source: dict[str, Any]) -> None:
-    with pytest.raises(BadInput, match="unknown drug 'Drug 9999'"):
-        book.prelude(NAME, **{**source, "live": True, "drugs": ["Drug 1", "Drug 9999"]})
-
-
-def test_without_the_files_it_says_what_is_left_out_and_what_to_do(
-    source: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv(files.FOLDER, str(tmp_path))
-    (tmp_path / "IC50_v17.csv.gz").write_bytes(b"another file")
-    defined = book.prelude(NAME, **{**source, "live": True})
-    assert defined["whole"] is None
-    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("Left out")]
-    assert files.FOLDER in line
-
-
-# ---------------------------------------------------------------- run as a whole
-
-
-WRONG = "[(check_1, 1.0), (check_2, lambda m, b: (0, 0)), (check_3, 'none of these', found)]"
-
-
-@pytest.fixture(scope="module")
-def ran(source: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> book.Run:
-    """With the package's own kept study and with GDSC's files where they are there."""
-    given = ({} if REAL else {"kept": source["kept"]}) | {"live": HERE}
-    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG, **given)
-
-
-class TestLesson(book.Lesson):
+class TestCaseOfPharmacogenomics(book.Lesson):
+    name = "08_case_pharmacogenomics"
+    wrong = "[(check_1, 1.0), (check_2, lambda m, b: (0, 0)), (check_3, 'none of these', found)]"
+    given = {"live": HERE} | ({"kept": "gdsc"} if REAL else {})  # what is there
+    refusals = [
+        ({"kept": "gdcs"}, "no kept study 'gdcs'"),
+        ({"kept": "nowhere/gdsc"}, "no kept study 'nowhere/gdsc'"),
+        ({"dataset": "gdcs"}, "did you mean 'gdsc'"),
+        ({"drugs": 0}, "drugs 0: give a number from 2 to 30"),
+        ({"drugs": 300}, "drugs 300: give a number from 2 to 30"),
+        ({"alphas": [0.1, -1.0]}, "alpha -1"),
+        ({"alphas": []}, "alpha"),
+        ({"alphas": "half"}, "alpha 'half'"),
+        ({"alpha": -0.3}, "alpha -0.3"),
+        ({"seeds": 1}, "2 runs or more"),
+        ({"seeds": []}, "2 runs or more"),
+        ({"steps": 0}, "steps 0"),
+        ({"steps": -5}, "steps -5"),
+        ({"width": 0}, "trunk"),
+        ({"methods": ["U-AMTFK"]}, "did you mean 'U-AMTFL'"),
+    ]
+    explorers = [
+        ("baseline-explorer", 1, 6),
+        ("method-explorer", 1, 6),
+        pytest.param("alpha-explorer", 2, 2, marks=NEEDED),
+    ]
     pictures = 6 if HERE else 5
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def source(cls, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+        """Where the kept study lies, here a made-up one; and nothing is trained."""
+        return {"kept": made_up(tmp_path_factory.mktemp("kept")), "live": False}
 
-@pytest.mark.slow
-def test_every_claim_about_what_is_kept_holds(done: NotebookNode) -> None:
-    cells = ("claim-tissue", "claim-baseline", "claim-uncertainty")
-    printed = "".join(o.text for cell in cells for o in book.outputs(done, cell))
-    assert printed.count("holds: ") == 5
-    assert "DOES NOT HOLD" not in printed
+    def test_it_shows_what_comes_with_the_package_and_eleven_alphas(self) -> None:
+        given = book.parameters(self.name)
+        assert given["kept"] == "gdsc"
+        assert given["live"] is True
+        assert given["seeds"] >= 3
+        assert len(given["alphas"]) == 11
+        assert given["alpha"] in given["alphas"]
 
+    def test_no_run_is_reported_on_which_anything_was_chosen(self, source: dict[str, Any]) -> None:
+        book.reports_runs_from_100(self.name, **source)
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("cell", "sets", "stops"),
-    [("baseline-explorer", 1, 6), ("method-explorer", 1, 6), ("alpha-explorer", 2, 2)],
-)
-def test_an_explorer_has_another_picture_at_every_stop(
-    done: NotebookNode, cell: str, sets: int, stops: int
-) -> None:
-    if cell == "alpha-explorer" and not HERE:
-        pytest.skip("needs GDSC's files")
-    book.has_a_picture_at_every_stop(done, cell, sets, stops)
+    def test_a_claim_must_hold_at_the_notebooks_own_budget_and_is_reported_at_another(
+        self, source: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        book.judges_claims(self.name, capsys, **source)
 
+    @NEEDED
+    def test_a_drug_that_gdsc_does_not_have_is_refused(self, source: dict[str, Any]) -> None:
+        with pytest.raises(BadInput, match="unknown drug 'Drug 9999'"):
+            book.prelude(self.name, **{**source, "live": True, "drugs": ["Drug 1", "Drug 9999"]})
 
-@pytest.mark.slow
-def test_the_papers_numbers_stand_beside_ours(done: NotebookNode) -> None:
-    table = book.outputs(done, "published-table")[0].data["text/html"]
-    text = BeautifulSoup(table, "html.parser").get_text(" ", strip=True)
-    for published in ("2.6210", "1.7436", "1.7374", "1.7342"):
-        assert published in text
+    def test_without_the_files_it_says_what_is_left_out_and_what_to_do(
+        self,
+        source: dict[str, Any],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setenv(files.FOLDER, str(tmp_path))
+        (tmp_path / "IC50_v17.csv.gz").write_bytes(b"another file")
+        defined = book.prelude(self.name, **{**source, "live": True})
+        assert defined["whole"] is None
+        (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("Left out")]
+        assert files.FOLDER in line
 
+    @pytest.mark.slow
+    def test_every_claim_about_what_is_kept_holds(self, done: NotebookNode) -> None:
+        cells = ("claim-tissue", "claim-baseline", "claim-uncertainty")
+        printed = "".join(o.text for cell in cells for o in book.outputs(done, cell))
+        assert printed.count("holds: ") == 5
+        assert "DOES NOT HOLD" not in printed
 
-@pytest.mark.slow
-def test_every_baseline_has_its_count_and_only_stl_a_null(done: NotebookNode) -> None:
-    shown = book.outputs(done, "counts-tables")
-    assert len(shown) == 4
-    for table in shown:
-        text = book.seen(table)
-        for baseline in ("OLS", "Constant", "Group mean", "Ridge", "ElasticNet", "STL"):
-            assert baseline in text
-    words = book.outputs(done, "counts-words")[0].data["text/markdown"]
-    assert re.search(r"Null of STL: worse in one split \d+ to \d+", words)
-    assert "The other baselines have none" in words
+    @pytest.mark.slow
+    def test_the_papers_numbers_stand_beside_ours(self, done: NotebookNode) -> None:
+        text = book.seen(book.outputs(done, "published-table")[0])
+        for published in ("2.6210", "1.7436", "1.7374", "1.7342"):
+            assert published in text
 
+    @pytest.mark.slow
+    def test_every_baseline_has_its_count_and_only_stl_a_null(self, done: NotebookNode) -> None:
+        shown = book.outputs(done, "counts-tables")
+        assert len(shown) == 4
+        for table in shown:
+            text = book.seen(table)
+            for baseline in ("OLS", "Constant", "Group mean", "Ridge", "ElasticNet", "STL"):
+                assert baseline in text
+        words = book.outputs(done, "counts-words")[0].data["text/markdown"]
+        assert re.search(r"Null of STL: worse in one split \d+ to \d+", words)
+        assert "The other baselines have none" in words
 
-@pytest.mark.slow
-@pytest.mark.parametrize("rival", ["MTL", "Deep-AMTFL", "MTL, tuned"])
-def test_u_amtfl_is_tested_against_its_rivals_directly(done: NotebookNode, rival: str) -> None:
-    text = book.outputs(done, "pairs-list")[0].data["text/markdown"]
-    assert re.search(rf"\* U-AMTFL against {rival}: [+-][\d.]+ ± [\d.]+, \*\*\w+\*\*", text)
-    assert "*Undecided* is not *equal*" in text
+    @pytest.mark.slow
+    @pytest.mark.parametrize("rival", ["MTL", "Deep-AMTFL", "MTL, tuned"])
+    def test_u_amtfl_is_tested_against_its_rivals_directly(
+        self, done: NotebookNode, rival: str
+    ) -> None:
+        text = book.outputs(done, "pairs-list")[0].data["text/markdown"]
+        assert re.search(rf"\* U-AMTFL against {rival}: [+-][\d.]+ ± [\d.]+, \*\*\w+\*\*", text)
+        assert "*Undecided* is not *equal*" in text

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import book
 import numpy as np
 import pytest
@@ -12,59 +10,36 @@ from nbformat import NotebookNode
 from mtl_nt import cure_figure, cures, figures, load, reproduce
 from mtl_nt.stored import stored
 
-NAME = "09_audit_your_tasks"
-WRONG = (
-    "[(check_1, 10), (check_2, lambda rows: rows[0]['method']), (check_3, 'none of these', table)]"
-)
 
-
-def test_it_audits_made_data_at_full_length_with_every_kind_of_remedy() -> None:
-    given = book.parameters(NAME)
-    assert given["dataset"] == "dial-combined"
-    assert given["seeds"] >= 8
-    assert len(given["alphas"]) >= 5
-    assert {"Fine-Tuning", "RMTL", "LBTW", "GradNorm"} <= set(given["methods"])
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
+class TestAuditYourTasks(book.Lesson):
+    name = "09_audit_your_tasks"
+    wrong = (
+        "[(check_1, 10), (check_2, lambda rows: rows[0]['method']), "
+        "(check_3, 'none of these', table)]"
+    )
+    refusals = [
         ({"seeds": 1}, "2 runs or more"),
         ({"seeds": []}, "2 runs or more"),
         ({"steps": 0}, "steps 0"),
         ({"methods": ["LBTV"]}, "did you mean 'LBTW'"),
-    ],
-)
-def test_an_impossible_parameter_is_refused_in_one_line_before_any_training(
-    changed: dict[str, Any], said: str
-) -> None:
-    book.refuses(NAME, said, **changed)
-
-
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> book.Run:
-    """The notebook, run with few steps; every check refuses a wrong answer."""
-    return book.Run(NAME, tmp_path_factory.mktemp("notebook"), WRONG)
-
-
-class TestLesson(book.Lesson):
+    ]
+    explorers = [("figure", 1, 2), ("affinity", 1, 5)]
     pictures = 3
 
+    def test_it_audits_made_data_at_full_length_with_every_kind_of_remedy(self) -> None:
+        given = book.parameters(self.name)
+        assert given["dataset"] == "dial-combined"
+        assert given["seeds"] >= 8
+        assert len(given["alphas"]) >= 5
+        assert {"Fine-Tuning", "RMTL", "LBTW", "GradNorm"} <= set(given["methods"])
 
-@pytest.mark.slow
-def test_it_has_a_picture_at_every_stop(done: NotebookNode) -> None:
-    book.has_a_picture_at_every_stop(done, "figure", 1, 2)
-    book.has_a_picture_at_every_stop(done, "affinity", 1, 5)
-    book.describes_its_pictures(done, 3)
-
-
-@pytest.mark.slow
-def test_every_sentence_of_the_guide_holds_in_the_table_that_comes_with_the_package(
-    done: NotebookNode,
-) -> None:
-    cells = ("claim-related-unrelated", "claim-loud-noisy", "claim-all")
-    said = "".join(o.text for cell in cells for o in book.outputs(done, cell))
-    assert said.count("holds: ") == len(said.splitlines()) == 14
+    @pytest.mark.slow
+    def test_every_sentence_of_the_guide_holds_in_the_table_that_comes_with_the_package(
+        self, done: NotebookNode
+    ) -> None:
+        cells = ("claim-related-unrelated", "claim-loud-noisy", "claim-all")
+        said = "".join(o.text for cell in cells for o in book.outputs(done, cell))
+        assert said.count("holds: ") == len(said.splitlines()) == 17
 
 
 # ---------------------------------------------------------------- the cause x cure table

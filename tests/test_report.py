@@ -371,7 +371,10 @@ def test_values_are_read_as_python_or_as_text(
     )
     values = ["-p", "a", "-1", "-p", "b", "0.5", "-p", "c", "[1, 2]", "-p", "d", "two words"]
     assert main(["run", str(book), "--out", str(tmp_path), "--name", "x", *values]) == 0
-    assert f"Open {tmp_path / 'x.html'} in a browser." in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"Open {tmp_path / 'x.html'} in a browser." in printed and "replaces" not in printed
+    assert main(["run", str(book), "--out", str(tmp_path), "--name", "x", *values]) == 0
+    assert f"\nreplaces {tmp_path / 'x.html'} in " in capsys.readouterr().out
 
 
 def test_demo_runs_the_first_three_notebooks_on_their_data(

@@ -259,16 +259,6 @@ def test_a_split_may_do_without_validation(tmp_path: Path) -> None:
     assert not rows_of(load(saved(frame, tmp_path / "my.csv"), split="part"))[1]
 
 
-def test_a_target_that_some_runs_cannot_score_is_noted(tmp_path: Path) -> None:
-    frame = example()
-    frame["y_4"] = 0.0
-    first = load(saved(frame.drop(columns="y_4"), tmp_path / "my.csv")).split
-    frame.loc[[int(first.test[0]), int(first.validation[0])], "y_4"] = 1
-    frame.loc[int(first.train[0]), "y_4"] = 1
-    table = read_table(saved(frame, tmp_path / "my.csv"))
-    assert said(table, "Not scored in every run").endswith("'y_4'.")
-
-
 # ---------------------------------------------------------------- what is said
 
 
@@ -676,6 +666,16 @@ FILES: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
     "an empty .gz": ("my.csv.gz", gzip.compress(b""), ("is empty",)),
     "no text": ("my.csv", bytes(range(1, 256)) * 9, ("my.csv, line 1",)),
     "semicolons": ("my.csv", saved_text(";").encode(), ("line 1", "one column", "commas", "';'")),
+    "semicolons, and a comma in a name": (
+        "my.csv",
+        saved_text(";").replace("y_2", "cost, total", 1).encode(),
+        ("no column is named as a target", "separate columns by commas, not by ';'"),
+    ),
+    "semicolons, and a target after a comma": (
+        "my.csv",
+        saved_text(";").replace("y_3", "total,y_3", 1).encode(),
+        ("line 2: 1 cells", "separate columns by commas, not by ';'"),
+    ),
     "tabs in a .csv": ("my.csv", saved_text("\t").encode(), ("line 1", "commas", r"'\t'")),
     "commas in a .tsv": ("my.tsv", saved_text().encode(), ("line 1", "tabs", "','")),
     "one column": ("my.csv", b"y\n1\n0\n", ("line 1", "one column", "more than one is needed")),
@@ -719,6 +719,15 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, case: str) -> None:
     name, content, words = FILES[case]
     (tmp_path / name).write_bytes(content)
     refused(lambda: read_table(str(tmp_path / name)), name, *words)
+
+
+def test_separators_inside_names_alone_are_no_hint(tmp_path: Path) -> None:
+    """Only where the rows have them, too, are columns separated by them."""
+    path = tmp_path / "my.csv"
+    path.write_text(saved_text().replace("y_", "cost;of ").replace("colour", "a|b"))
+    with pytest.raises(BadInput, match="no column is named as a target") as caught:
+        read_table(path)
+    assert "separate columns" not in str(caught.value)
 
 
 def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RECORD = 2**26  # bytes of one row's text: 32 for each of 2 million cells
+SEPARATORS = ",;\t|"  # that tables have, here or elsewhere
 PIECE = 2**25  # bytes of text that become numbers at once
 FIRST_BYTES = {
     b"PK\x03\x04": "a zip archive or an .xlsx by its content; save the table as CSV",
@@ -46,16 +48,30 @@ class TextSheet:
             raise BadInput(f"{where}: is empty; give a header and one line or more")
         names = self._parsed(line.removeprefix(b"\xef\xbb\xbf"), number)
         if len(names) == 1:
-            other = next((s for s in ",;\t|" if s != separator and s in names[0]), None)
-            wanted = "tabs" if separator == "\t" else "commas"
+            other = next((s for s in SEPARATORS if s != separator and s in names[0]), None)
             fault = f"not by {other!r}" if other else "and more than one is needed"
             raise BadInput(
-                f"{where}, line {number}: the header has one column; separate columns by "
-                f"{wanted}, {fault}"
+                f"{where}, line {number}: the header has one column; {self._wanted()}, {fault}"
             )
         check_header(names, where)
         self.names: tuple[str, ...] = tuple(names)
         self.texts = {*names}  # columns that may hold text
+
+    def hint(self) -> str:
+        """What is said beside a fault if header and first row alike have another separator."""
+        try:
+            (_, header), (_, row) = itertools.islice(self._records(), 2)
+        except (BadInput, ValueError):  # said by whoever reads them
+            return ""
+        for other in SEPARATORS:
+            often = header.count(other.encode())
+            if other != self.separator and often and often == row.count(other.encode()):
+                return f"; {self._wanted()}, not by {other!r}"
+        return ""
+
+    def _wanted(self) -> str:
+        wanted = "tabs" if self.separator == "\t" else "commas"
+        return f"separate columns by {wanted}"
 
     def pieces(self, wanted: Sequence[str], text: Collection[str]) -> Iterator[Piece]:
         """The rows, a piece at a time. `text` is looked at anew for every piece.

@@ -44,6 +44,10 @@ class ParquetSheet:
         self.names: tuple[str, ...] = tuple(names)
         self.texts = {name for name, kind in zip(names, kinds, strict=True) if "string" in kind}
 
+    def hint(self) -> str:
+        """Nothing: its columns are not to be mistaken."""
+        return ""
+
     def pieces(self, wanted: Sequence[str], text: Collection[str]) -> Iterator[Piece]:
         """The rows, a piece at a time; a column says itself whether it is text.
 

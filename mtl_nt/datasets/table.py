@@ -105,8 +105,11 @@ def read_table(
     sheet = opened(path)
     if group is not None and split is not None:
         raise BadInput(f"{sheet.where}: give group or split; a split column says all by itself")
-    roles = assigned(sheet, targets, features, smiles, group, split, ignore, regression)
-    cells = gathered(sheet, roles)
+    try:
+        roles = assigned(sheet, targets, features, smiles, group, split, ignore, regression)
+        cells = gathered(sheet, roles)
+    except BadInput as error:
+        raise BadInput(f"{error}{sheet.hint()}") from None
     _check_size(sheet, cells, folds)
     notes = [_size(sheet, cells), *roles.notes]
     if smiles is None:
@@ -142,14 +145,9 @@ def read_table(
         return TaskData(x=x, **options, split=whole, redraw=draw, data_seed=run_seed)
 
     seeds = [seed] if split is not None else [*range(folds)]
-    unscored: set[str] = set()
     for s in seeds:  # now rather than in the middle of a study
-        parts = division.parts(s)
-        _check_training(sheet, roles.targets, kinds, cells.y, parts[0], division.run(s))
-        unscored |= {*_unscored(roles.targets, kinds, cells.y, parts[2])}
-    if unscored:
-        names = few([t for t in roles.targets if t in unscored])
-        notes.append(f"Not scored in every run, for want of test labels of both classes: {names}.")
+        learn = division.parts(s)[0]
+        _check_training(sheet, roles.targets, kinds, cells.y, learn, division.run(s))
     return Table(draw(seed), tuple(notes))
 
 
@@ -209,19 +207,6 @@ def _check_training(
             f"{sheet.where}: target {shown(tasks[t])} has {words} among the training rows{run}; "
             "leave it out (name it under ignore) or give more labels"
         )
-
-
-def _unscored(
-    tasks: Sequence[str],
-    kinds: Sequence[Kind],
-    y: Float32[np.ndarray, "N T"],
-    test: Bool[np.ndarray, " N"],
-) -> list[str]:
-    """Tasks without test labels, or with one class of them only."""
-    asked = y[test]
-    none, zero, one = np.isnan(asked).all(0), (asked == 0).any(0), (asked == 1).any(0)
-    binary = np.array([kind == "binary" for kind in kinds])
-    return [tasks[t] for t in np.flatnonzero(none | (binary & ~(zero & one))).tolist()]
 
 
 def _check_size(sheet: Sheet, cells: Cells, folds: int) -> None:
