@@ -27,11 +27,11 @@ def findings(audit: Audit) -> dict[str, Any]:
     """Everything that the first screen says, as JSON can write it.
 
     Keys: `name`, `tasks`, `runs`, `mtl` (tasks harmed, helped, undecided and not scored, with
-    `negative_one_run` and what chance makes of it), `detectable` (median over tasks, by metric),
-    `runs_needed` (by undecided task; null where no number would do), `remedies` (a row a method
-    and alpha, but for LBTW 0, which is MTL; `leaning_worse` are the tasks that MTL harms and that
-    are undecided and below 0 here), `best` (one of them, or null), `best_runs_needed` (by task of
-    its `leaning_worse`), `widths`, `affinity`.
+    `negative_one_run` and what chance makes of it), `detectable` (of the surest task and of the
+    least sure, by metric), `runs_needed` (by undecided task; null where no number would do),
+    `remedies` (a row a method and alpha, but for LBTW 0, which is MTL; `leaning_worse` are the
+    tasks that MTL harms and that are undecided and below 0 here), `best` (one of them, or null),
+    `best_runs_needed` (by task of its `leaning_worse`), `widths`, `affinity`.
     """
     study = audit.asked
     t, mtl = tables(study), ("MTL", "")
@@ -65,7 +65,7 @@ def findings(audit: Audit) -> dict[str, Any]:
             "still_improving": int(row["still_improving"]),
         },
         "detectable": {
-            str(m): float(e["detectable"].median())
+            str(m): [float(e["detectable"].min()), float(e["detectable"].max())]
             for m, e in effects
             if e["detectable"].notna().any()
         },
@@ -98,11 +98,12 @@ def sentences(audit: Audit) -> list[str]:
     of = f"{scored} scored tasks" if unscored else f"{many} tasks"
     on = {"fixed": "on this split", "free": "on new splits of the same rows"}
     where = on.get(f["split"], "on new data")
-    effects = " or ".join(f"{v:.2g} in {m}" for m, v in f["detectable"].items())
+    ends = {m: dict.fromkeys(f"{v:.2g}" for v in pair) for m, pair in f["detectable"].items()}
+    effects = " or ".join(f"{' to '.join(both)} in {m}" for m, both in ends.items())
     said = [
         f"MTL harms {_count(mtl['harmed'], of)} beyond chance, helps "
         f"{_names(mtl['helped'])}; {len(mtl['undecided'])} undecided. ({runs} runs {where}; "
-        f"of differences under about {effects}, so many runs miss more than one in five.)"
+        f"of differences under {effects}, by task, so many runs miss more than one in five.)"
     ]
     if unscored:
         said.append(

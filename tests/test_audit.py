@@ -808,7 +808,12 @@ def test_mixed_tasks_are_counted_and_never_averaged() -> None:
     made = {"seconds": 1.0, "rows": 1, "features": 1, "split": "fixed", "parts": [1, 1, 1]}
     made |= {"version": "0", "torch": "0"}
     found = Audit("mixed", joined([study]), plan, None, labels_of(mixed), (), made)
-    assert set(findings(found)["detectable"]) == {"PR-AUC", "MSE"}
+    known = findings(found)["detectable"]
+    assert set(known) == {"PR-AUC", "MSE"}
+    rows = found.asked.transfer().query("method == 'MTL'").set_index("task")["detectable"]
+    for metric, ends in known.items():
+        own = rows[[task for task in rows.index if found.asked.metric[task] == metric]]
+        assert ends == [own.min(), own.max()]
     assert " in PR-AUC" in sentences(found)[0] and " in MSE" in sentences(found)[0]
     assert tables(found.asked).mean == "mean difference from STL"
     assert BeautifulSoup(task_table(found), "html.parser").select("tbody tr")
