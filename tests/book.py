@@ -204,6 +204,19 @@ def describes_its_pictures(notebook: NotebookNode, least: int = 1) -> None:
     assert all(len(o.metadata["image/png"].get("alt", "")) > 20 for o in pictures)
 
 
+NUMBERS = [
+    ({"alphas": [0.5, -1.0]}, "alpha -1"),
+    ({"alphas": []}, "alpha"),
+    ({"alphas": "half"}, "alpha 'half'"),
+    ({"alpha": -0.3}, "alpha -0.3"),
+    ({"seeds": 1}, "2 runs or more"),
+    ({"seeds": []}, "2 runs or more"),
+    ({"steps": 0}, "steps 0"),
+    ({"steps": -5}, "steps -5"),
+]
+"""Refusals of a case study: numbers that no slider, run or budget can have."""
+
+
 class Lesson:
     """What holds of every notebook. The tests of one are a subclass, and so say what is its own."""
 

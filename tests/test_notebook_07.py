@@ -19,14 +19,8 @@ class TestCaseOfMNIST(book.Lesson):
         ({"kept": "mnits"}, "no kept study 'mnits'"),
         ({"kept_long": "mnist-lnog"}, "no kept study 'mnist-lnog'"),
         ({"kept_large": "nowhere/mnist"}, "no kept study 'nowhere/mnist'"),
-        ({"alphas": [0.1, -1.0]}, "alpha -1"),
-        ({"alphas": []}, "alpha"),
-        ({"alphas": "half"}, "alpha 'half'"),
-        ({"alpha": -0.3}, "alpha -0.3"),
+        *book.NUMBERS,
         ({"dataset": "digits"}, "this is the case of 'mnist'"),
-        ({"seeds": 1}, "2 runs or more"),
-        ({"seeds": []}, "2 runs or more"),
-        ({"steps": -5}, "steps -5"),
         ({"learning_rate": 0.0}, "learning_rate 0.0"),
     ]
     explorers = [("alpha-explorer", 2, 2)]
