@@ -53,7 +53,8 @@ BELOW = {
     "otherwise; few steps, so that what grows is seen and not waited for.",
     "latency": "In Chromium, from the key on a slider until the new picture is decoded and one "
     "more frame has gone by; 40 keys a repeat. `interact` draws the same figure with matplotlib.",
-    "notebooks": "By papermill, one after another. Memory: the kernel and its workers together.",
+    "notebooks": "By papermill, one after another. Memory: the kernel and its workers together. "
+    "Kernels of the fast profile are warm, as in `make book`; the first one waits for that.",
 }
 Part = Callable[[], list[Row]]
 

@@ -1,12 +1,17 @@
-"""How long importing the package and a first training step take, against importing torch."""
+"""How long importing the package, a first training step and a kernel take."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
 from timing import Row, in_turns, ratios
+
+from mtl_nt.kernels import ThisPython, Warm
 
 STEP = "; w = torch.zeros(3); w.grad = torch.ones(3); {}.step()"
 SCRIPTS = {
@@ -16,24 +21,45 @@ SCRIPTS = {
     "ours": "import torch; from mtl_nt.adam import Adam, Group"
     + STEP.format("Adam([Group([w], 0.001)], fused=True)"),
 }
+KERNELS = {"kernel": ThisPython, "warm": Warm}
+CELL = "import mtl_nt.figures, mtl_nt.live"
 
 
 def rows(repeats: int) -> list[Row]:
-    """Fresh processes, in turns."""
+    """Fresh processes and kernels, in turns."""
+    fresh: dict[str, Callable[[], object]] = {
+        **{name: lambda text=text: program(text) for name, text in SCRIPTS.items()},
+        **{name: lambda kind=kind: notebook(kind) for name, kind in KERNELS.items()},
+    }
+    contestants = {name: lambda start=start: taken(start) for name, start in fresh.items()}
+    seconds = in_turns(contestants, repeats)
 
-    def fresh(name: str) -> float:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", SCRIPTS[name]], check=True)
-        return time.perf_counter() - start
+    def row(what: str, where: str, name: str, baseline: str, target: str = "") -> Row:
+        against = {"torch": "import torch", "kernel": "a kernel of its own"}[baseline]
+        return Row(what, where, ratios(seconds, name, baseline), against, target)
 
-    contestants = {name: lambda name=name: fresh(name) for name in SCRIPTS}
-    seconds = in_turns(contestants, repeats, warm_up=repeats > 1)
-
-    def row(what: str, name: str, target: str = "") -> Row:
-        return Row(what, "a fresh process", ratios(seconds, name, "torch"), "import torch", target)
-
+    process = "a fresh process"
     return [
-        row("import mtl_nt", "mtl_nt", "at most 1.3"),
-        row("import, and a step of torch.optim.Adam", "class"),
-        row("import, and a step of mtl_nt's Adam", "ours", "at most 1.3"),
+        row("import mtl_nt", process, "mtl_nt", "torch", "at most 1.3"),
+        row("import, and a step of torch.optim.Adam", process, "class", "torch"),
+        row("import, and a step of mtl_nt's Adam", process, "ours", "torch", "at most 1.3"),
+        row("imports of a notebook", "a warm kernel", "warm", "kernel", "at most 0.3"),
     ]
+
+
+def program(text: str) -> object:
+    """A Python of its own that does this."""
+    return subprocess.run([sys.executable, "-c", text], check=True)
+
+
+def notebook(kind: type[ThisPython]) -> object:
+    """A kernel from its start to its end, and the imports of a notebook."""
+    made = new_notebook(cells=[new_code_cell(CELL)])
+    return NotebookClient(made, kernel_manager_class=kind).execute()
+
+
+def taken(start: Callable[[], object]) -> float:
+    """Its seconds."""
+    begin = time.perf_counter()
+    start()
+    return time.perf_counter() - begin

@@ -18,6 +18,8 @@ from .tasks import BadInput
 if TYPE_CHECKING:  # a slow import
     from nbformat import NotebookNode
 
+    from .kernels import ThisPython
+
 DEMO: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("00_start_here", "00_start_here.ipynb", {}),
     ("01_negative_transfer", "01_negative_transfer.ipynb", {}),
@@ -115,6 +117,7 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _book(options: argparse.Namespace) -> None:
+    from .kernels import ThisPython, Warm, warm_up
     from .report import fast, keep_outputs
 
     if options.fast and options.keep:
@@ -122,10 +125,13 @@ def _book(options: argparse.Namespace) -> None:
     notebooks = sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))
     if not notebooks:
         raise BadInput("notebooks/ is missing; run this in the repository's root")
+    if options.fast:
+        warm_up()
+    kernels = Warm if options.fast else ThisPython
     for number, notebook in enumerate(notebooks, 1):
         given = fast(notebook) if options.fast else {}
         count = f"[{number}/{len(notebooks)}] "
-        executed = _report(notebook, options.out, notebook.stem, given, count)
+        executed = _report(notebook, options.out, notebook.stem, given, count, kernels)
         if options.keep:
             keep_outputs(notebook, executed)
     _look(options.out / "index.html")
@@ -193,7 +199,12 @@ def _seeds(text: str) -> Any:
 
 
 def _report(
-    notebook: Path, folder: Path, name: str, parameters: dict[str, Any], count: str = ""
+    notebook: Path,
+    folder: Path,
+    name: str,
+    parameters: dict[str, Any],
+    count: str = "",
+    *kernels: type[ThisPython],
 ) -> NotebookNode:
     from . import report
 
@@ -201,7 +212,7 @@ def _report(
     print(f"{count}{notebook}{words} ...", flush=True)
     start = time.monotonic()
     out = folder / f"{name}.ipynb"
-    executed = report.run(notebook, out, **parameters)
+    executed = report.run(notebook, out, *kernels, **parameters)
     page = folder / f"{name}.html"
     there = "replaces " if page.exists() else ""
     report.page(out, page)

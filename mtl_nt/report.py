@@ -13,13 +13,11 @@ from urllib.parse import quote
 
 import nbformat
 import papermill
-from ipykernel.kernelspec import get_kernel_dict
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.engines import NBClientEngine, papermill_engines
 
+from .kernels import ThisPython
 from .outputs import kept
 from .page import BOOK, STYLE, About, html_of, tags
 from .tasks import BadInput, nearest
@@ -32,7 +30,13 @@ class NotebookFailed(RuntimeError):
     """A notebook that did not run to its end. The message is one line: which, where, what."""
 
 
-def run(notebook: str | Path, out: str | Path, /, **parameters: Any) -> NotebookNode:
+def run(
+    notebook: str | Path,
+    out: str | Path,
+    kernels: type[ThisPython] = ThisPython,
+    /,
+    **parameters: Any,
+) -> NotebookNode:
     """Run a notebook with other parameters, by this very Python, and write the executed one.
 
     Errors that papermill alone lets pass are found, too: misspelt parameters, and errors inside a
@@ -64,7 +68,7 @@ def run(notebook: str | Path, out: str | Path, /, **parameters: Any) -> Notebook
                 kernel_name=PYTHON["name"],
                 language=PYTHON["language"],
                 progress_bar={"desc": out.stem, "leave": False} if sys.stderr.isatty() else False,
-                kernel_manager_class=_ThisPython,
+                kernel_manager_class=kernels,
                 engine_name=_Engine.__name__,
                 request_save_on_cell_execute=False,
                 left=done,
@@ -109,14 +113,6 @@ def keep_outputs(notebook: str | Path, executed: NotebookNode) -> Path:
     """Write what a run has put out into the notebook itself: pictures instead of widgets."""
     path = Path(notebook)
     return _write(path, nbformat.writes(kept(_read(path), executed)) + "\n")
-
-
-class _ThisPython(AsyncKernelManager):
-    """Kernels of the Python that runs this, whichever are installed or named, and quiet ones."""
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        return KernelSpec(**get_kernel_dict(["--log-level=CRITICAL"]))
 
 
 class _Engine(NBClientEngine):

@@ -21,6 +21,7 @@ from refusals import refused
 
 from mtl_nt import BadInput, Study, report
 from mtl_nt.datasets import files
+from mtl_nt.kernels import Warm
 from mtl_nt.outputs import still
 from mtl_nt.stored import keep, stored
 
@@ -151,7 +152,7 @@ class Run:
         cells = [cell for cell in self.notebook.cells if cell.cell_type == "code"]
         resources = {"metadata": {"path": str(folder)}}
         self.client = NotebookClient(
-            self.notebook, kernel_name="python3", resources=resources, coalesce_streams=True
+            self.notebook, kernel_manager_class=Warm, resources=resources, coalesce_streams=True
         )
         with pytest.MonkeyPatch.context() as patch:
             if HERE:

@@ -1,0 +1,132 @@
+"""Kernels that are forked from a process which has imported everything already."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbformat.v4 import new_code_cell, new_notebook
+from samples import write
+
+from mtl_nt import report
+from mtl_nt.kernels import ThisPython, Warm
+from mtl_nt.report import NotebookFailed
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="warm kernels are for Linux alone")
+
+
+def said(source: str, kernels: type[ThisPython] = Warm, folder: Path | None = None) -> str:
+    """What a cell prints, first of all in a new kernel."""
+    notebook = new_notebook(cells=[new_code_cell(source)])
+    resources = {"metadata": {"path": str(folder)}} if folder else {}
+    NotebookClient(notebook, kernel_manager_class=kernels, resources=resources).execute()
+    return str(notebook.cells[0].outputs[0].text).strip()
+
+
+IMPORTED = "import sys; print({'torch', 'pandas', 'mtl_nt.figures'} <= {*sys.modules})"
+
+
+@linux
+def test_a_warm_kernel_has_imported_everything_and_another_nothing() -> None:
+    assert said(IMPORTED) == "True"
+    assert said(IMPORTED, ThisPython) == "False"
+
+
+def test_elsewhere_than_on_linux_it_is_a_kernel_like_all_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mtl_nt.kernels.sys", SimpleNamespace(platform="darwin"))
+    assert said(IMPORTED) == "False"
+
+
+@pytest.mark.parametrize("kernels", [Warm, ThisPython])
+def test_it_has_this_python_the_environment_of_now_and_the_folder(
+    kernels: type[ThisPython], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said("print()", Warm)  # what the kernels are forked from runs by now
+    monkeypatch.setenv("MTL_NT_TEST", "it is here")
+    monkeypatch.delenv("HOME")
+    asked = "import os, sys; print(sys.executable, os.environ['MTL_NT_TEST'], os.getcwd())"
+    assert said(asked, kernels, tmp_path) == f"{sys.executable} it is here {tmp_path}"
+    assert said("import os; print('HOME' in os.environ)", kernels) == "False"
+
+
+@pytest.mark.parametrize("kernels", [Warm, ThisPython])
+def test_nothing_is_left_from_one_to_the_next(kernels: type[ThisPython]) -> None:
+    asked = "import mtl_nt; print(getattr(mtl_nt, 'left', 'nothing'), 'x' in globals())"
+    assert said(f"{asked}; mtl_nt.left = x = 1", kernels) == "nothing False"
+    assert said(asked, kernels) == "nothing False"
+
+
+def test_it_runs_a_notebook_and_says_when_it_dies(tmp_path: Path) -> None:
+    good = write(tmp_path / "good.ipynb", "parameters:\nalpha = 0", "print(alpha + 1)")
+    done = report.run(good, tmp_path / "out.ipynb", Warm, alpha=2)
+    assert done.cells[-1].outputs[0].text == "3\n"
+    bad = write(tmp_path / "bad.ipynb", "import os; os._exit(1)")
+    with pytest.raises(NotebookFailed, match=r"bad\.ipynb: the kernel died"):
+        report.run(bad, tmp_path / "out.ipynb", Warm)
+
+
+@pytest.mark.parametrize("kernels", [Warm, ThisPython])
+def test_it_can_be_interrupted_and_what_it_started_ends_with_it(
+    kernels: type[ThisPython],
+) -> None:
+    source = "import subprocess; print(subprocess.Popen(['sleep', '600']).pid)"
+    notebook = new_notebook(cells=[new_code_cell(source), new_code_cell("while True: pass")])
+    client = NotebookClient(notebook, kernel_manager_class=kernels, timeout=2)
+    client.interrupt_on_timeout = True
+    with client.setup_kernel():
+        client.execute_cell(notebook.cells[0], 0)
+        started = int(notebook.cells[0].outputs[0].text)
+        with pytest.raises(CellExecutionError, match="KeyboardInterrupt"):
+            client.execute_cell(notebook.cells[1], 1)
+        assert gone(started, 0) is False
+    assert gone(started)
+
+
+ORPHAN = """\
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
+from mtl_nt.kernels import Warm
+
+if __name__ == "__main__":
+    cell = new_code_cell("import os, time; print(os.getpid())")
+    client = NotebookClient(new_notebook(cells=[cell]), kernel_manager_class=Warm)
+    with client.setup_kernel():
+        client.execute_cell(cell, 0)
+        print(cell.outputs[0].text, end="", flush=True)
+        input()
+"""
+
+
+def test_it_does_not_outlive_who_started_it(tmp_path: Path) -> None:
+    script = tmp_path / "orphan.py"
+    script.write_text(ORPHAN)
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, script], stdin=pipe, stdout=pipe, text=True) as program:
+        assert program.stdout is not None
+        kernel = int(program.stdout.readline())
+        assert gone(kernel, 0) is False
+        program.send_signal(signal.SIGKILL)
+    assert gone(kernel)
+
+
+def gone(process: int, within: float = 20) -> bool:
+    """Whether a process ends in so many seconds."""
+    end = time.monotonic() + within
+    while True:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
