@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy import optimize, special, stats
 
 LEVEL = 0.05  # of the false discovery rate, and of the intervals' misses
@@ -86,16 +86,11 @@ def runs_needed(
     tail = level * max(int(found.sum()), 1) / usable.sum() / 2
     size = np.abs(delta[:, usable].mean(0))
 
-    def seen(more: int) -> Bool[np.ndarray, " U"]:
-        """Whether so many runs in all find the differences."""
-        freedom = max(df + more - runs, 1.0)
-        reach = stats.t.ppf(1 - tail, freedom) + stats.t.ppf(POWER, freedom)
-        return size >= reach * np.sqrt(variance * (1 / more + overlap))
-
-    found_by = np.full(len(size), np.inf)
-    for more in np.unique(np.geomspace(2, MOST, 400).round().astype(int))[::-1]:
-        found_by[seen(more)] = more
-    needed[usable] = found_by
+    more = np.unique(np.geomspace(2, MOST, 400).round())[:, None]  # runs in all, one a row
+    freedom = np.maximum(df + more - runs, 1.0)
+    reach = stats.t.ppf(1 - tail, freedom) + stats.t.ppf(POWER, freedom)
+    seen = size >= reach * np.sqrt(variance * (1 / more + overlap))
+    needed[usable] = np.where(seen.any(0), more[seen.argmax(0), 0], np.inf)
     return needed
 
 
