@@ -122,6 +122,12 @@ def sentences(audit: Audit) -> list[str]:
             f"MTL was still improving in {mtl['still_improving']} of {runs} runs when its steps "
             "were over; more steps may change this."
         )
+    elif mtl["harmed"] and audit.study.recipe.schedule == "cosine":
+        more = 2 * audit.study.recipe.steps
+        said.append(
+            "Is that harm, or training that was not done? Where the learning rate falls to "
+            f"nothing, no loss tells: look again with --steps {more} before any cure."
+        )
     said.append(_remedy_words(f))
     said += _more_runs(f)
     said += _width_words(f)

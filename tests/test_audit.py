@@ -369,6 +369,9 @@ def test_harm_is_said_with_names_and_a_cure_with_its_price(found: Audit) -> None
     remedy = next(s for s in said if "best remedy" in s)
     assert "LBTW" in remedy and "harms 0 and helps 9 (MTL: 9 and 0" in remedy
     assert "expect a little less" in remedy and "are 9" in remedy
+    longer = next(s for s in said if "training that was not done" in s)
+    assert f"with --steps {2 * found.study.recipe.steps} before" in longer
+    assert said.index(longer) < said.index(remedy)
     assert not any("undecided:" in s for s in said)
 
 
@@ -376,6 +379,7 @@ def test_without_harm_no_cure_is_praised(found: Audit) -> None:
     said = " ".join(sentences(with_harm(found, 1.0, -1.0)))
     assert "MTL harms none of 9 tasks" in said
     assert "There is no harm to cure" in said and "best remedy" not in said
+    assert "not done" not in said
 
 
 def test_the_affinity_is_the_cosine_that_rmtl_would_weigh_by() -> None:
