@@ -1,14 +1,18 @@
-"""Small pictures and notebooks for the tests of widgets, reports and pages."""
+"""Small pictures and notebooks for the tests of widgets, reports and pages, and processes."""
 
 from __future__ import annotations
 
 import io
 from inspect import cleandoc
+from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
+
+from mtl_nt.kernels import IMPORTED
 
 PYTHON = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
@@ -34,3 +38,10 @@ def write(path: Path, *cells: str, kernel: bool = False) -> Path:
     metadata = {"kernelspec": PYTHON} if kernel else {}
     nbformat.write(new_notebook(cells=made, metadata=metadata), path)
     return path
+
+
+def forking() -> BaseContext:
+    """Processes forked from the one that warm kernels come from, too: a test run has one alone."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([*IMPORTED, "mtl_nt.audit", "pytest"])
+    return context

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import multiprocessing
 import os
 import random
 import re
@@ -30,6 +29,7 @@ from bs4 import BeautifulSoup
 from lab import CHROMIUM, chromium
 from playwright.sync_api import expect
 from refusals import refused
+from samples import forking
 from test_browser import Visit
 
 from mtl_nt import Recipe, audit_figures, audit_plan, compare, figures, load, parts
@@ -516,8 +516,7 @@ def finished(folder: Path) -> dict[str, int]:
 @pytest.mark.slow
 def test_killed_at_twenty_random_moments_it_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     whole = audit("dial-unrelated", folder=tmp_path / "whole", say=quiet, **SMALL)
-    context = multiprocessing.get_context("forkserver")  # imports once for all that it forks
-    context.set_forkserver_preload(["pytest", "mtl_nt.audit", "torch._dynamo"])
+    context = forking()
     dice, folder, kept = random.Random(0), tmp_path / "killed", list[int]()
     longest = 1.0
     while len(kept) < 20:

@@ -66,9 +66,9 @@ def shorter(name: str) -> NotebookNode:
         if cell.id == "parameters":
             cell.source += "".join(f"\n{key} = {value!r}" for key, value in GIVEN[name].items())
         if (name, cell.id) == (DIALS, "live"):
-            assert cell.source.count('"steps": steps') == 1
+            assert cell.source.count("{**dial, ") == 1
             once = '"steps": next(long.get(values["angle"], iter(())), steps)'
-            cell.source = cell.source.replace('"steps": steps', once)
+            cell.source = cell.source.replace("{**dial, ", f"{{{once}, ")
             cell.source = f"long = {{45: iter([30_000])}}\n{cell.source}"
     return made
 

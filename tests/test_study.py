@@ -9,7 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
-from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import pytest
 import torch
 from pandas.testing import assert_frame_equal
 from refusals import refused
+from samples import forking
 
 import mtl_nt
 from mtl_nt import (
@@ -475,13 +475,6 @@ def test_still_improving_is_a_fall_beyond_the_noise() -> None:
 
 
 # -------------------------------------------------------------------------- how it is called
-
-
-def forking() -> BaseContext:
-    """Processes of their own, forked from one that imports for all of them."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "mtl_nt", "torch._dynamo"])
-    return context
 
 
 @pytest.mark.parametrize("kind", ["threads", "processes"])
