@@ -54,7 +54,8 @@ BELOW = {
     "latency": "In Chromium, from the key on a slider until the new picture is decoded and one "
     "more frame has gone by; 40 keys a repeat. `interact` draws the same figure with matplotlib.",
     "notebooks": "By papermill, one after another. Memory: the kernel and its workers together. "
-    "Kernels of the fast profile are warm, as in `make book`; the first one waits for that.",
+    "The fast profile is `python -m mtl_nt book --fast`: its kernels are forked, the first one "
+    "waits for what they come from, and pages that they share are counted in each.",
 }
 Part = Callable[[], list[Row]]
 

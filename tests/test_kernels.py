@@ -98,7 +98,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from mtl_nt.kernels import Warm
 
 if __name__ == "__main__":
-    cell = new_code_cell("import os, time; print(os.getpid())")
+    cell = new_code_cell("import os; print(os.getpid())")
     client = NotebookClient(new_notebook(cells=[cell]), kernel_manager_class=Warm)
     with client.setup_kernel():
         client.execute_cell(cell, 0)
