@@ -195,7 +195,7 @@ def epoch(compounds: int, recipe: Recipe) -> Iterator[Row]:
     yield Row("seconds of an epoch of MTL", where, [step * count], "")
     one, two = recipe.trunk
     dense = 6 * recipe.batch_size * (one * two + two * TASKS)  # forward, and twice backward
-    share = 100 * dense / step / peak()
+    share = 100 * dense / step / peak(one)
     yield Row("% of the peak of matrix products, second layer and heads", where, [share], "")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     yield Row("GB at most, data included", where, [memory], "")
@@ -205,8 +205,8 @@ def epoch(compounds: int, recipe: Recipe) -> Iterator[Row]:
     yield Row("projected hours of Table 1, a step of MTL each", said, [hours], "")
 
 
-def peak(size: int = 2000) -> float:
-    """Operations a second of one thread on a large product."""
+def peak(size: int) -> float:
+    """Operations a second of one thread on a product of this size."""
     a, b = torch.randn(size, size), torch.randn(size, size)
     best = 0.0
     for _ in range(5):

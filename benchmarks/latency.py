@@ -47,9 +47,7 @@ CELLS = (
         return figures.alpha_curve(short, "LBTW", alpha)
     """,
     """
-    every = [drawn(a) for a in alphas]
-    pictures, captions = [figures.png(f) for f in every], [figures.alt(f) for f in every]
-    explorer({"dial": pictures}, alphas, {"dial": captions})
+    explorer({"dial": [figures.picture(drawn(a)) for a in alphas]}, alphas)
     """,
     """
     options = [(f"{a:g}", a) for a in alphas]

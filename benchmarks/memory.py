@@ -17,7 +17,7 @@ from mtl_nt.datasets.files import FOLDER
 
 BOOK = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 FILES = {"08_case_pharmacogenomics": "gdsc"}  # data that no package brings
-PERIOD = 0.1  # seconds between two looks at the memory
+PERIOD = 0.5  # seconds between two looks at the memory, each of which takes 0.02 a process
 
 
 def rows(names: tuple[str, ...] | None = None, fast_only: bool = False) -> list[Row]:
@@ -54,14 +54,15 @@ def there(name: str) -> bool:
 
 @contextmanager
 def peak() -> Iterator[list[float]]:
-    """The most GB that all processes below this one have had together, known at the end."""
+    """The most GB that this process and all below it have had together, known at the end."""
     found: list[float] = []
     most, ended = 0, threading.Event()
 
     def watch() -> None:
         nonlocal most
         while not ended.wait(PERIOD):
-            most = max(most, sum(map(_resident, psutil.Process().children(recursive=True))))
+            this = psutil.Process()
+            most = max(most, sum(map(_share, [this, *this.children(recursive=True)])))
 
     watching = threading.Thread(target=watch)
     watching.start()
@@ -73,8 +74,9 @@ def peak() -> Iterator[list[float]]:
         found.append(most / 2**30)
 
 
-def _resident(process: psutil.Process) -> int:
-    """Bytes in memory; none of a process that has ended."""
+def _share(process: psutil.Process) -> int:
+    """Bytes in memory, its share of those that several have; none of a process that has ended."""
     with suppress(psutil.Error):
-        return process.memory_info().rss
+        info = process.memory_full_info()
+        return getattr(info, "pss", info.rss)
     return 0

@@ -53,9 +53,10 @@ BELOW = {
     "otherwise; few steps, so that what grows is seen and not waited for.",
     "latency": "In Chromium, from the key on a slider until the new picture is decoded and one "
     "more frame has gone by; 40 keys a repeat. `interact` draws the same figure with matplotlib.",
-    "notebooks": "By papermill, one after another. Memory: the kernel and its workers together. "
-    "The fast profile is `python -m mtl_nt book --fast`: its kernels are forked, the first one "
-    "waits for what they come from, and pages that they share are counted in each.",
+    "notebooks": "By papermill, one after another. Memory: papermill, the kernel and its "
+    "workers together, pages that several of them share counted once. The fast profile is "
+    "`python -m mtl_nt book --fast`: its kernels are forked, and the first one waits for what "
+    "they come from.",
 }
 Part = Callable[[], list[Row]]
 
@@ -119,18 +120,18 @@ def whole(out: Path) -> dict[str, Part]:
 
 def quick(out: Path) -> dict[str, Part]:
     """Every part but the published packages, tiny."""
-    grown = ((2, 4), (50, 100), (1, 2), 5, 2, out / "growth.png")
+    grown = ((2, 4), (50, 100), (1, 2), 3, 1, out / "growth.png")
     return {
         "steps": partial(steps.rows, [TINY], (3,), 1),
         "stack": partial(stack.rows, 2, 1, 5, 1),
-        "start": partial(startup.rows, 1),
-        "papers": partial(papers.digits, 2, 5),
+        "start": partial(startup.rows, 1, fresh=False),
+        "papers": partial(papers.digits, 2, 2),
         "chemistry": partial(chemistry.rows, 200, 100, 16, 32),
         "growth": partial(growth.rows, *grown),
         "audit": partial(audit.rows, (60, 4, 3), 4, (3,), (60,), 4, out / "audit.png"),
         "latency": partial(latency.rows, 2, 1, 1),
         "notebooks": partial(memory.rows, ("00_start_here",), fast_only=True),
-        "limit": partial(limit.rows, (200, 4, 3)),
+        "limit": partial(limit.rows, (60, 4, 2)),
     }
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
@@ -25,14 +26,17 @@ KERNELS = {"kernel": ThisPython, "warm": Warm}
 CELL = "import mtl_nt.figures, mtl_nt.live"
 
 
-def rows(repeats: int) -> list[Row]:
-    """Fresh processes and kernels, in turns."""
-    fresh: dict[str, Callable[[], object]] = {
-        **{name: lambda text=text: program(text) for name, text in SCRIPTS.items()},
-        **{name: lambda kind=kind: notebook(kind) for name, kind in KERNELS.items()},
+def rows(repeats: int, fresh: bool = True) -> list[Row]:
+    """Fresh processes and kernels, in turns. Without `fresh` the same code runs in this process
+    and in warm kernels, once.
+    """
+    run = program if fresh else inside
+    starts: dict[str, Callable[[], object]] = {
+        **{name: partial(run, text) for name, text in SCRIPTS.items()},
+        **{name: partial(notebook, kind if fresh else Warm) for name, kind in KERNELS.items()},
     }
-    contestants = {name: lambda start=start: taken(start) for name, start in fresh.items()}
-    seconds = in_turns(contestants, repeats)
+    contestants = {name: partial(taken, start) for name, start in starts.items()}
+    seconds = in_turns(contestants, repeats, warm_up=fresh)
 
     def row(what: str, where: str, name: str, baseline: str, target: str = "") -> Row:
         against = {"torch": "import torch", "kernel": "a kernel of its own"}[baseline]
@@ -50,6 +54,11 @@ def rows(repeats: int) -> list[Row]:
 def program(text: str) -> object:
     """A Python of its own that does this."""
     return subprocess.run([sys.executable, "-c", text], check=True)
+
+
+def inside(text: str) -> None:
+    """This process does it."""
+    exec(text, {})
 
 
 def notebook(kind: type[ThisPython]) -> object:

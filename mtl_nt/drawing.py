@@ -178,8 +178,7 @@ def png(figure: Figure, colours: int = 64) -> bytes:
     The colours that cover most stay exactly as they are, so a method keeps its own. The rest of
     the palette goes to what is then worst served.
     """
-    agg = figure.canvas
-    assert isinstance(agg, FigureCanvasAgg)
+    agg = FigureCanvasAgg(figure)  # one that came from another process has none
     agg.draw()
     pixels = np.asarray(agg.buffer_rgba())
     tall, wide, _ = pixels.shape
@@ -215,6 +214,11 @@ def _palette(
         closer = distance < away
         away[closer], nearest[closer] = distance[closer], k
     return chosen, nearest
+
+
+def picture(figure: Figure, colours: int = 64) -> tuple[bytes, str]:
+    """The figure as `png` and `alt` have it: what the widgets show."""
+    return png(figure, colours), alt(figure)
 
 
 def alt(figure: Figure) -> str:

@@ -22,9 +22,8 @@ Pages = dict[tuple[str, ...], list[Picture]]  # by what each picker picks; one r
 
 
 def explorer(
-    pictures: Mapping[Key, Sequence[bytes]],
+    pictures: Mapping[Key, Sequence[Picture]],
     alphas: Sequence[float],
-    captions: Mapping[Key, Sequence[str]],
     label: str = "alpha",
     name: str | Sequence[str] = "dataset",
     start: float | None = None,
@@ -35,17 +34,17 @@ def explorer(
     has the same pictures under a plain range input.
 
     Args:
-        pictures: data set -> one PNG for every alpha, or a single one for all of them. A key may
-            have several parts, such as (data set, method): then every part has a picker.
+        pictures: data set -> a PNG with its caption, which is its alt text too, for every alpha, or
+            a single one for all of them (see `figures.picture`). A key may have several parts, such
+            as (data set, method): then every part has a picker.
         alphas: what the slider goes through.
-        captions: data set -> one caption for every picture; it is the picture's alt text, too.
         label: the slider's name.
         name: the picker's name, or one for every part of a key.
         start: where the slider starts (the nearest of `alphas`); by default the first.
 
     Raises:
-        BadInput: no picture, another number of pictures or captions than of alphas, or a
-            combination of the pickers without pictures.
+        BadInput: no picture, another number of pictures than of alphas, one without a caption, or
+            a combination of the pickers without pictures.
     """
     if not pictures or not len(alphas):
         raise BadInput("explorer: no pictures; give at least one data set and one alpha")
@@ -59,14 +58,15 @@ def explorer(
         if parts not in several:
             raise BadInput(f"explorer: no pictures of {', '.join(parts)}; give every combination")
         key = several[parts]
-        many = 1 if len(pictures[key]) == 1 else len(alphas)
-        for kind, given in ("pictures", pictures[key]), ("captions", captions.get(key, ())):
-            if len(given) != many:
-                raise BadInput(
-                    f"explorer: {len(given)} {kind} of {key!r} for {many} values of {label}; "
-                    f"give one each"
-                )
-        pages[parts] = list(zip(pictures[key], captions[key], strict=True))
+        page, many = [*pictures[key]], len(alphas)
+        if len(page) not in (1, many):
+            raise BadInput(
+                f"explorer: {len(page)} pictures of {key!r} for {many} values of {label}; "
+                "give one each"
+            )
+        if not all(isinstance(one, tuple) and len(one) == 2 for one in page):
+            raise BadInput(f"explorer: a picture of {key!r} has no caption; give (PNG, caption)")
+        pages[parts] = page
     distance = [0.0 if start is None else abs(a - start) for a in alphas]
     first = distance.index(min(distance))
     values = [word(a) for a in alphas]

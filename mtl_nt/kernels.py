@@ -16,6 +16,8 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
+from .forks import end_with_parent
+
 IMPORTED = (
     *("ipykernel.kernelapp", "ipywidgets", "matplotlib.backends.backend_agg", "torch._dynamo"),
     *("mtl_nt.figures", "mtl_nt.live"),
@@ -96,12 +98,5 @@ def _run(arguments: list[str], environment: dict[str, str], folder: str | None) 
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder or ".")
-    Thread(target=_end_with_parent, daemon=True).start()
+    Thread(target=end_with_parent, daemon=True).start()
     IPKernelApp.launch_instance(arguments)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

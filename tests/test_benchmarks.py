@@ -30,11 +30,12 @@ def test_every_benchmark_runs_and_has_its_line(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    command = [sys.executable, str(RUN), "--quick", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
+    words = [str(RUN), "--quick", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", words)
+    run.main()
     page = tmp_path / "benchmarks.md"
     text = page.read_text(encoding="utf-8")
+    assert capsys.readouterr().out.split() == text.removeprefix(run.HEAD).split()
     lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
     assert {len(line) for line in lines} == {6}
     lines = [line for line in lines if line[0] not in ("| what", "| ---")]
@@ -51,13 +52,20 @@ def test_every_benchmark_runs_and_has_its_line(
         keys = [name for name in named if name.startswith("ms of explorer")]
         assert (len(keys), skipped) == (6, [])
     assert all(float(line[2]) > 0 for line in lines if line not in skipped)
-    monkeypatch.setattr(sys, "argv", [*command[1:], "--only", "growth"])
-    run.main()
-    assert capsys.readouterr().out.startswith("## How a step grows\n")
+    command = [sys.executable, *words, "--only", "growth"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("## How a step grows\n")
     parts = [re.split(r"^(?=## )", t, flags=re.M) for t in (text, page.read_text(encoding="utf-8"))]
     assert [old == new for old, new in zip(*parts, strict=True)].count(False) <= 1
     with Image.open(tmp_path / "growth.png") as picture:
         assert picture.width == 1000
+
+
+def test_a_program_that_fails_is_not_measured(run: ModuleType) -> None:
+    assert run.startup.taken(lambda: run.startup.program("pass")) > 0
+    with pytest.raises(subprocess.CalledProcessError):
+        run.startup.program("exit(1)")
 
 
 @pytest.mark.slow

@@ -57,8 +57,9 @@ def shown(thing: Any) -> nbformat.NotebookNode:
 
 
 def an_explorer(*datasets: str) -> Any:
-    pictures = {d: [png(60 * k, 800, 400) for k in range(3)] for d in datasets}
-    return explorer(pictures, ALPHAS, {d: [f"{d} at {a}" for a in ALPHAS] for d in datasets})
+    shades = [png(60 * k, 800, 400) for k in range(3)]
+    pairs = {d: [(s, f"{d} at {a}") for s, a in zip(shades, ALPHAS, strict=True)] for d in datasets}
+    return explorer(pairs, ALPHAS)
 
 
 @pytest.fixture(scope="module")
@@ -212,9 +213,12 @@ CELLS = (
     import sys, time; sys.path.insert(0, TESTS)
     from mtl_nt import BadInput, explorers
     from samples import png
-    pictures = {d: [png(40 * k, 800, 400) for k in range(3)] for d in ("dial", "digits")}
-    captions = {d: [f"{d} at {a}" for a in (0.0, 0.5, 1.0)] for d in pictures}
-    explorers.explorer(pictures, [0.0, 0.5, 1.0], captions, start=alpha)
+    alphas = [0.0, 0.5, 1.0]
+    pictures = {
+        d: [(png(40 * k, 800, 400), f"{d} at {a}") for k, a in enumerate(alphas)]
+        for d in ("dial", "digits")
+    }
+    explorers.explorer(pictures, alphas, start=alpha)
     """,
     """
     def train(values, progress, stop):

@@ -11,14 +11,15 @@ import hashlib
 import http.server
 import importlib.util
 import itertools
+import json
 import os
 import pickle
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ import pooch
 import pytest
 import torch
 from refusals import refused
+from samples import forking
 from test_gdsc import Trap, served
 
 from mtl_nt import Recipe, TaskData, __version__, load
@@ -612,24 +614,18 @@ def test_a_file_that_is_no_table_is_refused_in_one_line(tmp_path: Path, case: st
     refused(lambda: load("tox21", file=tmp_path), "is a folder")
 
 
-TWO = """
-import hashlib, json, sys, time
-from pathlib import Path
-import numpy as np
-import mtl_nt
-from mtl_nt.datasets import fingerprints
-path, ready, other = (Path(a) for a in sys.argv[1:])
-ready.touch()
-while not other.exists():
-    time.sleep(0.001)
-found = fingerprints.read(path)
-for _ in range(8):
-    data = mtl_nt.load("tox21", file=path)
-    for kept in fingerprints.cache().glob("*.npz"):
-        key = json.loads(np.load(kept)["about"].tobytes())["key"]
-        fingerprints._keep(kept, key, found)
-print(hashlib.sha256(data.x.on.numpy().tobytes() + data.y.numpy().tobytes()).hexdigest())
-"""
+def filled(path: Path, place: str, both: Barrier, said: Path) -> None:
+    """One of two that begin at once: read the table, and write into the cache time and again."""
+    os.environ["XDG_CACHE_HOME"] = place
+    os.dup2(os.open(said.with_suffix(".err"), os.O_WRONLY | os.O_CREAT), 2)
+    both.wait(60)
+    found = fingerprints.read(path)
+    for _ in range(8):
+        data = load("tox21", file=path)
+        for kept in fingerprints.cache().glob("*.npz"):
+            key = json.loads(np.load(kept)["about"].tobytes())["key"]
+            fingerprints._keep(kept, key, found)
+    said.write_bytes(bits_of(data).tobytes() + data.y.numpy().tobytes())
 
 
 @needs_rdkit
@@ -637,23 +633,17 @@ def test_two_processes_that_fill_one_cache_never_see_half_of_it(
     tmp_path: Path, cache: Path
 ) -> None:
     path = written(tmp_path / "own.csv", table(300, missing=0))
-    marks = [tmp_path / "ready 0", tmp_path / "ready 1"]
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-c", TWO, str(path), *map(str, order)],
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE},
-            text=True,
-        )
-        for order in (marks, marks[::-1])
-    ]
-    try:
-        said = [process.communicate(timeout=60) for process in both]
-    finally:
-        for process in both:
-            process.kill()
-    assert [process.returncode for process in both] == [0, 0], said
-    assert said[0][1] == said[1][1] == ""
-    assert said[0][0] == said[1][0] != ""
+    context, said = forking(), [tmp_path / "said 0", tmp_path / "said 1"]
+    given = (path, str(cache.parent), context.Barrier(2))
+    both = [context.Process(target=filled, args=(*given, one)) for one in said]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    errors = [one.with_suffix(".err").read_text() for one in said]
+    assert [process.exitcode for process in both] == [0, 0], errors
+    assert errors == ["", ""]
+    assert said[0].read_bytes() == said[1].read_bytes() != b""
     (kept,) = cache.iterdir()
     assert kept.suffix == ".npz"
 

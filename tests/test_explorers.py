@@ -26,9 +26,11 @@ HTML = "text/html"
 
 
 def an_explorer(*datasets: str, **options: Any) -> Explorer:
-    pictures = {d: [png(10 * k + n) for k in range(3)] for n, d in enumerate(datasets)}
-    captions = {d: [f"{d} at {a}" for a in ALPHAS] for d in datasets}
-    return explorer(pictures, ALPHAS, captions, **options)
+    pictures = {
+        d: [(png(10 * k + n), f"{d} at {a}") for k, a in enumerate(ALPHAS)]
+        for n, d in enumerate(datasets)
+    }
+    return explorer(pictures, ALPHAS, **options)
 
 
 def all_of(box: widgets.Widget, kind: type) -> list[Any]:
@@ -107,7 +109,7 @@ def test_one_data_set_needs_no_picker_and_one_picture_no_slider() -> None:
     shown = an_explorer("dial")
     assert not all_of(shown.widget, widgets.Dropdown)
     assert not fragment(shown)("select")
-    single = explorer({"dial": [png()]}, [0.5], {"dial": ["only"]})
+    single = explorer({"dial": [(png(), "only")]}, [0.5])
     assert not all_of(single.widget, widgets.SelectionSlider)
 
 
@@ -133,13 +135,13 @@ def test_several_explorers_on_one_page_have_different_ids() -> None:
 
 def test_an_explorer_says_what_is_missing() -> None:
     with pytest.raises(BadInput, match="no pictures"):
-        explorer({}, [0.5], {})
+        explorer({}, [0.5])
     with pytest.raises(BadInput, match="2 pictures of 'dial' for 3 values of alpha"):
-        explorer({"dial": [png(), png()]}, ALPHAS, {"dial": ["a", "b", "c"]})
-    with pytest.raises(BadInput, match="0 captions of 'dial'"):
-        explorer({"dial": [png()] * 3}, ALPHAS, {})
+        explorer({"dial": [(png(), "a"), (png(), "b")]}, ALPHAS)
+    with pytest.raises(BadInput, match="a picture of 'dial' has no caption"):
+        explorer({"dial": [(png(), "a"), (png(), "b"), png()]}, ALPHAS)
     with pytest.raises(BadInput, match="not PNG"):
-        explorer({"dial": [b"GIF89a"] * 3}, ALPHAS, {"dial": ["a", "b", "c"]})
+        explorer({"dial": [(b"GIF89a", "a")] * 3}, ALPHAS)
 
 
 # ---------------------------------------------------------------- explorer with two pickers
@@ -151,10 +153,11 @@ def two_pickers(**options: Any) -> Explorer:
     """A picture at every alpha of LBTW; MTL and RMTL have none, and one picture."""
     keys = [(d, m) for d in DATA for m in ARMS]
     many = {key: 3 if key[1] == "LBTW" else 1 for key in keys}
-    pictures = {key: [png(20 * n + k) for k in range(many[key])] for n, key in enumerate(keys)}
-    captions = {key: [f"{key[1]} of {key[0]}, {k}" for k in range(many[key])] for key in keys}
-    options = {"name": ("data", "method"), **options}
-    return explorer(pictures, ALPHAS, captions, **options)
+    pictures = {
+        key: [(png(20 * n + k), f"{key[1]} of {key[0]}, {k}") for k in range(many[key])]
+        for n, key in enumerate(keys)
+    }
+    return explorer(pictures, ALPHAS, **{"name": ("data", "method"), **options})
 
 
 def moved(box: widgets.Widget, **to: int) -> str:
@@ -195,9 +198,11 @@ def test_in_a_page_two_pickers_have_names_and_a_picture_for_all_alphas_is_there_
 
 
 def test_an_explorer_whose_first_picture_is_for_all_alphas_starts_with_it() -> None:
-    pictures = {("dial", "MTL"): [png()], ("dial", "LBTW"): [png(k) for k in range(3)]}
-    captions = {("dial", "MTL"): ["all"], ("dial", "LBTW"): ["a", "b", "c"]}
-    shown = explorer(pictures, ALPHAS, captions, name=("data", "method"), start=1.0)
+    pictures = {
+        ("dial", "MTL"): [(png(), "all")],
+        ("dial", "LBTW"): [(png(k), "abc"[k]) for k in range(3)],
+    }
+    shown = explorer(pictures, ALPHAS, name=("data", "method"), start=1.0)
     assert fragment(shown).figcaption.text == "all"
     assert moved(shown.widget) == "all"
     (only,) = all_of(shown.widget, widgets.Dropdown)  # one data set needs no picker
@@ -210,11 +215,9 @@ def test_two_pickers_need_two_names_and_every_combination() -> None:
         two_pickers(name="data")
     key, other = ("dial", "LBTW"), ("digits", "MTL")
     with pytest.raises(BadInput, match="no pictures of dial, MTL; give every combination"):
-        explorer(
-            {key: [png()], other: [png()]}, ALPHAS, {key: ["a"], other: ["b"]}, name=("d", "m")
-        )
+        explorer({key: [(png(), "a")], other: [(png(), "b")]}, ALPHAS, name=("d", "m"))
     with pytest.raises(BadInput, match=r"2 pictures of \('dial', 'LBTW'\) for 3 values of alpha"):
-        explorer({key: [png(), png()]}, ALPHAS, {key: ["a", "b"]}, name=("d", "m"))
+        explorer({key: [(png(), "a"), (png(), "b")]}, ALPHAS, name=("d", "m"))
 
 
 # ---------------------------------------------------------------- live training

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
 import time
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,8 +14,9 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
-from samples import write
+from samples import forking, write
 
+import mtl_nt.kernels
 from mtl_nt import report
 from mtl_nt.kernels import ThisPython, Warm
 from mtl_nt.report import NotebookFailed
@@ -61,8 +62,8 @@ def test_it_has_this_python_the_environment_of_now_and_the_folder(
 
 @pytest.mark.parametrize("kernels", [Warm, ThisPython])
 def test_nothing_is_left_from_one_to_the_next(kernels: type[ThisPython]) -> None:
-    asked = "import mtl_nt; print(getattr(mtl_nt, 'left', 'nothing'), 'x' in globals())"
-    assert said(f"{asked}; mtl_nt.left = x = 1", kernels) == "nothing False"
+    asked = "import json; print(getattr(json, 'left', 'nothing'), 'x' in globals())"
+    assert said(f"{asked}; json.left = x = 1", kernels) == "nothing False"
     assert said(asked, kernels) == "nothing False"
 
 
@@ -92,31 +93,27 @@ def test_it_can_be_interrupted_and_what_it_started_ends_with_it(
     assert gone(started)
 
 
-ORPHAN = """\
-from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_notebook
-from mtl_nt.kernels import Warm
-
-if __name__ == "__main__":
+def starting(said: Connection) -> None:
+    """A program that starts a kernel, says which, and waits."""
+    mtl_nt.kernels.IMPORTED = ()  # nothing that the kernel needs
     cell = new_code_cell("import os; print(os.getpid())")
     client = NotebookClient(new_notebook(cells=[cell]), kernel_manager_class=Warm)
     with client.setup_kernel():
         client.execute_cell(cell, 0)
-        print(cell.outputs[0].text, end="", flush=True)
-        input()
-"""
+        said.send(int(cell.outputs[0].text))
+        time.sleep(600)
 
 
-def test_it_does_not_outlive_who_started_it(tmp_path: Path) -> None:
-    script = tmp_path / "orphan.py"
-    script.write_text(ORPHAN)
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, script], stdin=pipe, stdout=pipe, text=True) as program:
-        assert program.stdout is not None
-        kernel = int(program.stdout.readline())
-        assert gone(kernel, 0) is False
-        program.send_signal(signal.SIGKILL)
+def test_it_does_not_outlive_who_started_it() -> None:
+    here, there = Pipe(duplex=False)
+    program = forking().Process(target=starting, args=(there,))
+    program.start()
+    assert here.poll(60)
+    kernel = here.recv()
+    assert gone(kernel, 0) is False
+    program.kill()
     assert gone(kernel)
+    program.join()
 
 
 def gone(process: int, within: float = 20) -> bool:

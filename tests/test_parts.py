@@ -5,12 +5,11 @@ from __future__ import annotations
 import ast
 import errno
 import hashlib
-import io
 import json
 import os
+import random
 import shutil
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,10 +20,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from pandas.testing import assert_frame_equal
 from refusals import refused
+from samples import forking
 
-from mtl_nt import LBTW, Method, Stopped, Study, compare, load, parts, with_alpha
+from mtl_nt import LBTW, BadInput, Method, Stopped, Study, compare, forks, load, parts, with_alpha
 from mtl_nt.datasets.dial import Group
 
 GROUPS = (Group("in", 2, 30), Group("out", 1, 30, angle=90))
@@ -379,18 +380,15 @@ def test_no_folder_writes_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 # ------------------------------------------------------------------------------ sudden death
 
-KILLED = """
-import os, random, signal, sys, time
-sys.path.insert(0, sys.argv[2])
-import torch
-torch.set_num_threads(1)
-torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # imports a lot, once for all children
-from pathlib import Path
-from test_parts import in_pieces
 
-folder, random, seconds = Path(sys.argv[1]), random.Random(0), float(sys.argv[3])
+def in_pieces(folder: Path | None, told: list[str] | None = None, **given: Any) -> Study:
+    """A comparison whose methods are cut into many pieces."""
+    methods = ("MTL", "LBTW", "MTL, tuned")
+    return study(folder, told, methods=methods, trials=3, memory=1e-6, **given)
 
-def killed(work, after=None):
+
+def killed(work: Callable[[], object], after: float | None = None) -> bool:
+    """Whether a copy of this process is killed, so many seconds after it began the work."""
     pid = os.fork()
     if pid == 0:
         work()
@@ -400,32 +398,36 @@ def killed(work, after=None):
         os.kill(pid, signal.SIGKILL)
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
-# Wherever it is by then: training, scoring, reading or writing.
-moments = [random.uniform(0, seconds / 6) for _ in range(14)]
-moments += [random.uniform(seconds / 2, seconds) for _ in range(6)]
-deaths = sum(killed(lambda: in_pieces(folder), moment) for moment in moments)
 
-# In the middle of writing: before it is flushed, before and after it gets its name.
-def dying(call, after):
+def dying(folder: Path, call: str, after: bool) -> None:
+    """A comparison that is killed in the middle of writing, before or after this system call."""
     real = getattr(os, call)
-    def die(*args):
+
+    def die(*args: Any) -> None:
         if after:
             real(*args)
         os.kill(os.getpid(), signal.SIGKILL)
-    def work():
-        setattr(os, call, die)
-        in_pieces(folder)
-    return work
 
-for call, after in (("fsync", False), ("replace", False), ("replace", True)):
-    killed(dying(call, after))
-print(deaths)
-"""
+    setattr(os, call, die)
+    in_pieces(folder)
 
 
-def in_pieces(folder: Path | None, told: list[str] | None = None) -> Study:
-    """A comparison whose methods are cut into many pieces."""
-    return study(folder, told, methods=("MTL", "LBTW", "MTL, tuned"), trials=3, memory=1e-6)
+def often_killed(folder: Path, said: Path) -> None:
+    """Twenty kills wherever it is by then, training, scoring, reading or writing; how many came
+    before its end is written. Then three in the middle of writing.
+    """
+    os.dup2(os.open(said.with_suffix(".err"), os.O_WRONLY | os.O_CREAT), 2)
+    torch.set_num_threads(1)
+    in_pieces(None)
+    start, dice = time.perf_counter(), random.Random(0)
+    in_pieces(None)
+    seconds = time.perf_counter() - start
+    moments = [dice.uniform(0, seconds / 6) for _ in range(14)]
+    moments += [dice.uniform(seconds / 3, 2 * seconds / 3) for _ in range(6)]
+    deaths = sum(killed(lambda: in_pieces(folder), moment) for moment in moments)
+    for call, after in (("fsync", False), ("replace", False), ("replace", True)):
+        killed(partial(dying, folder, call, after))
+    said.write_text(str(deaths))
 
 
 @pytest.mark.slow
@@ -433,21 +435,19 @@ def in_pieces(folder: Path | None, told: list[str] | None = None) -> Study:
 def test_killed_at_twenty_moments_it_goes_on_to_the_same_numbers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    start = time.perf_counter()
-    whole = in_pieces(None)
-    seconds = time.perf_counter() - start
-    arguments = [str(tmp_path), str(Path(__file__).parent), str(seconds)]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    assert "damaged" not in done.stderr  # a file is there whole or not at all
-    assert int(done.stdout) >= 10, done.stdout  # it was killed before it had finished
+    folder, said = tmp_path / "study", tmp_path / "deaths"
+    process = forking().Process(target=often_killed, args=(folder, said))
+    process.start()
+    process.join()
+    error = said.with_suffix(".err").read_text()
+    assert process.exitcode == 0, error
+    assert "damaged" not in error  # a file is there whole or not at all
+    assert int(said.read_text()) >= 10  # it was killed before it had finished
     told: list[str] = []
-    assert_same(in_pieces(tmp_path, told), whole, clock=False)
+    assert_same(in_pieces(folder, told), in_pieces(None), clock=False)
     assert len(told) < len(ARMS) + 1  # and what it had finished was kept
     assert capsys.readouterr().err == ""
-    assert not [*tmp_path.glob("*.safetensors")]  # pieces go when their part is there
+    assert not [*folder.glob("*.safetensors")]  # pieces go when their part is there
 
 
 def stop_after(steps: int) -> Callable[[], bool]:
@@ -490,49 +490,37 @@ def test_a_damaged_piece_is_trained_again_and_a_line_says_so(
         assert "damaged" in line
 
 
-TOGETHER = """
-import os, sys
-sys.path.insert(0, sys.argv[1])
-import torch
-torch.set_num_threads(1)
-torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # imports a lot, once for all children
-from pathlib import Path
-from mtl_nt import BadInput
-from test_parts import in_pieces, study
-
-def begun(name, which):
-    pid = os.fork()
-    if pid == 0:
-        for handle, suffix in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{name}.{suffix}", os.O_WRONLY | os.O_CREAT), handle)
-        folder = Path(name).parent / "study"
-        try:
-            study(folder, seeds=3) if which == "other" else in_pieces(folder)
-        except BadInput as error:
-            print(error, flush=True)
-        os._exit(0)
-    return pid
-
-for folder, *both in (("same", "same", "same"), ("other", "same", "other")):
-    os.mkdir(folder)
-    pids = [begun(f"{folder}/{number}", which) for number, which in enumerate(both)]
-    assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0]
-"""
+def begun(name: Path, which: str) -> None:
+    """One of two processes on a folder; what it says goes to files of this name."""
+    for handle, suffix in ((1, "out"), (2, "err")):
+        os.dup2(os.open(f"{name}.{suffix}", os.O_WRONLY | os.O_CREAT), handle)
+    folder = name.parent / "study"
+    try:
+        study(folder, seeds=3) if which == "other" else in_pieces(folder)
+    except BadInput as error:
+        print(error, flush=True)
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders of two pairs of processes that began at once, forked from one that imports."""
+    """Folders of two pairs of processes that began at once."""
     root = tmp_path_factory.mktemp("together")
-    command = [sys.executable, "-c", TOGETHER, str(Path(__file__).parent)]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
-    said = [path.read_text() for path in root.rglob("*.err")]
-    assert done.returncode == 0, [done.stderr, *said]
+    for second in ("same", "other"):
+        (root / second).mkdir()
+        both = [
+            forking().Process(target=begun, args=(root / second / str(number), which))
+            for number, which in enumerate(("same", second))
+        ]
+        for process in both:
+            process.start()
+        for process in both:
+            process.join()
+        said = [path.read_text() for path in root.rglob("*.err")]
+        assert [process.exitcode for process in both] == [0, 0], said
     return root
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("second", ["same", "other"])
 def test_two_processes_on_one_folder_do_not_harm_each_other(second: str, together: Path) -> None:
     out, err = (
@@ -568,40 +556,38 @@ def test_a_file_that_is_there_is_left_as_it_is(
 # -------------------------------------------------------------------------------- executors
 
 
-CLUSTER = """
-import os, signal, sys, threading, time
-sys.path.insert(0, sys.argv[1])
-from distributed import Client, LocalCluster
-from test_parts import in_pieces, study
+def on_a_cluster(said: Path) -> None:
+    """Write what a study finds on two workers, one of which is killed in the middle of the work."""
+    import dask
+    from distributed import Client, LocalCluster
+    from distributed.utils import get_mp_context
 
-if __name__ == "__main__":
+    dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+    get_mp_context().set_forkserver_preload(["distributed", "mtl_nt.study"])
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with LocalCluster(host="127.0.0.1", **options) as cluster, Client(cluster) as client:
         pids = client.run(os.getpid)
         assert len({*pids.values(), os.getpid()}) == 3
-        done = []
+        done: list[str] = []
 
-        def tell(fraction, name):
+        def tell(fraction: float, name: str) -> None:
             done.append(name)
-            if len(done) == 3:  # in the middle of the work
+            if len(done) == 3:
                 os.kill(next(iter(pids.values())), signal.SIGKILL)
 
-        call = {"methods": ("MTL", "LBTW", "MTL, tuned"), "trials": 3, "memory": 1e-6}
-        found = study(None, progress=tell, executor=client.get_executor(), **call)
+        found = in_pieces(None, progress=tell, executor=client.get_executor())
         assert {*client.run(os.getpid).values()} != {*pids.values()}
-    print(found.results.to_json(double_precision=15))
-"""
+    said.write_text(found.results.to_json(double_precision=15))
 
 
 @pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_gives_the_same_numbers(tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="needs the extra [cluster]")
-    script = tmp_path / "cluster.py"
-    script.write_text(CLUSTER)
-    command = [sys.executable, str(script), str(Path(__file__).parent)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
-    there = pd.read_json(io.StringIO(done.stdout.splitlines()[-1]), precise_float=True)
+    process = forking().Process(target=on_a_cluster, args=(tmp_path / "found.json",))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    there = pd.read_json(tmp_path / "found.json", precise_float=True)
     here = in_pieces(None).results
     assert there["task"].tolist() == here["task"].tolist()
     assert there["value"].to_numpy() == pytest.approx(here["value"], rel=1e-12, nan_ok=True)
@@ -614,8 +600,9 @@ def test_nothing_in_the_package_unpickles() -> None:
     """What lies on a disk is never run as code."""
     unsafe = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
     calls = {"read_pickle", "to_pickle", "eval", "exec"}
-    sources = [*Path(parts.__file__).parent.rglob("*.py")]
+    sources = {*Path(parts.__file__).parent.rglob("*.py")}
     assert len(sources) >= 14
+    sources -= {Path(forks.__file__)}  # of what its own copies send through a pipe
     for source in sources:
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
             names: list[str] = []

@@ -52,8 +52,8 @@ GOOD = (
     "import sys; sys.path.insert(0, TESTS)" + LIVE,
     """
     explorers.explorer(
-        {"dial": [png(0), png(1)], "digits": [png(2), png(3)]}, [0.0, 0.5],
-        {"dial": ["first", "second"], "digits": ["third", "<fourth>"]}, start=alpha)
+        {"dial": [(png(0), "first"), (png(1), "second")],
+         "digits": [(png(2), "third"), (png(3), "<fourth>")]}, [0.0, 0.5], start=alpha)
     """,
     'explorers.Live(train, {"alpha": ([0.0, 0.25, 0.5], alpha)}, title="LBTW on dial")',
     """
