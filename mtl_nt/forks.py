@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from functools import lru_cache, partial
@@ -20,6 +21,8 @@ from weakref import finalize
 
 import cloudpickle
 import torch
+
+from .tasks import BadInput
 
 FORKING = Lock()
 CACHED = type(lru_cache(abs))
@@ -156,6 +159,10 @@ def _serve(pipe: Connection) -> None:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             answer = _sent((cloudpickle.loads(call)(), None))
         except BaseException as error:
+            if not isinstance(error, BadInput):  # which is one line
+                error.add_note(
+                    "In a worker process:\n" + "".join(traceback.format_exception(error))
+                )
             answer = _sent((None, error))
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)

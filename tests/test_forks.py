@@ -103,6 +103,21 @@ def test_what_a_call_raises_is_raised_here(pool: Executor) -> None:
         pool.submit(bad).result()
 
 
+def test_an_error_says_where_it_was_and_bad_input_is_one_line(pool: Executor) -> None:
+    def careless() -> None:
+        raise KeyError("no such task")
+
+    def bad() -> None:
+        raise BadInput("alpha -1: must be 0 or more")
+
+    with pytest.raises(KeyError) as found:
+        pool.submit(careless).result()
+    assert "in careless" in "".join(found.value.__notes__)
+    with pytest.raises(BadInput) as refused:
+        pool.submit(bad).result()
+    assert not hasattr(refused.value, "__notes__")
+
+
 def test_an_answer_that_cannot_be_sent_says_so(pool: Executor) -> None:
     with pytest.raises(Exception, match="pickle"):
         pool.submit(lambda: threading.Lock()).result()

@@ -36,7 +36,7 @@ class TestLBTW(book.Lesson):
         assert len(given["alphas"]) >= 11
         assert given["seeds"] >= 5
         assert given["dataset"] == "digits"
-        assert {"digits", "dial-unrelated", "dial-dominant"} <= set(given["datasets"])
+        assert {"digits", "dial-unrelated", "dial-dominant", "dial-noisy"} <= set(given["datasets"])
 
     @pytest.mark.slow
     def test_lbtw_is_compared_with_mtl_and_with_its_shuffled_self(self, done: NotebookNode) -> None:
