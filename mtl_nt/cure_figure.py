@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from matplotlib import colormaps
+from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from scipy import stats
@@ -22,9 +23,9 @@ PLAIN_NAMES = {"STL'": "STL' (null)", "STL, tuned": "a model per task"}
 
 
 def cure_table(studies: Mapping[str, Study]) -> pd.DataFrame:
-    """A row a case and method: `case`, `method`, tasks `harmed`, `helped` and in all, and the mean
-    over tasks of the difference from STL in MSE with half of its 95% interval over runs (`change`,
-    `within`), and the same of MTL's difference from it (`over_mtl`, `over_mtl_within`).
+    """A row a case and method: `case`, `runs`, `method`, tasks `harmed`, `helped` and in all, and
+    the mean over tasks of the difference from STL in MSE with half of its 95% interval over runs
+    (`change`, `within`), and the same of MTL's difference from it (`over_mtl`, `over_mtl_within`).
     """
     rows = []
     for case, study in studies.items():
@@ -40,6 +41,7 @@ def cure_table(studies: Mapping[str, Study]) -> pd.DataFrame:
             rows.append(
                 {
                     "case": case,
+                    "runs": len(mtl),
                     "method": method,
                     "harmed": int(row["harmed"]),
                     "helped": int(row["helped"]),
@@ -54,11 +56,10 @@ def cure_table(studies: Mapping[str, Study]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def cure_map(studies: Mapping[str, Study]) -> Figure:
-    """Rows are causes and widths, columns are cures: tasks harmed beyond chance (below) and helped
-    (above), with a colour for the one that is more.
+def cure_map(table: pd.DataFrame) -> Figure:
+    """A `cure_table` drawn. Rows are causes and widths, columns are cures: tasks harmed beyond
+    chance (below) and helped (above), with a colour for the one that is more.
     """
-    table = cure_table(studies)
     cases, methods = list(dict.fromkeys(table["case"])), list(dict.fromkeys(table["method"]))
     total = table.groupby("method")["harmed"].sum()
     real = [m for m in methods if m != "STL'"]
@@ -77,24 +78,25 @@ def cure_map(studies: Mapping[str, Study]) -> Figure:
         )
         for case in cases
     ]
-    runs = max(len(s.results["seed"].unique()) for s in studies.values())
+    runs = table["runs"].max()
     foot = f"dial by MSE, {runs} runs on new data each; numbers: tasks helped ▲ and harmed ▼"
     left, top = 2.1, 1.5
     tall = 0.42 * len(cases)
     figure = canvas(0.75 + top + tall + FOOT + 0.1, title, "; ".join(words) + ".", foot)
     ax = axes(figure, left, FOOT + 0.1, WIDTH - left - 0.1, tall)
-    shade = colormaps["RdBu"]
+    shade, cells = colormaps["RdBu"], []
     for row in table.to_dict("records"):
         x, y = methods.index(row["method"]), cases.index(row["case"])
         balance = (row["helped"] - row["harmed"]) / max(row["tasks"], 1)
         if row["harmed"]:  # harm is never outvoted
             balance = -row["harmed"] / row["tasks"]
         colour = shade(0.5 + 0.4 * float(np.clip(balance, -1, 1)))
-        ax.add_patch(Rectangle((x, y), 1, 1, fc=colour, ec="white", lw=2))
+        cells.append(Rectangle((x, y), 1, 1, fc=colour, ec="white", lw=2))
         ink = "white" if abs(balance) > 0.7 else INK
         middle: dict[str, Any] = {"ha": "center", "size": 9.5, "color": ink}
         ax.text(x + 0.5, y + 0.45, f"{row['helped']}▲", va="bottom", **middle)
         ax.text(x + 0.5, y + 0.52, f"{row['harmed']}▼", va="top", **middle)
+    ax.add_collection(PatchCollection(cells, match_original=True), autolim=False)
     ax.set_xlim(0, len(methods))
     ax.set_ylim(len(cases), 0)
     ax.set_yticks(np.arange(len(cases)) + 0.5, cases, size=SMALL)

@@ -20,6 +20,7 @@ from .forks import end_with_parent
 
 IMPORTED = (
     *("ipykernel.kernelapp", "ipywidgets", "matplotlib.backends.backend_agg", "torch._dynamo"),
+    *("jinja2", "pandas.io.formats.style", "pyarrow.pandas_compat", "sklearn.datasets"),
     *("mtl_nt.figures", "mtl_nt.live"),
 )
 

@@ -295,27 +295,22 @@ class Study:
         return {a: (table - single) * sign for a, table in values.items() if a[0] != self.baseline}
 
     def _transfer(self, metric: str | None) -> pd.DataFrame:
-        parts = []
-        for method, alpha in self.arms():
-            delta = self.delta(method, alpha, metric)
-            test = paired_test(delta.to_numpy(), self.overlap)
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "method": method,
-                        "alpha": alpha,
-                        "task": list(delta.columns),
-                        "delta": test.mean,
-                        "low": test.low,
-                        "high": test.high,
-                        "p": test.p,
-                        "adjusted": test.adjusted,
-                        "detectable": test.detectable,
-                        "verdict": test.verdict,
-                    }
-                )
-            )
-        return pd.concat(parts, ignore_index=True)
+        arms = self.arms()
+        deltas = [self.delta(method, alpha, metric) for method, alpha in arms]
+        tests = [paired_test(delta.to_numpy(), self.overlap) for delta in deltas]
+        tasks = list(deltas[0].columns)
+        found = map(np.concatenate, zip(*tests, strict=True))
+        columns = dict(zip(tests[0]._fields, found, strict=True))
+        methods, alphas = zip(*arms, strict=True)
+        return pd.DataFrame(
+            {
+                "method": np.repeat(methods, len(tasks)),
+                "alpha": np.repeat(alphas, len(tasks)),
+                "task": tasks * len(arms),
+                "delta": columns.pop("mean"),
+                **columns,
+            }
+        )
 
     def _counts(self, metric: str | None) -> pd.DataFrame:
         values = self._once("values", metric, self._values)

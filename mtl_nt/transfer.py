@@ -52,14 +52,14 @@ def paired_test(
         centre = mean[usable]
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.where(centre == 0, 0.0, np.abs(centre) / se)
-        p[usable] = 2 * stats.t.sf(t, df)
+        p[usable] = 2 * special.stdtr(df, -t)
         adjusted[usable] = stats.false_discovery_control(p[usable])
-        margin = stats.t.ppf(1 - LEVEL / 2, df) * se
+        margin = special.stdtrit(df, 1 - LEVEL / 2) * se
         low[usable], high[usable] = centre - margin, centre + margin
         found = adjusted[usable] <= level
         # The threshold that p had to pass: BH's at its last rejection, or at a first one.
         threshold = level * max(int(found.sum()), 1) / usable.sum()
-        detectable[usable] = se * (stats.t.ppf(1 - threshold / 2, df) + stats.t.ppf(POWER, df))
+        detectable[usable] = se * special.stdtrit(df, [1 - threshold / 2, POWER]).sum()
         for t_, task in enumerate(np.flatnonzero(usable)):
             if found[t_]:
                 verdict[task] = "harmed" if centre[t_] < 0 else "helped"
@@ -88,7 +88,7 @@ def runs_needed(
 
     more = np.unique(np.geomspace(2, MOST, 400).round())[:, None]  # runs in all, one a row
     freedom = np.maximum(df + more - runs, 1.0)
-    reach = stats.t.ppf(1 - tail, freedom) + stats.t.ppf(POWER, freedom)
+    reach = special.stdtrit(freedom, 1 - tail) + special.stdtrit(freedom, POWER)
     seen = size >= reach * np.sqrt(variance * (1 / more + overlap))
     needed[usable] = np.where(seen.any(0), more[seen.argmax(0), 0], np.inf)
     return needed
@@ -160,7 +160,7 @@ def null_counts(delta: Float[np.ndarray, "S T"]) -> Null:
     sd = float(np.sqrt(np.square(counts - tasks / 2).mean())) if runs else np.nan
     if runs < 2:  # one count says nothing of its spread
         sd = np.inf
-    reach = float(stats.t.ppf(1 - LEVEL / 2, max(runs, 1))) * sd
+    reach = float(special.stdtrit(max(runs, 1), 1 - LEVEL / 2)) * sd
     negative, per_run = count_negative(delta)
     return Null(
         negative, per_run, max(0.0, tasks / 2 - reach), min(float(tasks), tasks / 2 + reach)

@@ -27,6 +27,7 @@ class TestLBTW(book.Lesson):
         ({"alpha": "half"}, "alpha 'half'"),
         ({"seeds": []}, "2 runs or more"),
         ({"steps": -5}, "steps -5"),
+        ({"own": {"digits": {"stepz": 9}}}, "did you mean 'steps'?"),
     ]
     explorers = [("tasks-explorer", 1, 3), ("picker-explorer", 2, 3)]
     pictures = 3

@@ -24,7 +24,7 @@ class TestGradNorm(book.Lesson):
         ({"seeds": 1}, "seeds 1: give 2 runs or more"),
         ({"few": {"digits": 1}}, "digits 1: give 2 runs or more"),
         ({"few": {"digits": "all"}}, "digits 'all': give 2 runs or more"),
-        ({"own": {"dial-noisy": 0}}, "steps 0"),
+        ({"own": {"dial-noisy": {"steps": 0}}}, "steps 0"),
         ({"steps": -5}, "steps -5"),
     ]
     explorers = [("picker-explorer", 2, 2)]
@@ -45,7 +45,7 @@ class TestGradNorm(book.Lesson):
         lines = shown.data["text/markdown"].splitlines()
         assert len(lines) == 2 * 2
         assert sum("dial-dominant, 2 runs on new data, trunk 4, 6 steps" in s for s in lines) == 2
-        assert sum("digits, 2 runs on this split, trunk 64, 6 steps" in s for s in lines) == 2
+        assert sum("digits, 2 runs on this split, trunk 32, 6 steps" in s for s in lines) == 2
         assert all("against MTL" in s for s in lines)
 
     @pytest.mark.slow

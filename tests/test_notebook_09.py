@@ -63,8 +63,8 @@ def test_the_table_has_every_cause_at_two_widths_and_every_method() -> None:
 
 def test_the_picture_shows_the_numbers_of_the_table() -> None:
     studies = {name: stored(name) for name in ("cure-unrelated", "cure-dominant")}
-    figure = cure_figure.cure_map(studies)
     table = cure_figure.cure_table(studies)
+    figure = cure_figure.cure_map(table)
     drawn = [t.get_text() for t in figure.axes[0].texts]
     wanted = [n for r in table.itertuples() for n in (f"{r.helped}▲", f"{r.harmed}▼")]
     assert drawn == wanted
