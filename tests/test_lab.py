@@ -20,7 +20,7 @@ from bs4 import BeautifulSoup
 from jupyter_client.blocking.client import BlockingKernelClient
 from lab import CHROMIUM, SCREENSHOTS, chromium, jupyterlab, keep_screenshot, run_all
 from nbformat import NotebookNode
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, FloatRect, Locator, expect
 from playwright.sync_api import TimeoutError as TooLate
 from test_browser import Visit
 
@@ -37,13 +37,13 @@ GIVEN: dict[str, dict[str, Any]] = {
     START: {**fast(START), "alphas": [0.0, 0.25, 0.5, 2.0], "alpha": 0.5},
     DIALS: {
         **{**fast(DIALS), "angles": [0, 45, 90], "widths": [2, 3, 4, 8]},
-        "alphas": [0.0, 0.5, 2.0],
+        **{"outsiders": [1, 3, 6], "multiples": [0.5, 1, 4], "alphas": [0.0, 0.5, 2.0]},
     },
     LBTW: {**fast(LBTW), "alphas": [0.0, 0.5, 2.0], "alpha": 0.5},
 }
 EXPLORERS = {
     START: ["explorer"],
-    DIALS: ["angle-explorer", "width-explorer", "real-explorer"],
+    DIALS: [f"{dial}-explorer" for dial in ("angle", "width", "outsiders", "rows", "real")],
     LBTW: ["tasks-explorer", "picker-explorer"],
 }
 PAIRS = [(name, cell) for name, cells in EXPLORERS.items() for cell in cells]
@@ -180,12 +180,22 @@ class Shown:
     def press(self, key: str) -> None:
         self.slider.press(key)
 
+    def at_rest(self) -> tuple[FloatRect, FloatRect]:
+        """Where the handle and its track are, once nothing above them grows any more."""
+        self.slider.scroll_into_view_if_needed()
+        before = None
+        for _ in range(10 * PATIENCE):
+            now = self.slider.bounding_box(), self.box.locator(".noUi-base").bounding_box()
+            if now == before and now[0] and now[1]:
+                return now[0], now[1]
+            before = now
+            self.box.page.wait_for_timeout(100)
+        raise AssertionError("the slider never comes to rest")
+
     def drag(self, *stops: int) -> Iterator[int]:
         """Take the handle with the mouse and say where it is, with the button held down."""
         mouse = self.box.page.mouse
-        self.slider.scroll_into_view_if_needed()
-        handle, track = self.slider.bounding_box(), self.box.locator(".noUi-base").bounding_box()
-        assert handle and track
+        handle, track = self.at_rest()
         height = track["y"] + track["height"] / 2
         mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
         mouse.down()

@@ -14,13 +14,20 @@ class TestNegativeTransfer(book.Lesson):
     refusals = [
         ({"seeds": 0}, "2 seeds or more"),
         ({"angles": [30, 120]}, "angle 120"),
-        ({"angles": []}, "at least one"),
+        ({"angles": []}, "one or more of"),
         ({"widths": [3, 0]}, "trunk"),
+        ({"outsiders": [0]}, "1 or more tasks"),
+        ({"outsiders": []}, "one or more of"),
+        ({"multiples": ["all"]}, "multiples 'all'"),
+        ({"multiples": [0]}, "multiples 0: must be numbers from"),
         ({"steps": 0}, "steps 0"),
         ({"dataset": "digit"}, "did you mean 'digits'?"),
         ({"alphas": [-1.0]}, "alpha -1"),
     ]
-    explorers = [("angle-explorer", 1, 2), ("width-explorer", 1, 2), ("real-explorer", 1, 2)]
+    explorers = [
+        *(("angle-explorer", 1, 2), ("width-explorer", 1, 2), ("outsiders-explorer", 1, 2)),
+        *(("rows-explorer", 1, 2), ("real-explorer", 1, 2)),
+    ]
     pictures = 5
 
     @pytest.mark.slow

@@ -52,3 +52,9 @@ class TestGradNorm(book.Lesson):
     def test_the_reversed_sign_favours_the_other_task(self, done: NotebookNode) -> None:
         (shown,) = book.outputs(done, "sign")
         assert shown.text.strip() == "the paper's target favours B, the one with the minus A"
+
+    def test_public_code_is_named_with_its_version_where_its_computation_is_shown(self) -> None:
+        text = {cell.id: cell.source for cell in book.BOOK[self.name].cells}
+        assert "gradnorm-pytorch" in text["sign-text"] and "0.2.3" in text["sign-text"]
+        for cell, commit in (("adam", "3b70634"), ("squared", "bda4c48"), ("leak", "3b70634")):
+            assert commit in text[f"{cell}-text"] and commit in text["public-text"]
