@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import io
 import multiprocessing
@@ -11,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache, partial
 from itertools import chain
 from multiprocessing.connection import Connection
@@ -55,7 +57,7 @@ class _Copies(ThreadPoolExecutor):
         finalize(self, _end, self._copies)
 
     def submit(self, fn: Callable, /, *args: Any, **options: Any) -> Future:
-        return super().submit(self._asked, _sent(partial(fn, *args, **options)))
+        return super().submit(self._asked, partial(fn, *args, **options))
 
     def map(
         self,
@@ -76,11 +78,14 @@ class _Copies(ThreadPoolExecutor):
             _end(self._copies)
         super().shutdown(wait=wait)
 
-    def _asked(self, call: bytes) -> Any:
-        """What the call returns or raises in a copy."""
+    def _asked(self, call: partial) -> Any:
+        """What the call returns or raises in a copy. It becomes bytes when its turn comes: all
+        calls of a `map`, each with the studies that it reads, would be a GB.
+        """
+        sent = _sent(call)
         copy = self._free.get()
         try:
-            value, error = cloudpickle.loads(copy.answer(call))
+            value, error = cloudpickle.loads(copy.answer(sent))
         except (EOFError, OSError):
             if not self._shutdown:
                 copy.start()
@@ -145,6 +150,12 @@ def _each(fn: Callable, calls: Sequence[tuple]) -> list[Any]:
     return [fn(*call) for call in calls]
 
 
+def _give_back() -> None:
+    """What a training needed and left goes back to the system, where the C library can."""
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def _serve(pipe: Connection) -> None:
     """Run in the copy. Tensors go as bytes: containers have little memory to share. An interrupt,
     which a notebook's kernel and all of its copies get, ends a call and not the copy.
@@ -167,6 +178,8 @@ def _serve(pipe: Connection) -> None:
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         pipe.send_bytes(answer)
+        del call, answer
+        _give_back()
 
 
 def end_with_parent() -> None:
