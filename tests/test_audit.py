@@ -784,7 +784,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_training(
 @pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_the_rest_can_be_resumed(table: Path, tmp_path: Path) -> None:
     kept, page = tmp_path / "kept", tmp_path / "page.html"
-    few = ["--methods", "LBTW", "--seeds", "2", "--steps", "200", "--alphas", "0.5"]
+    few = ["--methods", "LBTW", "--seeds", "2", "--steps", "800", "--alphas", "0.5"]
     words = [sys.executable, "-m", "mtl_nt", "report", str(table), "--targets", "y_*", *few]
     words += ["--results", str(kept), "--out", str(page)]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)

@@ -70,7 +70,8 @@ def test_a_notebook_is_a_lesson(name: str) -> None:
 def test_no_result_is_typed_into_the_prose(name: str) -> None:
     kept = ("predict", "exercise", "references")  # a question's own numbers, and DOIs
     prose = [c for c in BOOK[name].cells if c.cell_type == "markdown" and not c.id.startswith(kept)]
-    assert [found for c in prose if (found := re.findall(r"\d*\.\d+", c.source))] == []
+    said = [re.sub(r"\d+\.\d+\.\d+", "a version", c.source) for c in prose]
+    assert [found for text in said if (found := re.findall(r"\d*\.\d+", text))] == []
     assert not any("no difference" in c.source for c in prose)
 
 
