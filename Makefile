@@ -24,7 +24,7 @@ WORKERS ?= 2
 # The notebook that `make test` runs whole, and first; all of them would double its time.
 COMPARED := notebooks/00_start_here.ipynb
 
-.PHONY: help setup demo book outputs compare test lab bench results clean distclean
+.PHONY: help setup demo book outputs compare release test lab bench results clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -44,6 +44,8 @@ outputs: $(STAMP) ## the same, and keep what the notebooks show in them
 
 compare: $(STAMP) ## run all notebooks and compare with what they show
 	@$(BIN)/python -m pytest -n auto --dist loadfile --nbval tests/outputs_close.py notebooks
+
+release: test compare book ## all that a release must pass: tests, every notebook compared, the whole book
 
 test: $(STAMP) ## format, lint, types and tests
 	@$(BIN)/ruff format --check .

@@ -1,7 +1,9 @@
-"""What every notebook needs: memory, of its workers too, and seconds."""
+"""What every notebook needs: memory, of its workers too, and seconds; its tests in JupyterLab."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -9,13 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import nbformat
 import psutil
 from timing import Row
 
 import mtl_nt
 from mtl_nt.datasets.files import FOLDER
 
-BOOK = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+ROOT = Path(__file__).parent.parent
+BOOK = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 FILES = {"08_case_pharmacogenomics": "gdsc"}  # data that no package brings
 PERIOD = 0.5  # seconds between two looks at the memory, each of which takes 0.02 a process
 
@@ -24,10 +28,14 @@ def rows(names: tuple[str, ...] | None = None, fast_only: bool = False) -> list[
     """These notebooks or all, one after another: at their defaults, then in the fast profile."""
     from mtl_nt import kernels, report  # takes two seconds
 
-    found = []
+    found, paces = [], [pace()]
     for fast in [True] if fast_only else [False, True]:
         where = "fast profile" if fast else "its own parameters, two cores"
         kind = kernels.Warm if fast else kernels.ThisPython
+        if fast:
+            found.append(
+                Row("seconds of an empty notebook", "fast profile, the first", [empty()], "")
+            )
         for path in [path for path in BOOK if names is None or path.stem in names]:
             values: list[list[float]] = [[], []]
             if there(path.stem):
@@ -41,7 +49,39 @@ def rows(names: tuple[str, ...] | None = None, fast_only: bool = False) -> list[
             note = f"needs files, see {FOLDER}"
             for (what, target), value in zip(lines, values, strict=True):
                 found.append(Row(f"{what} of {path.stem}", where, value, "", target, note))
-    return found
+            paces.append(pace())
+    return [*found, Row("seconds of ten million additions", "Python alone, one core", paces, "")]
+
+
+def empty() -> float:
+    """Seconds until a first warm kernel is there: what all of them import is imported once."""
+    from mtl_nt import kernels, report
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "empty.ipynb")
+        nbformat.write(nbformat.v4.new_notebook(), path)
+        begin = time.perf_counter()
+        report.run(path, path, kernels.Warm)
+        return time.perf_counter() - begin
+
+
+def pace() -> float:
+    """Seconds that this machine needs, now, for something that never changes."""
+    begin, total = time.perf_counter(), 0
+    for k in range(10_000_000):
+        total += k
+    return time.perf_counter() - begin
+
+
+def proof() -> list[Row]:
+    """The notebooks' sliders, pickers and dials, moved in a real JupyterLab by the tests."""
+    command = [sys.executable, "-m", "pytest", "-q", "tests/test_lab.py"]
+    begin = time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    ran = done.returncode == 0 and "skipped" not in done.stdout
+    seconds = [time.perf_counter() - begin] if ran else []
+    where, note = "one process, three notebooks", "a test fails, or there is no chromium"
+    return [Row("seconds of tests/test_lab.py", where, seconds, "", "under 240", note)]
 
 
 def there(name: str) -> bool:

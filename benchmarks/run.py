@@ -41,6 +41,7 @@ WORDS = {
     "audit": "An audit of one's own table",
     "latency": "From key to picture",
     "notebooks": "Every notebook",
+    "proof": "Every slider in JupyterLab",
     "limit": "An audit at its limit",
     "peers": "Published packages",
 }
@@ -55,8 +56,9 @@ BELOW = {
     "more frame has gone by; 40 keys a repeat. `interact` draws the same figure with matplotlib.",
     "notebooks": "By papermill, one after another. Memory: papermill, the kernel and its "
     "workers together, pages that several of them share counted once. The fast profile is "
-    "`python -m mtl_nt book --fast`: its kernels are forked, and the first one waits for what "
-    "they come from.",
+    "`python -m mtl_nt book --fast`: its kernels are forked, and the first one, of the empty "
+    "notebook, waits for what they come from. The additions, before and after each notebook, tell "
+    "how fast the machine was.",
 }
 Part = Callable[[], list[Row]]
 
@@ -98,7 +100,7 @@ def sections(text: str) -> dict[str, str]:
 
 
 def whole(out: Path) -> dict[str, Part]:
-    """Every part at its size, an hour."""
+    """Every part at its size, an hour and more."""
     shapes = [steps.SMALL, steps.WIDE]
     audited = ((2_000, 100, 14), None, audit.TASKS, audit.ROWS, audit.STEPS, out / "audit.png")
     grown = (growth.TASKS, growth.ROWS, growth.NETWORKS, 30, 5, out / "growth.png")
@@ -113,6 +115,7 @@ def whole(out: Path) -> dict[str, Part]:
         "audit": partial(audit.rows, *audited),
         "latency": partial(latency.rows, 11, 2, 3),
         "notebooks": memory.rows,
+        "proof": memory.proof,
         "limit": partial(limit.rows, limit.LIMIT),
         "peers": partial(published.rows, shapes, steps.TASKS, 5),
     }

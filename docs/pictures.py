@@ -32,4 +32,6 @@ keep("alpha_curve", figures.alpha_curve(digits, "LBTW", 1.0))
 keep("weights", figures.weights(digits, "LBTW", 1.0))
 
 cures = {f"{scenario}, trunk x {width}": stored(case) for case, (scenario, width) in CURES.items()}
-keep("cures", cure_figure.cure_map(cure_figure.cure_table(cures)))
+table = cure_figure.cure_table(cures)
+keep("cures", cure_figure.cure_map(table))
+keep("changes", cure_figure.cure_changes(table))

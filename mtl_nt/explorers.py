@@ -17,8 +17,14 @@ from .tasks import BadInput
 
 __all__ = ["Explorer", "Live", "explorer", "running_headless"]
 
+BARE = """<style>
+.nt-pages > .widget-tab-bar, .nt-pages > .lm-TabBar { display: none !important; }
+.nt-pages > .widget-tab-contents { padding: 0; border: 0; }
+</style>"""
 Key = str | tuple[str, ...]
 Pages = dict[tuple[str, ...], list[Picture]]  # by what each picker picks; one row each
+
+NOTE = "Precomputed: answers at once, with or without a kernel"
 
 
 def explorer(
@@ -122,20 +128,21 @@ def _linked(
         else:
             by, start = menus[len(chosen)], 0
             below = [stack(*chosen, option) for option in by.options]
-        made = widgets.Stack(below, selected_index=start)
+        made = widgets.Tab(below, selected_index=start).add_class("nt-pages")
         widgets.jslink((by, "index"), (made, "selected_index"))
         return made
 
     shown = stack()
     controls = [menu for menu in menus if len(menu.options) > 1]
     controls += [slider, play] * (len(values) > 1)
-    box = widgets.VBox([row(*controls), shown, spoken()])
+    note = [widgets.Label(NOTE)] * bool(controls)
+    box = widgets.VBox([*note, row(*controls), shown, widgets.HTML(BARE), spoken()])
     return box.add_class("nt-explorer")
 
 
 FRAGMENT = """\
 <div class="nt-explorer">
-<p hidden>
+<p hidden><small>{note}</small><br>
 {pickers}<span style="white-space: nowrap"><label for="{id}-slider">{label}</label>
 <input type="range" id="{id}-slider" min="0" max="{last}" step="1" value="{first}" \
 autocomplete="off" style="width: 50vw; max-width: 16em; vertical-align: middle">
@@ -187,6 +194,7 @@ def _fragment(
         menus += menu if len(names) > 1 else ""
     return FRAGMENT.format(
         id=identity,
+        note=NOTE,
         pickers=menus,
         label=escape(label),
         last=len(values) - 1,

@@ -61,10 +61,10 @@ class Live:
         for control in self._controls.values():
             control.observe(lambda _: self._request(DEBOUNCE), "value")
         self._button.on_click(self._press)
-        note = f"<b>{escape(title)}</b>: trains live at every change; this needs a running kernel"
+        note = f"Live: {title}, anew at every change, by a running kernel"
         self.widget = widgets.VBox(
             [
-                widgets.HTML(note),
+                widgets.Label(note),
                 row(*self._controls.values()),
                 row(self._button, self._bar),
                 self._status,  # a line of its own, so that the picture never jumps

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import hashlib
+import io
 import re
+import tokenize
+from functools import cache
+from pathlib import Path
 
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
@@ -12,6 +18,7 @@ from .page import PNG, VIEW, alive
 
 PRINTED = re.compile(r"\s*<[\w.]+ (object|at 0x[0-9a-f]+)[^\n]*>\s*")  # what says nothing in words
 LINKED = re.compile(r' download="[^"]*" href="data:[^"]*"')  # too long for what no page shows
+MADE_FROM = "made_from"  # in a notebook's metadata, under mtl_nt
 RANDOM = re.compile(r"\b(T_|nt-)[0-9a-f]{5,}(?=_|\b)")  # names of tables, drawn by chance
 
 
@@ -30,7 +37,43 @@ def kept(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode:
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = number
+    about = {**notebook.metadata.get("mtl_nt", {}), MADE_FROM: made_from(notebook)}
+    shown.metadata = NotebookNode({**notebook.metadata, "mtl_nt": about})
     return shown
+
+
+def made_from(notebook: NotebookNode) -> str:
+    """What a notebook's outputs come from, as 16 digits: its code cells and this package, but for
+    comments and docstrings, and the results that come with it.
+    """
+    cells = [_bare(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
+    return hashlib.sha256("\0".join([*cells, _package()]).encode()).hexdigest()[:16]
+
+
+@cache
+def _package() -> str:
+    here, digest = Path(__file__).parent, hashlib.sha256()
+    for path in sorted(here.rglob("*.py")):
+        digest.update(_bare(path.read_text(encoding="utf-8")).encode() + b"\0")
+    for path in sorted(path for path in (here / "results").rglob("*") if path.is_file()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _bare(source: str) -> str:
+    """A program without its comments, docstrings and empty lines."""
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Module() | ast.ClassDef() | ast.FunctionDef():
+                match node.body:
+                    case [ast.Expr(ast.Constant(str()), lineno=first, end_lineno=int(last)), *_]:
+                        lines[first - 1 : last] = [""] * (last - first + 1)
+    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 def still(outputs: list[NotebookNode], name: str) -> list[NotebookNode]:

@@ -21,6 +21,10 @@ Kind = Literal["binary", "regression"]
 class BadInput(ValueError):
     """Input that a person can mend. The message is one line: what, where, what to do."""
 
+    def _render_traceback_(self) -> list[str]:
+        """All that IPython shows of it."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 def is_whole(value: object, least: int) -> bool:
     """Whether this is a whole number of at least so much; True and False are not."""

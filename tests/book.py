@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -60,8 +61,9 @@ def fast(name: str) -> dict[str, Any]:
 
 def prelude(name: str, **changed: Any) -> dict[str, Any]:
     """Everything that the cells up to the claims define, with these parameters."""
-    defined: dict[str, Any] = {}
+    defined: dict[str, Any] = {"In": [""]}  # as IPython has it
     for cell in code(name):
+        defined["In"].append(cell.source)
         exec(cell.source, defined)
         if cell.id == "parameters":
             defined.update(changed)
@@ -128,19 +130,19 @@ for check_it, *wrong in {wrong}:
 """
 
 
+PAGES = re.compile(r'(?s)<script type="application/json">(.*?)</script>')
+
+
 class Run:
     """A notebook in a kernel of its own, with few steps. Every cell runs twice, one after the
-    other, at last one in which every check must refuse a wrong answer.
+    other, at last one in which every check must refuse a wrong answer; then all of it once more.
 
     Args:
         wrong: a list of (check, wrong answer) in Python.
-        whole: all of it runs once more in the end.
         given: parameters other than the notebook's fast ones.
     """
 
-    def __init__(
-        self, name: str, folder: Path, wrong: str, whole: bool = False, **given: Any
-    ) -> None:
+    def __init__(self, name: str, folder: Path, wrong: str, **given: Any) -> None:
         self.name = name
         self.notebook = deepcopy(BOOK[name])
         first = next(cell for cell in self.notebook.cells if cell.id == "parameters")
@@ -159,18 +161,21 @@ class Run:
                 patch.setenv(files.FOLDER, str(GDSC))
             with self.client.setup_kernel():
                 once = {cell.id: (self.run(cell), self.run(cell)) for cell in cells}
-                again = {cell.id: self.run(cell) for cell in cells if whole}
+                again = {cell.id: self.run(cell) for cell in cells}
         self.changed = [name for name, (one, two) in once.items() if one != two]
         self.changed += [name for name, found in again.items() if found != once[name][0]]
         self.shown = sum(len(one) for one, _ in once.values())
 
     def run(self, cell: NotebookNode) -> list[str]:
-        """What it puts out now, as it would be kept."""
+        """What it puts out now, as it would be kept, and every page of its explorers."""
         done = self.client.execute_cell(cell, self.notebook.cells.index(cell))
         assert not [o.text for o in done.outputs if o.get("name") == "stderr"], "a warning or worse"
         if "nbval-ignore-output" in cell.metadata.get("tags", []):  # what the clock says
             return []
-        return [json.dumps({**o, "execution_count": None}) for o in still(done.outputs, cell.id)]
+        html = [output.data.get("text/html", "") for output in done.outputs if "data" in output]
+        pages = [found for text in html for found in PAGES.findall(text)]
+        shown = still(done.outputs, cell.id)
+        return [json.dumps({**output, "execution_count": None}) for output in shown] + pages
 
 
 def outputs(notebook: NotebookNode, identity: str) -> list[NotebookNode]:
@@ -208,10 +213,11 @@ def describes_its_pictures(notebook: NotebookNode, least: int = 1) -> None:
 NUMBERS = [
     ({"alphas": [0.5, -1.0]}, "alpha -1"),
     ({"alphas": []}, "alpha"),
-    ({"alphas": "half"}, "alpha 'half'"),
+    ({"alphas": "half"}, "alphas 'half': give a list"),
     ({"alpha": -0.3}, "alpha -0.3"),
     ({"seeds": 1}, "2 runs or more"),
     ({"seeds": []}, "2 runs or more"),
+    ({"seeds": 2.5}, "seeds 2.5: give a whole number"),
     ({"steps": 0}, "steps 0"),
     ({"steps": -5}, "steps -5"),
 ]
@@ -223,7 +229,6 @@ class Lesson:
 
     name: str
     wrong: str  # a list of (check, wrong answer) in Python
-    whole = False  # all of it runs once more in the end
     given: Mapping[str, Any] = {}  # parameters of the run other than the notebook's fast ones
     refusals: Sequence[Any]  # (parameters, what is said of them), each a test
     explorers: Sequence[Any]  # (cell, number of sets, pictures of each), each a test
@@ -240,7 +245,7 @@ class Lesson:
     def ran(cls, source: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Run:
         """The notebook, run with few steps; every check refuses a wrong answer."""
         folder = tmp_path_factory.mktemp("notebook")
-        return Run(cls.name, folder, cls.wrong, cls.whole, **{**source, **cls.given})
+        return Run(cls.name, folder, cls.wrong, **{**source, **cls.given})
 
     @pytest.fixture
     def done(self, ran: Run) -> NotebookNode:
@@ -274,7 +279,7 @@ class Lesson:
         describes_its_pictures(done, self.pictures)
 
     @pytest.mark.slow
-    def test_running_any_cell_twice_changes_nothing(self, ran: Run) -> None:
+    def test_running_any_cell_or_the_whole_notebook_twice_changes_nothing(self, ran: Run) -> None:
         assert ran.changed == []
         assert ran.shown > 10
 

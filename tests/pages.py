@@ -18,6 +18,10 @@ from mtl_nt import report
 NEEDED = pytest.mark.skipif(CHROMIUM is None, reason="no program named chromium: nothing to open")
 
 
+PHONE = 390  # pixels
+WIDTHS = "[document.documentElement.scrollWidth, innerWidth]"
+
+
 class Visit:
     """An open page that writes down all that it asks for and complains about."""
 
@@ -43,16 +47,20 @@ class Visit:
 
 def every_slider_reaches_every_position(notebook: NotebookNode, folder: Path, name: str) -> None:
     """Its page opens without a complaint and asks for nothing; every slider shows every picture
-    of every choice of its pickers.
+    of every choice of its pickers. Neither at 800 pixels nor on a phone does it scroll sideways.
     """
     nbformat.write(notebook, folder / f"{name}.ipynb")
     page = report.page(folder / f"{name}.ipynb", folder / f"{name}.html")
-    with chromium() as browser, Visit(browser, page) as visit:
-        boxes = visit.page.locator(".nt-explorer").all()
-        for box in boxes:
-            _reaches_every_position(box)
-        assert [url for url in visit.asked if not url.startswith("data:")] == [page.as_uri()]
-        assert visit.said == []
+    with chromium() as browser:
+        with Visit(browser, page) as visit:
+            boxes = visit.page.locator(".nt-explorer").all()
+            for box in boxes:
+                _reaches_every_position(box)
+            assert [url for url in visit.asked if not url.startswith("data:")] == [page.as_uri()]
+            assert visit.said == []
+            assert visit.page.evaluate(WIDTHS) == [800, 800]
+        with Visit(browser, page, PHONE) as visit:
+            assert visit.page.evaluate(WIDTHS) == [PHONE, PHONE]
     assert boxes, "a notebook without a slider"
 
 

@@ -55,7 +55,7 @@ def test_the_browser_alone_links_slider_picker_and_play_to_the_pictures() -> Non
     }
     (slider,), (play,) = all_of(box, widgets.SelectionSlider), all_of(box, widgets.Play)
     (picker,) = all_of(box, widgets.Dropdown)
-    outer, *inner = all_of(box, widgets.Stack)
+    outer, *inner = all_of(box, widgets.Tab)
     reference = "IPY_MODEL_{0.model_id}".format
     wanted = {
         (reference(play), "value", reference(slider), "index"),
@@ -67,7 +67,7 @@ def test_the_browser_alone_links_slider_picker_and_play_to_the_pictures() -> Non
 
 
 def test_every_data_set_has_one_page_for_every_alpha_with_its_caption_as_alt_text() -> None:
-    outer, *inner = all_of(an_explorer("dial", "digits").widget, widgets.Stack)
+    outer, *inner = all_of(an_explorer("dial", "digits").widget, widgets.Tab)
     for dataset, stack in zip(["dial", "digits"], inner, strict=True):
         for alpha, page in zip(ALPHAS, stack.children, strict=True):
             soup = BeautifulSoup(page.value, "html.parser")
@@ -82,7 +82,7 @@ def test_the_page_version_has_the_same_pictures_and_labelled_controls() -> None:
     assert labels == {soup.input["id"]: "angle", soup.select_one("select")["id"]: "family"}
     assert [option.text for option in soup("option")] == ["dial", "digits"]
     pages = json.loads(soup.select_one("script[type='application/json']").string)["pages"]
-    inner = all_of(shown.widget, widgets.Stack)[1:]
+    inner = all_of(shown.widget, widgets.Tab)[1:]
     assert [[p["src"] for p in pages_of] for pages_of in pages] == [
         [BeautifulSoup(page.value, "html.parser").img["src"] for page in stack.children]
         for stack in inner
@@ -96,13 +96,21 @@ def test_both_versions_start_at_the_nearest_alpha(start: float | None, index: in
         all_of(shown.widget, widgets.SelectionSlider),
         all_of(shown.widget, widgets.Play),
     )
-    outer, inner = all_of(shown.widget, widgets.Stack)
+    outer, inner = all_of(shown.widget, widgets.Tab)
     soup = fragment(shown)
     assert slider.index == play.value == inner.selected_index == int(soup.input["value"]) == index
     assert outer.selected_index == 0
     caption = f"dial at {ALPHAS[index]}"
     assert soup.img["alt"] == soup.figcaption.text == caption
     assert caption in shown._repr_mimebundle_()["text/plain"]
+
+
+def test_an_explorer_says_that_it_is_precomputed_where_it_has_a_control() -> None:
+    shown = an_explorer("dial")
+    (label,) = all_of(shown.widget, widgets.Label)
+    assert label.value == fragment(shown).small.text
+    assert re.match("Precomputed: .* without a kernel", label.value)
+    assert all_of(explorer({"dial": [(png(9), "one")]}, [0.0]).widget, widgets.Label) == []
 
 
 def test_one_data_set_needs_no_picker_and_one_picture_no_slider() -> None:
@@ -166,8 +174,8 @@ def moved(box: widgets.Widget, **to: int) -> str:
     links = [m["state"] for m in state if m["model_name"] == "LinkModel"]
     ours = {f"IPY_MODEL_{w.model_id}": w for w in all_of(box, widgets.Widget)}
     controls = {link["target"][0]: link["source"][0] for link in links}
-    shown = box.children[1]
-    while isinstance(shown, widgets.Stack):
+    shown = all_of(box, widgets.Tab)[0]
+    while isinstance(shown, widgets.Tab):
         control = ours.get(controls[f"IPY_MODEL_{shown.model_id}"])  # None: hidden, stays as it is
         at = to.get(control.description, control.index) if control else shown.selected_index
         shown = shown.children[at]
@@ -438,9 +446,8 @@ def test_live_says_that_it_needs_a_kernel_and_what_its_picture_was_made_with(
 ) -> None:
     shown, _ = live(trainer)
     trainer.go.set()
-    label = all_of(shown.widget, widgets.HTML)[0].value
-    assert "trains live" in label
-    assert "needs a running kernel" in label
+    (label,) = all_of(shown.widget, widgets.Label)
+    assert label.value == "Live: LBTW <on> dial, anew at every change, by a running kernel"
     shown.run_sync()
     soup = fragment(shown)
     assert "trained with alpha = 0.5." in soup.p.text

@@ -9,11 +9,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import urllib.request
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
+from lab import jupyterlab
 from nbformat.sign import NotebookNotary
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -24,7 +26,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = {"help", "setup", "demo", "book", "outputs", "test", "lab", "bench", "results", "clean"}
-TARGETS |= {"compare", "distclean"}
+TARGETS |= {"compare", "release", "distclean"}
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
@@ -273,7 +275,8 @@ CI_STEPS = ["setup", "chem", "test"]
 def test_ci_fails_exactly_when_one_of_its_steps_fails(tmp_path: Path, failing: str | None) -> None:
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci/run", tmp_path / ".ci")
-    step = f'echo "$*" >> {tmp_path}/log\ncase "$*" in *{failing}*) exit 3 ;; esac'
+    said = f'echo "$* $MTL_NT_SCREENSHOTS" >> {tmp_path}/log'
+    step = f'{said}\ncase "$*" in *{failing}*) exit 3 ;; esac'
     script(tmp_path / "bin/make", step)
     script(tmp_path / "bin/chromium", "exit 0")
     script(tmp_path / ".venv/bin/python", step)
@@ -281,7 +284,9 @@ def test_ci_fails_exactly_when_one_of_its_steps_fails(tmp_path: Path, failing: s
     assert done.returncode == (3 if failing else 0), done.stderr
     taken = (tmp_path / "log").read_text(encoding="utf-8").splitlines()
     until = CI_STEPS.index(failing) + 1 if failing else len(CI_STEPS)
-    assert [s for line in taken for s in CI_STEPS if s in line] == CI_STEPS[:until]
+    assert [s for line in taken for s in CI_STEPS if s in line.split(" /")[0]] == CI_STEPS[:until]
+    if failing in ("test", None):
+        assert taken[-1] == f"test {tmp_path}/reports", "the pages' pictures are kept there"
 
 
 # ---------------------------------------------------------------- Binder
@@ -309,8 +314,8 @@ def test_binder_starts_the_server_on_one_thread() -> None:
     assert started.stdout == "1\n"
 
 
-def test_binder_installs_the_package_trusts_the_notebooks_and_keeps_callbacks_in_one_thread(
-    tmp_path: Path,
+def test_binder_installs_the_package_trusts_the_notebooks_and_opens_jupyterlab_on_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import matplotlib as mpl
 
@@ -338,10 +343,14 @@ def test_binder_installs_the_package_trusts_the_notebooks_and_keeps_callbacks_in
     assert json.loads(settings.read_text(encoding="utf-8")) == {
         "@jupyterlab/apputils-extension:kernels-settings": {"commsOverSubshells": "disabled"}
     }
-    server = tmp_path / "prefix/etc/jupyter/jupyter_server_config.d/mtl_nt.json"
-    opened = {app["default_url"] for app in json.loads(server.read_text()).values()}
-    (url,) = opened
-    assert (ROOT / url.removeprefix("/lab/tree/")).is_file()
+    config = tmp_path / "prefix/etc/jupyter"
+    asked = {k: v for path in config.iterdir() for k, v in json.loads(path.read_text()).items()}
+    assert asked.keys() == {"LabApp", "ServerApp", "JupyterNotebookApp"}
+    (url,) = {options["default_url"] for options in asked.values()}
+    assert (ROOT / url.removeprefix("/lab/tree/")).name == "00_start_here.ipynb"
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(config))
+    with jupyterlab(ROOT, tmp_path / "settings") as address:
+        assert urllib.request.urlopen(address, timeout=20).url == f"{address}{url}"
 
 
 def test_a_dev_container_has_the_same_python_and_sets_itself_up() -> None:

@@ -26,7 +26,6 @@ class TestStartHere(book.Lesson):
         "[(check_1, [[1, 0, 0], [0, 1, 0], [0, 0, 1]]), (check_2, lambda rows: [1, 3]), "
         "(check_3, 'none of these', studies)]"
     )
-    whole = True
     refusals = [
         ({"dataset": "digit"}, "did you mean 'digits'?"),
         ({"datasets": ["dial-dominent"]}, "did you mean 'dominant' or"),

@@ -10,9 +10,8 @@ from nbformat import NotebookNode
 class TestNegativeTransfer(book.Lesson):
     name = "01_negative_transfer"
     wrong = "[(check_1, 42), (check_2, lambda e, s: 0), (check_3, -1, by_width)]"
-    whole = True
     refusals = [
-        ({"seeds": 0}, "2 seeds or more"),
+        ({"seeds": 0}, "2 runs or more"),
         ({"angles": [30, 120]}, "angle 120"),
         ({"angles": []}, "one or more of"),
         ({"widths": [3, 0]}, "trunk"),

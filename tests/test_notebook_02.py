@@ -8,6 +8,8 @@ import book
 import pytest
 from nbformat import NotebookNode
 
+CASES = {"slow": "more", "noise": "less", "few labels": "more"}  # what each deserves
+
 
 class TestLBTW(book.Lesson):
     name = "02_lbtw"
@@ -15,14 +17,13 @@ class TestLBTW(book.Lesson):
         "[(check_1, [[1, 1], [1, 1]]), (check_2, lambda l, r, a: l), "
         "(check_3, 'none of these', counted)]"
     )
-    whole = True
     refusals = [
         ({"dataset": "digit"}, "did you mean 'digits'?"),
         ({"datasets": ["mnits"]}, "did you mean 'mnist' or"),
         ({"dataset": "dial-dominent"}, "did you mean 'dominant' or"),
         ({"alphas": [0.0, -1.0]}, "alpha -1"),
         ({"alphas": []}, "alpha"),
-        ({"alphas": "half"}, "alpha 'half'"),
+        ({"alphas": "half"}, "alphas 'half'"),
         ({"alpha": -0.3}, "alpha -0.3"),
         ({"alpha": "half"}, "alpha 'half'"),
         ({"seeds": []}, "2 runs or more"),
@@ -46,3 +47,24 @@ class TestLBTW(book.Lesson):
         assert "digits" in text and "on this split" in text
         assert re.search(r"LBTW [\d.]+, shuffled, against MTL: [+-]", text)
         assert re.search(r"LBTW [\d.]+ against itself, shuffled: [+-]", text)
+
+    @pytest.mark.slow
+    def test_public_code_departs_as_its_cells_say(self, done: NotebookNode) -> None:
+        (scaled,), (fallen,) = (book.outputs(done, cell) for cell in ("scaled", "coverage"))
+        assert scaled.text.strip() == "Algorithm 1: [0.5 0.5]  as published: [1. 1.]"
+        assert fallen.text.strip() == "L / L0 = 0.33, though no error has changed"
+        (broken,) = book.outputs(done, "unlabelled")
+        assert "now neither NaN NaN NaN" in book.seen(broken)
+
+    def test_public_code_is_named_with_its_commit_where_its_computation_is_shown(self) -> None:
+        text = {cell.id: cell.source for cell in book.BOOK[self.name].cells}
+        assert "chao1224/Loss-Balanced-Task-Weighting" in text["public-text"]
+        for cell in ("scaled", "coverage"):
+            assert "63ee7d8" in text[f"{cell}-text"]
+        assert "`63ee7d8`" in text["unlabelled-text"] and "`bda4c48`" in text["later-text"]
+
+    @pytest.mark.slow
+    def test_its_assumption_is_tried_on_a_case_each(self, done: NotebookNode) -> None:
+        (shown,) = book.outputs(done, "cases-table")
+        said = book.seen(shown)
+        assert all(f"{case} {word}" in said for case, word in CASES.items())

@@ -18,7 +18,7 @@ class TestGradNorm(book.Lesson):
         ({"datasets": ["digit"]}, "did you mean 'digits'?"),
         ({"alphas": [0.0, -1.0]}, "alpha -1"),
         ({"alphas": []}, "alpha"),
-        ({"alphas": "half"}, "alpha 'half'"),
+        ({"alphas": "half"}, "alphas 'half'"),
         ({"alpha": -0.3}, "alpha -0.3"),
         ({"seeds": []}, "2 runs or more"),
         ({"seeds": 1}, "seeds 1: give 2 runs or more"),

@@ -11,7 +11,7 @@ class TestUAMTFL(book.Lesson):
     name = "05_u_amtfl"
     wrong = (
         "[(check_1, [1, 1, 1]), (check_2, lambda l, s, o, a, m: l), "
-        "(check_3, 'none of these', counted)]"
+        "(check_3, 'none of these', by_gamma)]"
     )
     given = {"datasets": ["dial-dominant"], "readings": ["outside", "inside"]}
     refusals = [
@@ -20,7 +20,7 @@ class TestUAMTFL(book.Lesson):
         ({"datasets": ["dial-dominent"]}, "did you mean 'dominant' or"),
         ({"alphas": [0.0, -1.0]}, "alpha -1"),
         ({"alphas": []}, "alpha"),
-        ({"alphas": "half"}, "alpha 'half'"),
+        ({"alphas": "half"}, "alphas 'half': give a list"),
         ({"alpha": -0.15}, "alpha -0.15"),
         ({"gammas": [0.01, -2.0]}, "gamma -2"),
         ({"gamma": -0.02}, "gamma -0.02"),
@@ -37,7 +37,7 @@ class TestUAMTFL(book.Lesson):
         ({"seeds": []}, "2 runs or more"),
         ({"steps": -5}, "steps -5"),
     ]
-    explorers = [("alpha-explorer", 2, 2), ("gamma-explorer", 2, 2)]
+    explorers = [("alpha-explorer", 3, 2), ("gamma-explorer", 2, 2)]
     pictures = 5
 
     def test_its_sliders_have_many_stops_on_real_and_made_data(self) -> None:

@@ -7,11 +7,15 @@ import importlib
 import re
 import statistics
 from collections.abc import Iterator
+from pathlib import Path
 
 import book
 import papermill
 import pytest
 from book import BOOK, FOLDER, code, fast, parameters
+
+from mtl_nt import report
+from mtl_nt.kernels import Warm
 
 NAMES = list(BOOK)
 AT_ONCE = [name for name in NAMES if name != "08_case_pharmacogenomics"]  # without files of data
@@ -119,8 +123,16 @@ def test_no_run_is_reported_on_which_anything_was_chosen(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_notebook_takes_a_data_set_alphas_and_seeds(name: str) -> None:
     assert {"dataset", "alphas", "seeds"} <= parameters(name).keys()
-    asked = book.prelude(name, dataset="mnist", alphas=[0, 0.5], seeds=3)
+    asked = book.prelude(name, dataset="mnist", alphas="[0, 0.5]", seeds=3)  # as papermill's does
     assert (asked["alphas"], asked["runs"]) == ([0, 0.5], [100, 101, 102])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_every_notebook_runs_on_another_data_set_with_few_alphas(name: str, tmp_path: Path) -> None:
+    given = {**fast(name), "dataset": "mnist", "alphas": "[0, 0.5]", "seeds": 3}
+    done = report.run(FOLDER / f"{name}.ipynb", tmp_path / "out.ipynb", Warm, **given)
+    assert book.said(done, "claim")
 
 
 @pytest.mark.parametrize("name", NAMES)

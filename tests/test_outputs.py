@@ -1,7 +1,8 @@
 """What the notebooks of the repository show without a kernel.
 
-That these outputs are those of the present code is nbval's to say, with `outputs_close`: `make
-test` runs it over the first notebook, `make compare` over all.
+Each says which code its outputs were made from, and that must be the present code. That they are
+what this code puts out here, too, is nbval's to say, with `outputs_close`: `make test` runs it over
+the first notebook, `make compare` over all.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from outputs_close import Close
 
-from mtl_nt.outputs import kept, still
+from mtl_nt.outputs import MADE_FROM, kept, made_from, still
 from mtl_nt.page import PNG, VIEW
 
 NAMES = list(BOOK)
@@ -40,9 +41,19 @@ def test_its_outputs_are_those_of_one_run_from_top_to_bottom(name: str) -> None:
 
 
 @every_notebook
+def test_its_outputs_were_made_by_the_present_code(name: str) -> None:
+    same = BOOK[name].metadata.mtl_nt[MADE_FROM] == made_from(BOOK[name])
+    assert same, "the code has changed since: make outputs"
+
+
+@every_notebook
 def test_nothing_in_them_needs_a_kernel_and_widgets_are_pictures(name: str) -> None:
     assert not [o for o in shown(BOOK[name]) if VIEW in o.get("data", {})]
-    widgets = [c for c in code(name) if re.search(r"^(explorer|pictures|Live)\(", c.source, re.M)]
+    widgets = [
+        c
+        for c in code(name)
+        if re.search(r"^(?:\w+ = |display\()?(?:\w*explorer|pictures|Live)\(", c.source, re.M)
+    ]
     for cell in widgets:
         (output,) = cell.outputs
         assert b64decode(output.data[PNG]).startswith(b"\x89PNG")
@@ -131,8 +142,27 @@ def test_outputs_go_to_the_cells_of_their_names_and_nothing_else_changes() -> No
     assert [c.id for c in made.cells] == ["one", "two", "three"]
     assert (made.cells[0].outputs, made.cells[0].execution_count) == ([], 1)
     assert made.cells[2].outputs[0].execution_count == made.cells[2].execution_count == 2
-    assert (made.metadata, made.cells[2].metadata) == (source.metadata, cells[2].metadata)
+    assert made.cells[2].metadata == cells[2].metadata
+    assert made.metadata == {"mtl_nt": {"fast": {}, MADE_FROM: made_from(source)}}
+    assert source.metadata == {"mtl_nt": {"fast": {}}}
     nbformat.validate(made)
+
+
+@pytest.mark.parametrize(
+    ("source", "same"),
+    [
+        ('def f(x):\n    """Other words,\n    and more."""\n    return x + 1\n', True),
+        ("def f(x):  # other words\n\n    return x + 1", True),
+        ("def f(x):\n    return x + 2", False),
+        ('def f(x):\n    return x + 1\n"""Not a docstring."""', False),
+        ('def f(x):\n    "#"\n    "# no comment"\n    return x + 1', False),
+    ],
+)
+def test_comments_and_docstrings_put_nothing_out(source: str, same: bool) -> None:
+    def cell(text: str) -> NotebookNode:
+        return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text)])
+
+    assert (made_from(cell(source)) == made_from(cell("def f(x):\n    return x + 1"))) is same
 
 
 # ---------------------------------------------------------------- compared with the present code
