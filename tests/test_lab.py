@@ -32,6 +32,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no program named chromium: nothing to open"),
 ]
 START, DIALS, LBTW = "00_start_here", "01_negative_transfer", "02_lbtw"
+CASE = "06_case_chemistry"  # the other notebook that trains at a picker's change
 # Three stops or more on every slider, so that its middle is neither of its ends.
 GIVEN: dict[str, dict[str, Any]] = {
     START: {**fast(START), "alphas": [0.0, 0.25, 0.5, 2.0], "alpha": 0.5},
@@ -40,6 +41,7 @@ GIVEN: dict[str, dict[str, Any]] = {
         **{"outsiders": [1, 3, 6], "multiples": [0.5, 1, 4], "alphas": [0.0, 0.5, 2.0]},
     },
     LBTW: {**fast(LBTW), "alphas": [0.0, 0.5, 2.0], "alpha": 0.5},
+    CASE: {**fast(CASE), "alphas": [0.0, 0.5, 2.0], "alpha": 0.5},
 }
 EXPLORERS = {
     START: ["explorer"],
@@ -47,7 +49,7 @@ EXPLORERS = {
     LBTW: ["tasks-explorer", "picker-explorer"],
 }
 PAIRS = [(name, cell) for name, cells in EXPLORERS.items() for cell in cells]
-every_notebook = pytest.mark.parametrize("opened", GIVEN, indirect=True)
+every_notebook = pytest.mark.parametrize("opened", EXPLORERS, indirect=True)
 every_explorer = pytest.mark.parametrize(("opened", "cell"), PAIRS, indirect=["opened"])
 the_dials = pytest.mark.parametrize("opened", [DIALS], indirect=True)
 PATIENCE = 30  # seconds that a busy machine may need; an idle one answers at once
@@ -406,6 +408,34 @@ def test_the_mouse_drags_a_live_dial_and_only_where_it_rests_is_trained(opened: 
     (*_, at) = drag(dials.angle, 2, 1, 0)
     dials.says(f"angle = {GIVEN[DIALS]['angles'][at]}, trunk width = 3: trained in")
     assert dials.picture() == trained(0, 3)[0]
+    assert opened.complaints == []
+
+
+@pytest.mark.parametrize("opened", [CASE], indirect=True)
+def test_live_pickers_train_other_data_and_bring_back_the_same_picture(opened: Opened) -> None:
+    box = opened.page.locator(".nt-live")
+    menus = {name: box.get_by_role("combobox", name=name) for name in ("dataset", "method")}
+    slider, pictures = box.get_by_role("slider", name="alpha"), {}
+
+    def shown(dataset: str, method: str, alpha: str) -> str:
+        words = f"dataset = {dataset}, method = {method}, alpha = {alpha}: trained in"
+        expect(box.locator(".nt-status")).to_contain_text(words, timeout=4e3 * PATIENCE)
+        expect(box.locator("figcaption")).to_contain_text(f"{method} {alpha}")
+        return box.locator("img:visible").get_attribute("src") or ""
+
+    pictures["start"] = shown("assays", "LBTW", "0.5")
+    menus["dataset"].select_option("digits")
+    pictures["digits"] = shown("digits", "LBTW", "0.5")
+    slider.press("End")
+    pictures["alpha"] = shown("digits", "LBTW", "2")
+    menus["method"].select_option("GradNorm")
+    pictures["method"] = shown("digits", "GradNorm", "2")
+    assert len({*pictures.values()}) == 4
+    (_,) = drag(slider, 2, 1)
+    menus["method"].select_option("LBTW")
+    assert shown("digits", "LBTW", "0.5") == pictures["digits"]
+    menus["dataset"].select_option("assays")
+    assert shown("assays", "LBTW", "0.5") == pictures["start"]
     assert opened.complaints == []
 
 

@@ -15,6 +15,7 @@ import pytest
 from book import BOOK, FOLDER, code, fast, parameters
 
 from mtl_nt import report
+from mtl_nt.drawing import COLOURS
 from mtl_nt.kernels import Warm
 
 NAMES = list(BOOK)
@@ -77,6 +78,15 @@ def test_no_result_is_typed_into_the_prose(name: str) -> None:
     said = [re.sub(r"\d+\.\d+\.\d+", "a version", c.source) for c in prose]
     assert [found for text in said if (found := re.findall(r"\d*\.\d+", text))] == []
     assert not any("no difference" in c.source for c in prose)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_colour_of_a_method_is_written_out(name: str) -> None:
+    written = {
+        found.upper() for c in code(name) for found in re.findall(r"#[\da-fA-F]{6}", c.source)
+    }
+    hues = {c.upper() for c in COLOURS.values() if len({c[1:3], c[3:5], c[5:]}) > 1}  # no greys
+    assert len(hues) > 10 and written.isdisjoint(hues)
 
 
 def names_used(source: str) -> Iterator[tuple[str, str]]:
