@@ -19,7 +19,7 @@ __all__ = ["Explorer", "Live", "explorer", "running_headless"]
 
 BARE = """<style>
 .nt-pages > .widget-tab-bar, .nt-pages > .lm-TabBar { display: none !important; }
-.nt-pages > .widget-tab-contents { padding: 0; border: 0; }
+.nt-pages > .widget-tab-contents { padding: 0 !important; border: 0 !important; }
 </style>"""
 Key = str | tuple[str, ...]
 Pages = dict[tuple[str, ...], list[Picture]]  # by what each picker picks; one row each

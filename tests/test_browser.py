@@ -255,6 +255,10 @@ def test_in_jupyterlab_the_explorer_moves_and_live_training_trains_stops_and_say
     explorer, live = page.locator(".nt-explorer"), page.locator(".nt-live")
     caption = explorer.locator(".nt-caption:visible")
     expect(caption).to_have_text("dial at 0.5", timeout=60_000)
+    for frame in explorer.locator(".widget-tab-contents").all():  # tabs without any sign of them
+        expect(frame).to_have_css("border-width", "0px")
+        expect(frame).to_have_css("padding", "0px")
+    expect(explorer.get_by_role("tab").filter(visible=True)).to_have_count(0)
     slider = explorer.get_by_role("slider", name="alpha")
     expect(slider).to_have_attribute("aria-valuetext", "0.5")
     slider.press("ArrowRight")
