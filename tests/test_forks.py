@@ -191,13 +191,17 @@ def test_a_comparison_has_the_numbers_of_one_process(pool: Executor) -> None:
 
 
 SLEEPER = """
-import os, sys, time
+import os, time
 from mtl_nt.forks import workers
+begun, tell = os.pipe()
 pool = workers(2)
 def call():
-    print(os.getpid(), flush=True)
-    time.sleep(600)
-pool.submit(call).result()
+    os.write(tell, str(os.getpid()).encode())
+    while True:
+        time.sleep(0.05)
+future = pool.submit(call)
+print(os.read(begun, 20).decode(), flush=True)  # once both are past what an interrupt may break
+future.result()
 """
 
 
