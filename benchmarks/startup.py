@@ -21,6 +21,8 @@ SCRIPTS = {
     "class": "import torch" + STEP.format("torch.optim.Adam([w], fused=True)"),
     "ours": "import torch; from mtl_nt.adam import Adam, Group"
     + STEP.format("Adam([Group([w], 0.001)], fused=True)"),
+    "trained": "import mtl_nt; dial = mtl_nt.load('dial'); "
+    "mtl_nt.compare(dial, ['MTL'], seeds=[0], steps=1, progress=False)",
 }
 KERNELS = {"kernel": ThisPython, "warm": Warm}
 CELL = "import mtl_nt.figures, mtl_nt.live"
@@ -47,6 +49,7 @@ def rows(repeats: int, fresh: bool = True) -> list[Row]:
         row("import mtl_nt", process, "mtl_nt", "torch", "at most 1.3"),
         row("import, and a step of torch.optim.Adam", process, "class", "torch"),
         row("import, and a step of mtl_nt's Adam", process, "ours", "torch", "at most 1.3"),
+        row("import, and a first comparison", process, "trained", "torch", "at most 2"),
         row("imports of a notebook", "a warm kernel", "warm", "kernel", "at most 0.3"),
     ]
 

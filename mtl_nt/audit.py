@@ -13,6 +13,7 @@ import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ class Audit:
     notes: tuple[str, ...]
     made: Mapping[str, Any]  # seconds, versions, and what repeats it
 
-    @property
+    @cached_property
     def asked(self) -> Study:
         """The study without the arms of the width check."""
         return without(self.study, [m.name for m in at_widths(self.study.recipe, WIDTHS)])

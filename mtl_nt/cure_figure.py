@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +31,6 @@ from .drawing import (
 )
 from .methods import CONSTANT
 from .study import Study
-from .tables import tables
 
 PLAIN_NAMES = {"STL'": "STL' (null)", "STL, tuned": "a model per task"}
 WIDER = {"MTL": "wider trunk", "MTL, tuned": "wider trunk, tuned"}
@@ -49,11 +48,11 @@ def cure_table(studies: Mapping[str, Study]) -> pd.DataFrame:
     rows = []
     for case, alone in studies.items():
         study = _with_wider(alone, studies.values())
-        t = tables(study)
+        scored = study.transfer().groupby("method")["delta"].count()
         mtl = study.delta("MTL")
-        for arm, row in t.counts.items():
-            method = arm[0]
-            if arm == t.baseline or method == CONSTANT:
+        for row in study.counts().itertuples():
+            method = str(row.method)
+            if method in (study.baseline, CONSTANT):
                 continue
             delta = study.delta(method)
             change, within = _interval(delta.mean(axis=1).to_numpy())
@@ -63,14 +62,14 @@ def cure_table(studies: Mapping[str, Study]) -> pd.DataFrame:
                     "case": case,
                     "runs": len(mtl),
                     "method": method,
-                    "harmed": int(row["harmed"]),
-                    "helped": int(row["helped"]),
-                    "tasks": t.scored(arm),
+                    "harmed": row.harmed,
+                    "helped": row.helped,
+                    "tasks": scored[method],
                     "change": change,
                     "within": within,
                     "over_mtl": over,
                     "over_mtl_within": over_within,
-                    "diverged": int(row["diverged"]),
+                    "diverged": row.diverged,
                 }
             )
     return pd.DataFrame(rows)
@@ -88,15 +87,12 @@ def cure_map(table: pd.DataFrame) -> Figure:
         f"MTL harms {total['MTL']} tasks beyond chance over all causes and widths; "
         f"fewest with {_names(few[:3])}: {total[real].min()}"
     )
-    words = [
-        f"{case}: " + ", ".join(f"{r.method} {r.harmed} harmed, {r.helped} helped" for r in rows)
-        for case, rows in _rows(table)
-    ]
+    words = _words(table, lambda r: f"{r.method} {r.harmed} harmed, {r.helped} helped")
     runs = table["runs"].max()
     foot = f"dial by MSE, {runs} runs on new data each; tasks helped ▲ and harmed ▼; –: none wider"
     left, top = 1.05, 1.65
     tall = 0.46 * len(cases)
-    figure = canvas(0.75 + top + tall + FOOT + 0.1, title, "; ".join(words) + ".", foot)
+    figure = canvas(0.75 + top + tall + FOOT + 0.1, title, words, foot)
     ax = axes(figure, left, FOOT + 0.1, WIDTH - left - 0.08, tall)
     shade, cells = colormaps["RdBu"], []
     for y, (_, rows) in enumerate(_rows(table)):
@@ -140,14 +136,11 @@ def cure_changes(table: pd.DataFrame) -> Figure:
         f"In the mean over tasks MTL is better than STL in {len(better)} of {len(plain)} rows; "
         f"in {(better['harmed'] > 0).sum()} of these it harms tasks all the same"
     )
-    words = [
-        f"{case}: " + ", ".join(f"{r.method} {r.change:+.3f} ± {r.within:.3f}" for r in rows)
-        for case, rows in _rows(table)
-    ]
+    words = _words(table, lambda r: f"{r.method} {r.change:+.3f} ± {r.within:.3f}")
     what = "right of 0 is better: STL's MSE minus the method's, mean over tasks, ± 95%"
     foot = f"dial, {table['runs'].max()} runs; {what}"
     left, gap, tall = 1.75, 0.14, 0.27 * len(methods)
-    figure = canvas(0.75 + 0.3 + tall + 0.4 + FOOT + 0.3, title, "; ".join(words) + ".", foot)
+    figure = canvas(0.75 + 0.3 + tall + 0.4 + FOOT + 0.3, title, words, foot)
     wide = (WIDTH - left - 0.1) / len(causes) - gap
     for k, cause in enumerate(causes):
         ax = axes(figure, left + k * (wide + gap), FOOT + 0.65, wide, tall)
@@ -175,6 +168,12 @@ def _rows(table: pd.DataFrame) -> list[tuple[str, list[Any]]]:
     """Every case and its rows."""
     names = dict.fromkeys(table["case"])
     return [(name, list(table[table["case"] == name].itertuples())) for name in names]
+
+
+def _words(table: pd.DataFrame, said: Callable[[Any], str]) -> str:
+    """What is said of every row, case by case."""
+    cases = [f"{case}: {', '.join(map(said, rows))}" for case, rows in _rows(table)]
+    return "; ".join(cases) + "."
 
 
 def _with_wider(study: Study, others: Iterable[Study]) -> Study:

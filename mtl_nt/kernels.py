@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -100,4 +101,5 @@ def _run(arguments: list[str], environment: dict[str, str], folder: str | None) 
     os.environ.update(environment)
     os.chdir(folder or ".")
     Thread(target=end_with_parent, daemon=True).start()
+    gc.freeze()  # or every collection would look through, and so copy, all that was imported
     IPKernelApp.launch_instance(arguments)

@@ -192,7 +192,10 @@ class Study:
         if alphas.notna().any():
             raise BadInput(f"baseline {baseline!r} has an alpha; give a method without one")
         others = [name for name in self.baselines if name != baseline]
-        return replace(self, baselines=(baseline, *others))
+        study = replace(self, baselines=(baseline, *others))
+        known = self._known.items()
+        study._known.update((key, made) for key, made in known if key[0] == "values")  # the same
+        return study
 
     def delta(
         self, method: str, alpha: float = math.nan, metric: str | None = None
@@ -277,7 +280,7 @@ class Study:
     def _values(self, metric: str | None) -> dict[tuple[str, float | None], pd.DataFrame]:
         """Seeds by tasks for every method and alpha."""
         table = self._judged(metric)
-        tasks = list(dict.fromkeys(table["task"]))
+        tasks = table["task"].unique()
         wide = table.assign(alpha=table["alpha"].fillna(NO_ALPHA)).pivot(
             index=["method", "alpha", "seed"], columns="task", values="value"
         )
@@ -296,11 +299,12 @@ class Study:
 
     def _transfer(self, metric: str | None) -> pd.DataFrame:
         arms = self.arms()
-        deltas = [self.delta(method, alpha, metric) for method, alpha in arms]
+        found = self._once("deltas", metric, self._deltas)
+        deltas = [found[_arm(method, alpha)] for method, alpha in arms]
         tests = [paired_test(delta.to_numpy(), self.overlap) for delta in deltas]
         tasks = list(deltas[0].columns)
-        found = map(np.concatenate, zip(*tests, strict=True))
-        columns = dict(zip(tests[0]._fields, found, strict=True))
+        joined = map(np.concatenate, zip(*tests, strict=True))
+        columns = dict(zip(tests[0]._fields, joined, strict=True))
         methods, alphas = zip(*arms, strict=True)
         return pd.DataFrame(
             {

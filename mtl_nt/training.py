@@ -170,12 +170,11 @@ def fit(
         objective = (weights * losses).sum() + weighter.penalty(step).sum()
         weighter.after(step, weights.detach())
         adam.zero_grad()
-        # d objective / d outputs is W * errors: the networks' backward pass starts there. The
+        # d objective / d outputs is W * errors: the networks' backward pass starts there, by a sum
+        # with that gradient, since roots with gradients of their own import torch's compiler. The
         # objective's own graph has the rest: the weighter's parameters, decoder, penalties.
-        roots, pull = [outputs], [weights.detach().unsqueeze(1) * errors]
-        if objective.requires_grad:
-            roots, pull = [*roots, objective], [*pull, torch.ones_like(objective)]
-        torch.autograd.backward(roots, pull)
+        start = (weights.detach().unsqueeze(1) * errors * outputs).sum()
+        torch.autograd.backward([start, objective] if objective.requires_grad else start)
         adam.step(_factor(recipe.schedule, number / recipe.steps))
         recorder.add(labelled, losses, weights.detach())
         if number + 1 in looks or number + 1 == recipe.steps:

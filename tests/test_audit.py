@@ -787,7 +787,13 @@ def test_ctrl_c_ends_with_130_and_the_rest_can_be_resumed(table: Path, tmp_path:
     few = ["--methods", "LBTW", "--seeds", "2", "--steps", "800", "--alphas", "0.5"]
     words = [sys.executable, "-m", "mtl_nt", "report", str(table), "--targets", "y_*", *few]
     words += ["--results", str(kept), "--out", str(page)]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        words,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job ignores SIGINT, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     until(lambda: bool(finished(kept)))
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)

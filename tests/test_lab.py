@@ -41,8 +41,9 @@ GIVEN: dict[str, dict[str, Any]] = {
         **{"outsiders": [1, 3, 6], "multiples": [0.5, 1, 4], "alphas": [0.0, 0.5, 2.0]},
     },
     LBTW: {**fast(LBTW), "alphas": [0.0, 0.5, 2.0], "alpha": 0.5},
-    CASE: {**fast(CASE), "alphas": [0.0, 0.5, 2.0], "alpha": 0.5},
+    CASE: {**fast(CASE), "dataset": "assays", "alphas": [0.0, 0.5, 2.0], "alpha": 0.5},
 }
+NEEDED = ("parameters", "setup", "check", "live", "picker")  # what cells of the case begin with
 EXPLORERS = {
     START: ["explorer"],
     DIALS: [f"{dial}-explorer" for dial in ("angle", "width", "outsiders", "rows", "real")],
@@ -60,8 +61,12 @@ MOVES = 100
 
 
 def shorter(name: str) -> NotebookNode:
-    """A notebook not yet run, with few steps; only the dials' training at 45 degrees is long."""
+    """A notebook not yet run, with few steps; only the dials' training at 45 degrees is long. Of
+    the case no more than its live pickers and what they need.
+    """
     made = deepcopy(BOOK[name])
+    if name == CASE:
+        made.cells = [cell for cell in made.cells if cell.id.startswith(NEEDED)]
     for cell in made.cells:
         if cell.cell_type == "code":  # none is done yet
             cell.outputs, cell.execution_count = [], None

@@ -73,6 +73,7 @@ class TestCaseOfChemistry(book.Lesson):
         ({"dataset": "dial-noisy"}, "its tasks must be binary"),
         ({"dataset": "mnits"}, "did you mean 'mnist'"),
         *book.NUMBERS,
+        ({"steps": 2}, "steps 2: must be 3 or more"),
         ({"trunk": [32, 0]}, "trunk"),
         ({"molecules": 20}, "rows 20"),
         ({"most": 1}, "most 1"),

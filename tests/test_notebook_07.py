@@ -20,6 +20,7 @@ class TestCaseOfMNIST(book.Lesson):
         ({"kept_long": "mnist-lnog"}, "no kept study 'mnist-lnog'"),
         ({"kept_large": "nowhere/mnist"}, "no kept study 'nowhere/mnist'"),
         *book.NUMBERS,
+        ({"steps": 2}, "steps 2: must be 3 or more"),
         ({"dataset": "digits"}, "this is the case of 'mnist'"),
         ({"learning_rate": 0.0}, "learning_rate 0.0"),
     ]
