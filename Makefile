@@ -6,6 +6,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Beside the package: test, chem (molecules), or both, as test,chem.
+EXTRAS ?= test
+
 # Without a GPU, PyTorch's CPU build is all one needs. The default on Linux adds several GB for GPUs.
 TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
@@ -24,7 +27,7 @@ WORKERS ?= 2
 # The notebook that `make test` runs whole, and first; all of them would double its time.
 COMPARED := notebooks/00_start_here.ipynb
 
-.PHONY: help setup demo book outputs compare release test lab bench results clean distclean
+.PHONY: help setup demo book outputs compare release test seldom lab bench results clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -45,13 +48,16 @@ outputs: $(STAMP) ## the same, and keep what the notebooks show in them
 compare: $(STAMP) ## run all notebooks and compare with what they show
 	@$(BIN)/python -m pytest -n auto --dist loadfile --nbval tests/outputs_close.py notebooks
 
-release: test compare book ## all that a release must pass: tests, every notebook compared, the whole book
+release: test seldom compare book ## all that a release must pass: all tests, every notebook compared, the whole book
 
 test: $(STAMP) ## format, lint, types and tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --nbval $(COMPARED) tests
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not release" --nbval $(COMPARED) tests
+
+seldom: $(STAMP) ## run the tests that `make test` leaves out, some minutes
+	@$(BIN)/python -m pytest -n auto -m release tests
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab notebooks/
@@ -82,5 +88,5 @@ $(STAMP): pyproject.toml Makefile
 		|| echo "      $(CPU_INDEX) does not answer; taking pip's default build"
 	@$(PIP) $(TORCH)
 	@echo "[3/3] mtl_nt and its tools"
-	@$(PIP) -e '.[test]'
+	@$(PIP) -e '.[$(EXTRAS)]'
 	@touch $@

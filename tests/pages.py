@@ -25,7 +25,7 @@ class Visit:
 
     def __init__(self, browser: Browser, path: Path, width: int = 800, **options: Any) -> None:
         size = {"width": width, "height": 900}
-        self.name = f"{path.stem}-{width}"
+        self.stem, self.name = path.stem, f"{path.stem}-{width}"
         self.context = browser.new_context(**{"offline": True, "viewport": size} | options)
         self.page = self.context.new_page()
         self.asked: list[str] = []
@@ -38,6 +38,12 @@ class Visit:
     def __enter__(self) -> Visit:
         return self
 
+    def narrowed(self, width: int) -> None:
+        """The same page in a narrower window; a picture of the wider one is kept."""
+        keep_screenshot(self.page, self.name)
+        self.name = f"{self.stem}-{width}"
+        self.page.set_viewport_size({"width": width, "height": 900})
+
     def __exit__(self, *_: object) -> None:
         keep_screenshot(self.page, self.name)
         self.context.close()
@@ -49,16 +55,15 @@ def every_slider_reaches_every_position(notebook: NotebookNode, folder: Path, na
     """
     nbformat.write(notebook, folder / f"{name}.ipynb")
     page = report.page(folder / f"{name}.ipynb", folder / f"{name}.html")
-    with chromium() as browser:
-        with Visit(browser, page) as visit:
-            boxes = visit.page.locator(".nt-explorer").all()
-            for box in boxes:
-                _reaches_every_position(box)
-            assert [url for url in visit.asked if not url.startswith("data:")] == [page.as_uri()]
-            assert visit.said == []
-            assert visit.page.evaluate(WIDTHS) == [800, 800]
-        with Visit(browser, page, PHONE) as visit:
-            assert visit.page.evaluate(WIDTHS) == [PHONE, PHONE]
+    with chromium() as browser, Visit(browser, page) as visit:
+        boxes = visit.page.locator(".nt-explorer").all()
+        for box in boxes:
+            _reaches_every_position(box)
+        assert [url for url in visit.asked if not url.startswith("data:")] == [page.as_uri()]
+        assert visit.said == []
+        assert visit.page.evaluate(WIDTHS) == [800, 800]
+        visit.narrowed(PHONE)
+        assert visit.page.evaluate(WIDTHS) == [PHONE, PHONE]
     assert boxes, "a notebook without a slider"
 
 

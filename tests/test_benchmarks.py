@@ -23,37 +23,56 @@ def run(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("run")
 
 
+HEAVY = ["latency", "notebooks"]  # a JupyterLab and kernels of their own
+
+
 @pytest.mark.slow
-def test_every_benchmark_runs_and_has_its_line(
+@pytest.mark.release
+def test_the_benchmarks_of_notebooks_run_and_have_their_lines(
+    tmp_path: Path, run: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named, skipped = lines_of(tmp_path, run, HEAVY, monkeypatch)
+    assert {"GB at most of 00_start_here", "seconds of 00_start_here"} <= {*named}
+    if CHROMIUM is None:
+        assert skipped == ["no program named chromium"]
+    else:
+        keys = [name for name in named if name.startswith("ms of explorer")]
+        assert (len(keys), skipped) == (6, [])
+
+
+def lines_of(
+    folder: Path, run: ModuleType, parts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[str], list[str]]:
+    """What the lines of these parts measure, and why others were not run."""
+    monkeypatch.setattr(sys, "argv", [str(RUN), "--quick", "--out", str(folder), "--only", *parts])
+    run.main()
+    text = (folder / "benchmarks.md").read_text(encoding="utf-8")
+    lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    assert {len(line) for line in lines} == {6}
+    lines = [line for line in lines if line[0] not in ("| what", "| ---")]
+    skipped = [line for line in lines if line[2] == "not run"]
+    assert all(float(line[2]) > 0 for line in lines if line not in skipped)
+    return [line[0].removeprefix("| ") for line in lines], [line[3] for line in skipped]
+
+
+@pytest.mark.slow
+def test_every_other_benchmark_runs_and_has_its_line(
     tmp_path: Path,
     run: ModuleType,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    words = [str(RUN), "--quick", "--out", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", words)
-    run.main()
+    others = [part for part in run.quick(tmp_path) if part not in HEAVY]
+    named, skipped = lines_of(tmp_path, run, others, monkeypatch)
+    assert skipped == []
     page = tmp_path / "benchmarks.md"
     text = page.read_text(encoding="utf-8")
     assert capsys.readouterr().out.split() == text.removeprefix(run.HEAD).split()
-    lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
-    assert {len(line) for line in lines} == {6}
-    lines = [line for line in lines if line[0] not in ("| what", "| ---")]
-    named = [line[0].removeprefix("| ") for line in lines]
     methods = ("LBTW", "Uncertainty", "DWA", "RandomWeights", "RMTL", "GradNorm", "U-AMTFL")
     assert {f"step of {m}" for m in methods} <= {*named}
     assert {"step of GradNorm, batch norm", "stacked, one thread", "import mtl_nt"} <= {*named}
     assert any(name.startswith("mean error of U-AMTFL, 0.") for name in named)
-    assert {"GB at most of 00_start_here", "seconds of 00_start_here"} <= {*named}
-    skipped = [line for line in lines if line[2] == "not run"]
-    if CHROMIUM is None:
-        assert [line[3] for line in skipped] == ["no program named chromium"]
-    else:
-        keys = [name for name in named if name.startswith("ms of explorer")]
-        assert (len(keys), skipped) == (6, [])
-    assert all(float(line[2]) > 0 for line in lines if line not in skipped)
-    monkeypatch.setattr(sys, "argv", [*words, "--only", "growth"])
-    run.main()
+    lines_of(tmp_path, run, ["growth"], monkeypatch)
     assert capsys.readouterr().out.startswith("## How a step grows\n")
     parts = [re.split(r"^(?=## )", t, flags=re.M) for t in (text, page.read_text(encoding="utf-8"))]
     assert [old == new for old, new in zip(*parts, strict=True)].count(False) <= 1

@@ -19,6 +19,8 @@ from mtl_nt.drawing import COLOURS
 from mtl_nt.kernels import Warm
 
 NAMES = list(BOOK)
+OFTEN = ["00_start_here", "02_lbtw", "06_case_chemistry"]  # run whole on other data, always
+SELDOM, RELEASE = [name for name in NAMES if name not in OFTEN], pytest.mark.release
 AT_ONCE = [name for name in NAMES if name != "08_case_pharmacogenomics"]  # without files of data
 
 
@@ -138,7 +140,7 @@ def test_every_notebook_takes_a_data_set_alphas_and_seeds(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*OFTEN, *(pytest.param(n, marks=RELEASE) for n in SELDOM)])
 def test_every_notebook_runs_on_another_data_set_with_few_alphas(name: str, tmp_path: Path) -> None:
     given = {**fast(name), "dataset": "mnist", "alphas": "[0, 0.5]", "seeds": 3}
     done = report.run(FOLDER / f"{name}.ipynb", tmp_path / "out.ipynb", Warm, **given)
