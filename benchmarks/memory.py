@@ -24,32 +24,29 @@ FILES = {"08_case_pharmacogenomics": "gdsc"}  # data that no package brings
 PERIOD = 0.5  # seconds between two looks at the memory, each of which takes 0.02 a process
 
 
-def rows(names: tuple[str, ...] | None = None, fast_only: bool = False) -> list[Row]:
-    """These notebooks or all, one after another: at their defaults, then in the fast profile."""
+def rows(fast: bool, names: tuple[str, ...] | None = None) -> list[Row]:
+    """These notebooks or all, one after another: at their defaults, or in the fast profile."""
     from mtl_nt import kernels, report  # takes two seconds
 
     found, paces = [], [pace()]
-    for fast in [True] if fast_only else [False, True]:
-        where = "fast profile" if fast else "its own parameters, two cores"
-        kind = kernels.Warm if fast else kernels.ThisPython
-        if fast:
-            found.append(
-                Row("seconds of an empty notebook", "fast profile, the first", [empty()], "")
-            )
-        for path in [path for path in BOOK if names is None or path.stem in names]:
-            values: list[list[float]] = [[], []]
-            if there(path.stem):
-                with tempfile.TemporaryDirectory() as folder, peak() as memory:
-                    given = report.fast(path) if fast else {}
-                    begin = time.perf_counter()
-                    report.run(path, Path(folder, "out.ipynb"), kind, **given)
-                    seconds = time.perf_counter() - begin
-                values = [memory, [seconds]]
-            lines = [("GB at most", "under 1.5"), ("seconds", "at most 10" if fast else "under 60")]
-            note = f"needs files, see {FOLDER}"
-            for (what, target), value in zip(lines, values, strict=True):
-                found.append(Row(f"{what} of {path.stem}", where, value, "", target, note))
-            paces.append(pace())
+    where = "fast profile" if fast else "its own parameters, two cores"
+    kind = kernels.Warm if fast else kernels.ThisPython
+    if fast:
+        found.append(Row("seconds of an empty notebook", "fast profile, the first", [empty()], ""))
+    for path in [path for path in BOOK if names is None or path.stem in names]:
+        values: list[list[float]] = [[], []]
+        if there(path.stem):
+            with tempfile.TemporaryDirectory() as folder, peak() as memory:
+                given = report.fast(path) if fast else {}
+                begin = time.perf_counter()
+                report.run(path, Path(folder, "out.ipynb"), kind, **given)
+                seconds = time.perf_counter() - begin
+            values = [memory, [seconds]]
+        lines = [("GB at most", "under 1.5"), ("seconds", "at most 10" if fast else "under 60")]
+        note = f"needs files, see {FOLDER}"
+        for (what, target), value in zip(lines, values, strict=True):
+            found.append(Row(f"{what} of {path.stem}", where, value, "", target, note))
+        paces.append(pace())
     return [*found, Row("seconds of ten million additions", "Python alone, one core", paces, "")]
 
 

@@ -41,6 +41,7 @@ WORDS = {
     "audit": "An audit of one's own table",
     "latency": "From key to picture",
     "notebooks": "Every notebook",
+    "fast": "Every notebook in a few steps",
     "proof": "Every slider in JupyterLab",
     "limit": "An audit at its limit",
     "peers": "Published packages",
@@ -55,10 +56,10 @@ BELOW = {
     "latency": "In Chromium, from the key on a slider until the new picture is decoded and one "
     "more frame has gone by; 40 keys a repeat. `interact` draws the same figure with matplotlib.",
     "notebooks": "By papermill, one after another. Memory: papermill, the kernel and its "
-    "workers together, pages that several of them share counted once. The fast profile is "
-    "`python -m mtl_nt book --fast`: its kernels are forked, and the first one, of the empty "
-    "notebook, waits for what they come from. The additions, before and after each notebook, tell "
-    "how fast the machine was.",
+    "workers together, pages that several of them share counted once. The additions, before and "
+    "after each notebook, tell how fast the machine was.",
+    "fast": "`python -m mtl_nt book --fast`: its kernels are forked, and the first one, of the "
+    "empty notebook, waits for what they come from.",
 }
 Part = Callable[[], list[Row]]
 
@@ -114,7 +115,8 @@ def whole(out: Path) -> dict[str, Part]:
         "growth": partial(growth.rows, *grown),
         "audit": partial(audit.rows, *audited),
         "latency": partial(latency.rows, 11, 2, 3),
-        "notebooks": memory.rows,
+        "notebooks": partial(memory.rows, fast=False),
+        "fast": partial(memory.rows, fast=True),
         "proof": memory.proof,
         "limit": partial(limit.rows, limit.LIMIT),
         "peers": partial(published.rows, shapes, steps.TASKS, 5),
@@ -133,7 +135,7 @@ def quick(out: Path) -> dict[str, Part]:
         "growth": partial(growth.rows, *grown),
         "audit": partial(audit.rows, (60, 4, 3), 4, (3,), (60,), 4, out / "audit.png"),
         "latency": partial(latency.rows, 2, 1, 1),
-        "notebooks": partial(memory.rows, ("00_start_here",), fast_only=True),
+        "fast": partial(memory.rows, fast=True, names=("00_start_here",)),
         "limit": partial(limit.rows, (60, 4, 2)),
     }
 

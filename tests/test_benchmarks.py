@@ -23,7 +23,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("run")
 
 
-HEAVY = ["latency", "notebooks"]  # a JupyterLab and kernels of their own
+HEAVY = ["latency", "fast"]  # a JupyterLab and kernels of their own
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ class TestNegativeTransfer(book.Lesson):
         ({"dataset": "digit"}, "did you mean 'digits'?"),
         ({"alphas": [-1.0]}, "alpha -1"),
     ]
+    given = {"outsiders": [1, 3], "multiples": [1, 4]}
     explorers = [
         *(("angle-explorer", 1, 2), ("width-explorer", 1, 2), ("outsiders-explorer", 1, 2)),
         *(("rows-explorer", 1, 2), ("real-explorer", 1, 2)),

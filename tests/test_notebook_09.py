@@ -31,6 +31,7 @@ class TestAuditYourTasks(book.Lesson):
         ({"steps": 0}, "steps 0"),
         ({"methods": ["LBTV"]}, "did you mean 'LBTW'"),
     ]
+    given = {"alphas": [0, 0.5]}
     explorers = [("figure", 1, 2), ("affinity", 1, 5)]
     pictures = 4
 
