@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from lab import CHROMIUM, chromium, keep_screenshot
 from nbformat import NotebookNode
-from playwright.sync_api import Browser, Locator
+from playwright.sync_api import Browser, Locator, expect
 
 from mtl_nt import report
 
@@ -96,6 +96,9 @@ MOVE = """box => {
 
 def _reaches_every_position(box: Locator) -> None:
     """By a script in the page: keys and mouse would take a second a picture."""
+    for control in box.locator("input, select").all():
+        expect(control).to_be_visible()
+        expect(control).to_be_enabled()
     found = box.evaluate(MOVE)
     assert found["wrong"] == []
     assert found["seen"] == found["expected"] > 0

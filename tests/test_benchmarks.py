@@ -38,6 +38,10 @@ def test_the_benchmarks_of_notebooks_run_and_have_their_lines(
     else:
         keys = [name for name in named if name.startswith("ms of explorer")]
         assert (len(keys), skipped) == (6, [])
+    command = [sys.executable, str(RUN), "--quick", "--out", str(tmp_path), "--only", "growth"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("## How a step grows\n")
 
 
 def lines_of(

@@ -105,10 +105,18 @@ def papermill(tmp_path: Path, name: str, *given: str) -> subprocess.CompletedPro
     )
 
 
+UNKNOWN = ("alhpas", "[0, 0.5]"), "BadInput: unknown parameter 'alhpas'; did you mean 'alphas'"
+NO_LIST = ("alphas", "0.5"), "BadInput: alphas 0.5: give a list, such as [0.0"
+
+
 @pytest.mark.slow
-def test_papermill_stops_at_a_wrong_parameter_and_its_last_line_says_why(tmp_path: Path) -> None:
-    said = "BadInput: unknown parameter 'alhpas'; did you mean 'alphas'"
-    ended = papermill(tmp_path, "02_lbtw", "-p", "alhpas", "[0, 0.5]")
+@pytest.mark.parametrize(
+    ("given", "said"), [UNKNOWN, pytest.param(*NO_LIST, marks=pytest.mark.release)]
+)
+def test_papermill_stops_at_a_wrong_parameter_and_its_last_line_says_why(
+    tmp_path: Path, given: tuple[str, str], said: str
+) -> None:
+    ended = papermill(tmp_path, "02_lbtw", "-p", *given)
     assert ended.returncode != 0
     *_, last = ended.stderr.strip().splitlines()
     assert last.startswith(said)
