@@ -27,7 +27,18 @@ WORKERS ?= 2
 # The notebook that `make test` runs whole, and first; all of them would double its time.
 COMPARED := notebooks/00_start_here.ipynb
 
-.PHONY: help setup demo book outputs compare release test seldom lab bench results clean distclean
+# What `make quick` leaves to `make test`. See the markers in pyproject.toml.
+QUICK := not slow and not browser and not kernel and not release
+
+# The lowest version of every dependency, as constraints for pip. PyTorch is $(TORCH) there, too,
+# as an older one is several GB where its CPU build is out of reach: make lowest TORCH=torch==2.10
+LOWEST := import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	extras = project["optional-dependencies"]; extras.pop("test"); \
+	lines = [*project["dependencies"], *sum(extras.values(), [])]; \
+	print(*(line.replace(">=", "==") for line in lines if not line.startswith("torch")), sep="\n")
+
+.PHONY: help setup demo book outputs compare release quick test seldom lowest lab bench results
+.PHONY: clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -50,6 +61,12 @@ compare: $(STAMP) ## run all notebooks and compare with what they show
 
 release: test seldom compare book ## all that a release must pass: all tests, every notebook compared, the whole book
 
+quick: $(STAMP) ## format, lint, types and the quick tests, at most 90 seconds: while writing
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "$(QUICK)" tests
+
 test: $(STAMP) ## format, lint, types and tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -58,6 +75,12 @@ test: $(STAMP) ## format, lint, types and tests
 
 seldom: $(STAMP) ## run the tests that `make test` leaves out, some minutes
 	@$(BIN)/python -m pytest -n auto -m release tests
+
+# An old library may warn of a new one that it uses, which is nothing of ours.
+lowest: ## run make quick with the lowest version of every dependency, in .lowest
+	@$(PYTHON) -c '$(LOWEST)' > .lowest.txt
+	@PIP_CONSTRAINT=$(CURDIR)/.lowest.txt $(MAKE) --no-print-directory VENV=.lowest setup
+	@PYTEST_ADDOPTS='-W default' $(MAKE) --no-print-directory VENV=.lowest quick
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab notebooks/
@@ -72,8 +95,8 @@ clean: ## remove reports and caches
 	@rm -rf reports dist .pytest_cache .mypy_cache .ruff_cache
 	@find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -print0 | xargs -0 rm -rf
 
-distclean: clean ## remove .venv and .bench too
-	@rm -rf $(VENV) .bench
+distclean: clean ## remove .venv, .lowest and .bench too
+	@rm -rf $(VENV) .lowest .lowest.txt .bench
 
 # The stamp is written last, so a set-up that broke off starts again.
 $(STAMP): pyproject.toml Makefile

@@ -26,7 +26,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = {"help", "setup", "demo", "book", "outputs", "test", "lab", "bench", "results", "clean"}
-TARGETS |= {"compare", "release", "seldom", "distclean"}
+TARGETS |= {"compare", "release", "seldom", "distclean", "quick", "lowest"}
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
@@ -132,6 +132,7 @@ def targets_of(makefile: str) -> set[str]:
     return set(re.findall(r"^([a-z]+):(?!=)", makefile, re.M))
 
 
+@pytest.mark.posix
 def test_make_alone_lists_every_target() -> None:
     shown = run("make", cwd=ROOT)
     assert shown.returncode == 0
@@ -172,6 +173,7 @@ def installs(log: Path) -> list[str]:
     ]
 
 
+@pytest.mark.posix
 def test_an_old_python_is_refused_in_one_line(tmp_path: Path) -> None:
     fresh_clone(tmp_path, old=1)
     refused = set_up(tmp_path)
@@ -183,6 +185,7 @@ def test_an_old_python_is_refused_in_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / ".venv").exists()
 
 
+@pytest.mark.posix
 def test_set_up_asks_the_cpu_index_first_and_falls_back_to_the_pinned_default(
     tmp_path: Path,
 ) -> None:
@@ -197,6 +200,7 @@ def test_set_up_asks_the_cpu_index_first_and_falls_back_to_the_pinned_default(
     assert third == "-e .[test]"
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("failing", ["*venv*", "*'qq torch'*", "*'-e .'*"])
 def test_a_set_up_that_breaks_off_starts_again_the_next_time(tmp_path: Path, failing: str) -> None:
     fresh_clone(tmp_path, failing=failing)
@@ -207,6 +211,7 @@ def test_a_set_up_that_breaks_off_starts_again_the_next_time(tmp_path: Path, fai
     assert "Ready" in set_up(tmp_path).stdout
 
 
+@pytest.mark.posix
 def test_set_up_runs_again_only_when_the_project_file_or_the_makefile_changes(
     tmp_path: Path,
 ) -> None:
@@ -224,7 +229,8 @@ def test_set_up_runs_again_only_when_the_project_file_or_the_makefile_changes(
         os.utime(tmp_path / name, (stamp.st_mtime - 1, stamp.st_mtime - 1))
 
 
-@pytest.mark.parametrize("target", ["demo", "book", "test", "lab", "bench"])
+@pytest.mark.posix
+@pytest.mark.parametrize("target", ["demo", "book", "quick", "test", "lab", "bench"])
 def test_a_target_sets_up_first_when_needed(tmp_path: Path, target: str) -> None:
     fresh_clone(tmp_path)
     planned = run("make", "--dry-run", target, "PYTHON=./python", cwd=tmp_path).stdout
@@ -233,6 +239,7 @@ def test_a_target_sets_up_first_when_needed(tmp_path: Path, target: str) -> None
     wanted = {
         "demo": ".venv/bin/python -m mtl_nt demo --out reports",
         "book": ".venv/bin/python -m mtl_nt book --out reports",
+        "quick": ".venv/bin/python -m pytest",
         "test": ".venv/bin/python -m pytest",
         "lab": ".venv/bin/jupyter lab notebooks/",
         "bench": ".venv/bin/python benchmarks/run.py",
@@ -240,8 +247,11 @@ def test_a_target_sets_up_first_when_needed(tmp_path: Path, target: str) -> None
     assert wanted[target] in own
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("check", ["ruff format --check .", "ruff check .", "mypy", "pytest"])
-def test_make_test_fails_when_one_of_its_checks_fails(tmp_path: Path, check: str) -> None:
+def test_make_quick_and_make_test_fail_when_one_of_their_checks_fails(
+    tmp_path: Path, check: str
+) -> None:
     fresh_clone(tmp_path)
     assert set_up(tmp_path).returncode == 0
     tool, _, arguments = check.partition(" ")
@@ -249,6 +259,7 @@ def test_make_test_fails_when_one_of_its_checks_fails(tmp_path: Path, check: str
         fails = f'[ "$*" = "{arguments}" ] && exit 1\nexit 0' if name == tool else "exit 0"
         script(tmp_path / ".venv/bin" / name, fails)
     script(tmp_path / ".venv/bin/python", f"exit {int(tool == 'pytest')}")
+    assert run("make", "quick", cwd=tmp_path).returncode != 0
     assert run("make", "test", cwd=tmp_path).returncode != 0
 
 
@@ -271,6 +282,7 @@ def test_every_make_command_in_the_text_is_a_target() -> None:
 CI_STEPS = ["setup EXTRAS=test,chem", "test"]  # with RDKit, so that no test of molecules is skipped
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("failing", [*CI_STEPS, None])
 def test_ci_fails_exactly_when_one_of_its_steps_fails(tmp_path: Path, failing: str | None) -> None:
     (tmp_path / ".ci").mkdir()
@@ -291,6 +303,7 @@ def test_ci_fails_exactly_when_one_of_its_steps_fails(tmp_path: Path, failing: s
 # ---------------------------------------------------------------- Binder
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("path", ["binder/postBuild", "binder/start", ".ci/run"])
 def test_a_script_is_executable_and_parses(path: str) -> None:
     assert os.access(ROOT / path, os.X_OK)
@@ -298,6 +311,7 @@ def test_a_script_is_executable_and_parses(path: str) -> None:
     assert run("bash", "-n", ROOT / path, cwd=ROOT).returncode == 0
 
 
+@pytest.mark.posix
 def test_repo2docker_takes_all_it_needs_from_the_binder_folder() -> None:
     rendered = run(sys.executable, "-m", "repo2docker", "--no-build", "--debug", ".", cwd=ROOT)
     assert rendered.returncode == 0, rendered.stderr
@@ -307,12 +321,14 @@ def test_repo2docker_takes_all_it_needs_from_the_binder_folder() -> None:
     assert '\nENV R2D_ENTRYPOINT="${REPO_DIR}/binder/start"\n' in rendered.stdout
 
 
+@pytest.mark.posix
 def test_binder_starts_the_server_on_one_thread() -> None:
     asked = "import os; print(os.environ['OMP_NUM_THREADS'])"
     started = run(ROOT / "binder/start", sys.executable, "-c", asked, cwd=ROOT, OMP_NUM_THREADS="8")
     assert started.stdout == "1\n"
 
 
+@pytest.mark.posix
 def test_binder_installs_the_package_trusts_the_notebooks_and_opens_jupyterlab_on_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -470,6 +486,7 @@ def test_no_minified_code_is_in_the_tree() -> None:
 
 def test_reports_environments_and_trained_networks_stay_out_of_git() -> None:
     made = [".venv/bin/python", "reports/01.html", "mtl_nt/__pycache__/a.pyc", "checkpoints/a.bin"]
+    made += [".lowest/bin/python", ".lowest.txt"]
     made += ["net.pt", "notebooks/.ipynb_checkpoints/01.ipynb", "notebooks/01.executed.ipynb"]
     kept = ["notebooks/01.ipynb", "mtl_nt/__init__.py", "tests/test_house.py", ".ci/run"]
     ignored = run("git", "check-ignore", "--no-index", *made, *kept, cwd=ROOT).stdout.split()
