@@ -37,6 +37,9 @@ class ThisPython(AsyncKernelManager):
 class Warm(ThisPython):
     """The same, forked from one process that has imported what every notebook imports.
 
+    A kernel that imports all this by itself takes 6.6 s more of a processor. With such kernels
+    `python -m mtl_nt book --fast` would take 55 % more.
+
     On Linux alone: what was imported need not survive a fork elsewhere, and these are kernels like
     all others there.
     """

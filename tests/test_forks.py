@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+import traceback
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,20 @@ def test_tensors_come_back_to_the_bit_and_not_through_shared_memory(pool: Execut
     assert not back.is_shared()
 
 
+def test_what_a_call_has_left_goes_back_to_the_system() -> None:
+    def fill() -> None:
+        many = [bytes(50_000) for _ in range(4_000)]  # 200 MB
+        os.kept = many[-1]  # type: ignore[attr-defined]  # and so the end of the heap is in use
+
+    def used() -> int:
+        return int(psutil.Process().memory_info().rss)
+
+    with workers(1) as pool:
+        before = pool.submit(used).result()
+        pool.submit(fill).result()
+        assert pool.submit(used).result() - before < 50e6
+
+
 def test_a_copy_computes_on_one_thread(pool: Executor) -> None:
     assert pool.submit(torch.get_num_threads).result() == 1
 
@@ -112,10 +127,20 @@ def test_an_error_says_where_it_was_and_bad_input_is_one_line(pool: Executor) ->
 
     with pytest.raises(KeyError) as found:
         pool.submit(careless).result()
-    assert "in careless" in "".join(found.value.__notes__)
+    assert "in careless" in "".join(traceback.format_exception(found.value))
     with pytest.raises(BadInput) as refused:
         pool.submit(bad).result()
-    assert not hasattr(refused.value, "__notes__")
+    (shown,) = refused.value._render_traceback_()
+    assert shown == "BadInput: alpha -1: must be 0 or more"
+
+
+def test_an_error_of_a_cells_own_class_is_raised_here(pool: Executor) -> None:
+    main: dict[str, Any] = {"__name__": "__main__"}
+    exec("class Own(Exception):\n    pass\ndef call():\n    raise Own('mine', 3)\n", main)
+    with pytest.raises(Exception, match="mine") as found:
+        pool.submit(main["call"]).result()
+    assert type(found.value).__name__ == "Own"
+    assert found.value.args == ("mine", 3)
 
 
 def test_an_answer_that_cannot_be_sent_says_so(pool: Executor) -> None:
@@ -124,7 +149,7 @@ def test_an_answer_that_cannot_be_sent_says_so(pool: Executor) -> None:
 
 
 def test_a_copy_that_dies_is_a_broken_executor_and_the_next_call_is_well(pool: Executor) -> None:
-    with pytest.raises(BrokenExecutor, match="a worker process died"):
+    with pytest.raises(BrokenExecutor, match="terminated"):
         pool.submit(os._exit, 3).result()
     assert pool.submit(abs, -3).result() == 3
 
@@ -146,10 +171,11 @@ def test_what_is_cancelled_ends_at_once(pool: Executor) -> None:
     time.sleep(0.5)
     pool.shutdown(cancel_futures=True)
     assert time.monotonic() - begin < 60
-    assert running[2].cancelled()
-    for future in running[:2]:
-        with pytest.raises(BrokenExecutor):
-            future.result()
+    for future in running:
+        with pytest.raises((BrokenExecutor, CancelledError)):
+            future.result(timeout=0)
+    with pytest.raises(RuntimeError):
+        pool.submit(abs, -3)
 
 
 @pytest.mark.parametrize("chunksize", [1, 2, 5])
