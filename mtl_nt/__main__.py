@@ -1,297 +1,78 @@
-"""The command line: `python -m mtl_nt report | demo | book | run | results | datasets | fetch`."""
+"""The command line, `python -m mtl_nt`. From its first moment on a signal ends it with one line."""
 
 from __future__ import annotations
 
-import argparse
-import ast
-import inspect
 import os
+import signal
 import sys
-import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import audit_command
-from .tasks import BadInput
+TYPE_CHECKING = False  # as in typing, which takes a moment to load
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
 
-if TYPE_CHECKING:  # a slow import
-    from nbformat import NotebookNode
-
-    from .kernels import ThisPython
-
-DEMO: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("00_start_here", "00_start_here.ipynb", {}),
-    ("01_negative_transfer", "01_negative_transfer.ipynb", {}),
-    ("02_lbtw_mnist", "02_lbtw.ipynb", {"dataset": "mnist"}),
-)
+SIGNALS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
+PROCESS = os.getpid()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says. Returns the exit status: 2 is bad input, 130 Ctrl-C."""
+    from .commands import main  # loads torch
+
+    return main(arguments)
+
+
+def _program() -> NoReturn:
+    """Exit status 130 is Ctrl-C's, 143 SIGTERM's: 128 and the signal. What is temporary, a
+    library's and a kernel's too, lies in one folder, which the next run sweeps away if this one is
+    killed.
+    """
+    _at(_end)
+    from . import commands
+    from .files import temporary
+    from .terminal import warn
+
     try:
-        options = _parser().parse_args(arguments)
-        options.command(options)
-    except BadInput as error:
-        print(f"mtl_nt: {error}", file=sys.stderr)
-        return 2
-    except RuntimeError as error:
-        from .report import NotebookFailed  # slow to load, and loaded where it was raised
-
-        if not isinstance(error, NotebookFailed):
-            raise
-        print(f"mtl_nt: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # whoever reads, such as `head`, has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        print("mtl_nt: stopped", file=sys.stderr)
-        return 130
-    return 0
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(f"{message}; see {self.prog} --help")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m mtl_nt", description="Reports on negative transfer.")
-    known = "report | demo | book | run | results | datasets | fetch"
-    commands = parser.add_subparsers(required=True, metavar=known)
-    audit_command.add_to(commands)
-
-    demo = commands.add_parser("demo", help="run the first three notebooks, a few minutes")
-    demo.add_argument("--out", default="reports", type=Path, help="folder (default: reports)")
-    demo.set_defaults(command=_demo)
-
-    book = commands.add_parser("book", help="run all notebooks and write a page of each")
-    book.add_argument("--out", default="reports", type=Path, help="folder (default: reports)")
-    book.add_argument("--fast", action="store_true", help="with a few steps each, to see it run")
-    book.add_argument("--keep", action="store_true", help="write the outputs into notebooks/, too")
-    book.set_defaults(command=_book)
-
-    run = commands.add_parser("run", help="run one notebook with other parameters")
-    run.add_argument("notebook", type=Path)
-    run.add_argument(
-        *("-p", "--parameter"),
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "VALUE"),
-        help="a parameter of the notebook; may be given several times",
-    )
-    run.add_argument("--out", default="reports", type=Path, help="folder (default: reports)")
-    run.add_argument("--name", help="of the report (default: the notebook's)")
-    run.set_defaults(command=_run)
-
-    results = commands.add_parser("results", help="train a paper's case study, whole, and keep it")
-    results.add_argument("case", nargs="*", help="by default all that come with the package")
-    results.add_argument("--out", type=Path, help="folder (default: the package's own)")
-    results.add_argument("--parts", default="reports/parts", type=Path, help="what is finished")
-    results.add_argument("--seeds", type=_seeds, help="how many runs, or which: 100,101")
-    results.add_argument("--file", type=Path, help="a table of your own in place of the case's")
-    results.add_argument("--steps", type=int, help="another budget, to try it out")
-    results.add_argument("--workers", default=1, type=int, help="processes (default: 1)")
-    results.add_argument("--device", default="cpu", help="cpu, cuda or auto")
-    results.set_defaults(command=_results)
-
-    datasets = commands.add_parser("datasets", help="list the data sets, options and files")
-    datasets.set_defaults(command=_datasets)
-
-    fetch = commands.add_parser("fetch", help="download the files of a data set and check them")
-    fetch.add_argument("name", help="of the data set")
-    fetch.set_defaults(command=_fetch)
-    return parser
-
-
-def _demo(options: argparse.Namespace) -> None:
-    folder = Path("notebooks")
-    for _, notebook, _ in DEMO:
-        if not (folder / notebook).is_file():
-            raise BadInput(f"{folder / notebook} is missing; run this in the repository's root")
-    for number, (name, notebook, parameters) in enumerate(DEMO, 1):
-        _report(folder / notebook, options.out, name, parameters, f"[{number}/{len(DEMO)}] ")
-    _look(options.out / "index.html")
-
-
-def _book(options: argparse.Namespace) -> None:
-    from .kernels import ThisPython, Warm, warm_up
-    from .report import fast, keep_outputs
-
-    if options.fast and options.keep:
-        raise BadInput("--keep with --fast: keep the outputs of a whole run alone")
-    notebooks = sorted(Path("notebooks").glob("[0-9][0-9]_*.ipynb"))
-    if not notebooks:
-        raise BadInput("notebooks/ is missing; run this in the repository's root")
-    if options.fast:
-        warm_up()
-    kernels = Warm if options.fast else ThisPython
-    for number, notebook in enumerate(notebooks, 1):
-        given = fast(notebook) if options.fast else {}
-        count = f"[{number}/{len(notebooks)}] "
-        executed = _report(notebook, options.out, notebook.stem, given, count, kernels)
-        if options.keep:
-            keep_outputs(notebook, executed)
-    _look(options.out / "index.html")
-
-
-def _run(options: argparse.Namespace) -> None:
-    name = options.name or options.notebook.stem
-    if Path(name).name != name:
-        raise BadInput(f"--name {name!r}: give a plain name; the folder is --out")
-    parameters = {key: _value(text) for key, text in options.parameter}
-    _report(options.notebook, options.out, name, parameters)
-    _look(options.out / f"{name}.html")
-
-
-def _results(options: argparse.Namespace) -> None:
-    import contextlib
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    import torch
-
-    from . import __version__, reproduce, stored
-    from .tasks import nearest
-
-    cases = [name.removesuffix("-small") for name in options.case]  # what a plain name is
-    for name in cases:
-        if name not in reproduce.CASES:
-            raise BadInput(f"unknown case {name!r}; {nearest(name, reproduce.CASES)}")
-    if options.workers < 1:
-        raise BadInput(f"--workers {options.workers}: must be 1 or more")
-    if options.file and options.out is None:
-        raise BadInput("--file needs --out: what comes with the package is of its own data")
-    own = {} if options.steps is None else {"steps": options.steps}
-    for name in cases or reproduce.KEPT:
-        print(f"{name}: {reproduce.CASES[name].about}", flush=True)
-        with contextlib.ExitStack() as stack:
-            executor = None
-            if options.workers > 1:
-                spawned = multiprocessing.get_context("spawn")
-                threads = max(1, torch.get_num_threads() // options.workers)
-                share = (torch.set_num_threads, (threads,))  # more would wait for each other
-                pool = ProcessPoolExecutor(options.workers, spawned, *share)
-                executor = stack.enter_context(pool)
-            study = reproduce.run(
-                name,
-                options.seeds,
-                options.parts / name,
-                executor,
-                options.file,
-                device=options.device,
-                **own,
-            )
-        preset = name.partition("-")[2] or "small"
-        about = {"case": name, "preset": preset, "version": __version__}
-        if not options.file:
-            about["probe"] = reproduce.probe(name)
-        folder = stored.keep(study, (options.out or stored.KEPT) / name, **about)
-        columns = ["method", "alpha", "mean", "harmed", "helped", "undecided", "negative_per_run"]
-        print(study.counts()[columns].to_string(index=False, na_rep=""), f"\n{folder}", flush=True)
-
-
-def _seeds(text: str) -> Any:
-    value = _value(text)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _report(
-    notebook: Path,
-    folder: Path,
-    name: str,
-    parameters: dict[str, Any],
-    count: str = "",
-    *kernels: type[ThisPython],
-) -> NotebookNode:
-    from . import report
-
-    words = "".join(f" {key}={value}" for key, value in parameters.items())
-    print(f"{count}{notebook}{words} ...", flush=True)
-    start = time.monotonic()
-    out = folder / f"{name}.ipynb"
-    executed = report.run(notebook, out, *kernels, **parameters)
-    page = folder / f"{name}.html"
-    there = "replaces " if page.exists() else ""
-    report.page(out, page)
-    report.index(folder)
-    print(f"{' ' * len(count)}{there}{page} in {time.monotonic() - start:.0f} s", flush=True)
-    return executed
-
-
-def _look(page: Path) -> None:
-    print(f"Open {page} in a browser.")
-
-
-def _value(text: str) -> Any:
-    """A number, True, False, None or a list as Python writes it; anything else is text."""
-    try:
-        return ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        return text
-
-
-def _datasets(options: argparse.Namespace) -> None:
-    from .datasets import ABOUT, DATASETS, SOURCES
-    from .datasets.chemistry import PANELS
-    from .datasets.files import held
-
-    for name, load in DATASETS.items():
-        about = (inspect.getdoc(load) or "").partition("\n")[0]
-        known = [_option(p) for p in inspect.signature(load).parameters.values()]
-        lines = [about, f"options: {', '.join(known)}"]
-        size = None
-        if name in PANELS:
-            panel = PANELS[name]
-            size = panel.size
-            missing = "some" if panel.missing is None else f"{panel.missing:.0%}"
-            lines.append(
-                f"{panel.tasks} tasks, {panel.rows:,} rows, {missing} of the labels missing; "
-                f"licence: {panel.licence}"
-            )
-        elif name in ABOUT:
-            lines.append(ABOUT[name])
-        else:
-            data = load()  # made here, or inside an installed package
-            share = float((~data.labelled).double().mean())
-            lines.append(
-                f"{len(data.tasks)} tasks, {len(data.x):,} rows, {share:.0%} of the labels "
-                f"missing; {data.provenance}"
-            )
-        for source in SOURCES.get(name, ()):
-            about = source.checksum if size is None else f"{size:,} bytes, {source.checksum}"
-            found = held(source)
-            lines.append(f"file: {source.url} ({about})")
-            lines.append("      not fetched" if found is None else f"      there: {found}")
-        print(f"{name:10} " + f"\n{'':11}".join(lines))
-
-
-def _fetch(options: argparse.Namespace) -> None:
-    from .datasets import DATASETS, SOURCES
-    from .datasets.files import fetch
-    from .tasks import nearest
-
-    if options.name not in DATASETS:
-        raise BadInput(f"unknown dataset {options.name!r}; {nearest(options.name, DATASETS)}")
-    sources = SOURCES.get(options.name, ())
-    for source in sources:
-        found = fetch(source, instead=f" ({source.checksum})")
-        print(f"{found} ({source.checksum})", flush=True)
-    if not sources:
-        print(f"{options.name} needs no download")
-
-
-def _option(parameter: inspect.Parameter) -> str:
-    given = parameter.default
-    return parameter.name if given is parameter.empty else f"{parameter.name}={given!r}"
-
-
-if __name__ == "__main__":
-    status = main()
-    if status == 130:  # threads that still train would be waited for
+        _at(_interrupt)
+        with temporary() as folder:
+            commands.keep_temporary_in(folder)
+            status = commands.main()
+    except KeyboardInterrupt as stop:
+        status = commands.stopped(stop)
+    except OSError as error:
+        warn(f"mtl_nt: no temporary folder can be made ({error.strerror}); set TMPDIR to another")
+        status = 2
+    if status > 128:  # threads that still train would be waited for
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
     sys.exit(status)
+
+
+def _at(handler: signal.Handlers | object) -> None:
+    """Have a handler called at every signal that ends a program, unless whoever started this one
+    wants that signal to be ignored, as a shell does for what runs in the background.
+    """
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+
+def _end(number: int, _: object) -> NoReturn:
+    """While Python loads what it needs: nothing is begun, and an import that is interrupted may
+    say anything.
+    """
+    os.write(2, b"mtl_nt: stopped\n")
+    os._exit(128 + number)
+
+
+def _interrupt(number: int, _: object) -> NoReturn:
+    """Whatever the signal, it ends the command as Ctrl-C does; a second one ends it at once."""
+    if os.getpid() != PROCESS:  # a copy of this one, which has a parent to say so
+        os._exit(128 + number)
+    _at(_end)
+    raise KeyboardInterrupt(number)
+
+
+if __name__ == "__main__":
+    _program()

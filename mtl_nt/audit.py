@@ -7,7 +7,6 @@ a budget of time, kept in a folder so that it survives being killed, and put tog
 
 from __future__ import annotations
 
-import hashlib
 import math
 import shlex
 import time
@@ -15,15 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
 
-from . import __version__, parts
-from .affinity import affinity
+from . import __version__, parts, terminal
+from .affinity import STAGES, affinity
 from .audit_folder import Folder
 from .audit_plan import (
     TRIALS,
@@ -39,11 +38,14 @@ from .audit_plan import (
 )
 from .datasets import load
 from .datasets.columns import few
+from .datasets.opening import digest
 from .datasets.table import is_table, read_table
-from .methods import CONSTANT, Method, at_widths
+from .forms import Count, Finite, Tables, level, where
+from .methods import CONSTANT, STL, Method, at_widths, twin
 from .recipe import Recipe
+from .records import Checkpoint
 from .study import Study, alpha_numbers, compare, seed_numbers
-from .tasks import BadInput, TaskData, is_whole
+from .tasks import BadInput, Kind, TaskData, is_whole
 
 METHODS_ASKED = (
     "MTL",
@@ -69,30 +71,27 @@ Say = Callable[[str], object]
 class Source:
     """What is audited: a data set's name or a table's path, and how to read it.
 
-    `options` are those of `datasets.load`: of a table see `datasets.table.read_table`.
+    `options` are those of `datasets.load`: of a table see `datasets.table.read_table`. `sha256` is
+    that of the table's file: no other content is read.
     """
 
     name: str
     options: Mapping[str, Any]
+    sha256: str | None = None
 
     def read(self) -> tuple[TaskData, tuple[str, ...]]:
         """The data, and a sentence each on what was read, dropped and imputed."""
         if is_table(self.name):
             table = read_table(self.name, **self.options)
+            if self.sha256 not in (None, table.sha256):
+                raise BadInput(f"{Path(self.name).name} changed since it was asked for; try again")
             return _outlined(table.data), table.notes
         return load(self.name, **self.options), ()
 
     @property
     def identity(self) -> dict[str, Any]:
         """What tells these data from others without reading them as a table."""
-        own: dict[str, Any] = {"options": dict(self.options)}
-        if not is_table(self.name):
-            return {"data": self.name, **own}
-        try:
-            with Path(self.name).open("rb") as file:
-                return {"data": hashlib.file_digest(file, "sha256").hexdigest(), **own}
-        except OSError as error:
-            raise BadInput(f"{self.name} cannot be read: {error.strerror}") from None
+        return {"data": self.sha256 or self.name, "options": dict(self.options)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +128,8 @@ def audit(
     device: str = "cpu",
     memory: float = 1.0,
     progress: bool = True,
-    say: Say = print,
+    say: Say = terminal.say,
+    sha256: str | None = None,
     **options: Any,
 ) -> Audit:
     """Compare multi-task with single-task training on a data set or a table of one's own.
@@ -147,13 +147,18 @@ def audit(
         device, memory: see `compare`.
         progress: show a bar.
         say: is told the estimate of time before training starts, and what is left out.
+        sha256: of the table's file, where it is known: no other content is read, and none at all
+            where all of it is in the folder already.
         options: how to read the data: of a table `targets`, `features`, `smiles`, `group`,
             `split`, `ignore`, `regression` and `folds`; else the data set's own.
 
     Raises:
         BadInput: anything a person can mend, in one line.
     """
-    begin, told = time.monotonic(), Source(str(source), options)
+    begin = time.monotonic()
+    if sha256 is None and is_table(str(source)):
+        sha256 = digest(str(source))
+    told = Source(str(source), options, sha256)
     numbers = seed_numbers(seeds)
     if is_whole(seeds, 1):
         numbers = [FIRST + k for k in numbers]
@@ -173,21 +178,27 @@ def audit(
         "torch": torch.__version__.partition("+")[0],
     }
     shelf = None if folder is None else Folder(Path(folder), wanted)
-    if shelf and (done := shelf.get(FILE)) is not None:
+
+    def asked(plan: Plan) -> bool:
+        mine = {*plan.methods} <= {*wanted["methods"]} and plan.seeds == (*numbers,)
+        return mine and plan.alphas == (*alphas,)
+
+    whole = Annotated[Kept, where(_agrees), where(lambda kept: asked(kept["plan"]))]
+    if shelf and (done := shelf.get(FILE, whole)) is not None:
         say(f"all of it is in {shelf.path} already; nothing is trained")
         return _loaded(done)
     data, notes = told.read()
     if len(data.tasks) < 2:
         raise BadInput(f"data set {data.name!r} has one task; negative transfer takes two or more")
     settings: dict[str, Any] = {"device": device, "memory": memory, "trials": TRIALS}
-    plan = None
-    if shelf and (kept := shelf.get("plan.json")) is not None:
-        plan = Plan(**_tuples(kept))
+    form = Annotated[Plan, where(asked)]
+    plan: Plan | None = shelf.get("plan.json", form) if shelf else None
     if plan is None:
         say("estimating how long this takes ...")
         plan = planned(data, methods, alphas, numbers, steps, allowed, settings)
         if shelf:
-            plan = Plan(**_tuples(shelf.keep("plan.json", asdict(plan))))
+            shelf.keep("plan.json", asdict(plan))
+            plan = shelf.get("plan.json", form) or plan
     say(f"about {words_of(plan.seconds)} on this machine: {work_of(plan, data)}")
     for line in plan.left_out:
         say(f"left out: {line}")
@@ -316,7 +327,8 @@ def joined(studies: Sequence[Study]) -> Study:
 def _affinity_kept(
     data: TaskData, plan: Plan, steps: int | None, device: str, shelf: Folder | None
 ) -> Float[np.ndarray, "stages T T"]:
-    if shelf and (kept := shelf.get("affinity.json")) is not None:
+    form = Annotated[Cosines, where(lambda kept: _cosines_of(kept, len(data.tasks)))]
+    if shelf and (kept := shelf.get("affinity.json", form)) is not None:
         return np.array(kept, dtype=float)
     recipe = Recipe.of(data, steps=steps)
     every = [
@@ -357,23 +369,89 @@ def _dumped(found: Audit) -> dict[str, Any]:
     }
 
 
-def _loaded(kept: Mapping[str, Any]) -> Audit:
-    tables = {name: pd.DataFrame(table) for name, table in kept["tables"].items()}
+def _loaded(kept: Kept) -> Audit:
+    tables = kept["tables"]
     study = Study(
-        tables["results"],
-        tables["training"],
-        tables["history"],
+        pd.DataFrame(tables["results"]),
+        pd.DataFrame(tables["training"]),
+        pd.DataFrame(tables["history"]),
         metric=kept["metric"],
         overlap=kept["overlap"],
-        recipe=Recipe(**_tuples(kept["recipe"])),
+        recipe=kept["recipe"],
         checkpoint=kept["checkpoint"],
     )
     cosines = None if kept["cosines"] is None else np.array(kept["cosines"], dtype=float)
     labels = pd.DataFrame(kept["labels"]).astype({"positives": "Int64"})
-    plan = Plan(**_tuples(kept["plan"]))
-    return Audit(kept["name"], study, plan, cosines, labels, tuple(kept["notes"]), kept["made"])
+    return Audit(kept["name"], study, kept["plan"], cosines, labels, kept["notes"], kept["made"])
 
 
-def _tuples(kept: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has lists where dataclasses have tuples."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in kept.items()}
+Cosines = list[list[list[float]]]
+Option = None | bool | int | float | str
+
+
+class Labels(TypedDict):
+    """The columns of `Audit.labels`."""
+
+    task: Annotated[list[str], where(lambda tasks: len({*tasks}) == len(tasks) > 1)]
+    kind: list[Kind]
+    labels: list[Count]
+    positives: list[Count | None]
+
+
+class Made(TypedDict):
+    """See `Audit.made`."""
+
+    seconds: Finite
+    version: str
+    torch: str
+    source: str
+    options: dict[str, Option | list[Option]]
+    steps: int | None
+    rows: Count
+    features: Count
+    split: Literal["new data", "free", "fixed"]
+    parts: Annotated[list[Count], where(lambda parts: len(parts) == 3)]
+
+
+class Kept(TypedDict):
+    """What `audit.json` says."""
+
+    name: str
+    tables: Tables
+    metric: dict[str, Literal["PR-AUC", "MSE"]]
+    overlap: Finite
+    recipe: Recipe
+    checkpoint: Checkpoint
+    plan: Plan
+    cosines: Cosines | None
+    labels: Annotated[Labels, level]
+    notes: tuple[str, ...]
+    made: Made
+
+
+def _agrees(kept: Kept) -> bool:
+    """Whether an audit says the same of its tasks, methods and runs wherever it says it."""
+    plan, tasks = kept["plan"], {*kept["labels"]["task"]}
+    tables = kept["tables"]
+    results, training, history = tables["results"], tables["training"], tables["history"]
+    methods = {STL.name, twin(STL).name, CONSTANT, *plan.methods}
+    if plan.widths:
+        methods |= {m.name for m in at_widths(kept["recipe"], WIDTHS)}
+    keys = ["method", "alpha", "seed", "task", "metric"]
+    cosines = kept["cosines"]
+    return (
+        [m.name for m in methods_of(plan.methods)] == [*plan.methods]
+        and {*results["method"]} == {*training["method"], CONSTANT} == methods
+        and {*history["method"]} <= methods
+        and {*results["seed"]} == {*training["seed"]} == {*plan.seeds} >= {*history["seed"]}
+        and {*results["task"]} == {*kept["metric"]} == tasks >= {*history["task"]}
+        and {*results["metric"]} >= {*kept["metric"].values()}
+        and {*results["split"]} == {kept["made"]["split"]}
+        and not pd.DataFrame(results)[keys].duplicated().any()
+        and (cosines is not None) == plan.affinity
+        and (cosines is None or _cosines_of(cosines, len(tasks)))
+    )
+
+
+def _cosines_of(kept: Cosines, tasks: int) -> bool:
+    return np.shape(kept) == (len(STAGES), tasks, tasks) and not (np.abs(kept) > 1.001).any()

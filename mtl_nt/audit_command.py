@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from .files import temporary
 from .tasks import BadInput
+from .terminal import say, warn
 
 NOTEBOOK = "09_audit_your_tasks.ipynb"
 READING = ("targets", "features", "smiles", "group", "split", "ignore", "regression", "folds")
@@ -46,13 +47,14 @@ def run(options: argparse.Namespace) -> None:
     """Audit, draw the notebook, write the page."""
     from . import report
     from .audit import audit, command
+    from .datasets.opening import digest
     from .datasets.table import is_table
     from .findings import findings, sentences
 
     source = str(options.source)
     table = is_table(source)
     stem = Path(source).name.partition(".")[0] if table else source
-    out = report.writable(options.out or Path(f"{stem}.html"))
+    out = _page(options.out or Path(f"{stem}.html"), source, options.results)
     reading = {name: getattr(options, name) for name in READING}
     reading = {name: value for name, value in reading.items() if value is not None}
     if reading and not table:
@@ -69,28 +71,45 @@ def run(options: argparse.Namespace) -> None:
     ):
         if value is not None:
             asked[name] = value
+    if table:  # the page is of these bytes, whatever becomes of the file meanwhile
+        reading["sha256"] = digest(source)
     whole = _notebook()
 
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
-    with tempfile.TemporaryDirectory() as folder:
-        kept = options.results or Path(folder, "results")
+    with temporary() as folder:
+        kept = options.results or folder / "results"
         found = audit(
-            source, folder=kept, progress=sys.stderr.isatty(), say=say, **asked, **reading
+            source, folder=kept, progress=sys.stderr.isatty(), say=warn, **asked, **reading
         )
-        notebook = report.results_only(whole, Path(folder, NOTEBOOK))
-        executed = Path(folder, "executed.ipynb")
+        notebook = report.results_only(whole, folder / NOTEBOOK)
+        executed = folder / "executed.ipynb"
         given = {**asked, "dataset": source, "options": reading, "results": str(kept)}
-        report.run(notebook, executed, **{"methods": None, "alphas": None, "seeds": 5, **given})
+        given = {"methods": None, "alphas": None, "seeds": 5, **given}
+        report.run(notebook, executed, report.ThisPython, _failed(out), **given)
         if out.exists():
-            say(f"replaces {out}")
+            warn(f"replaces {out}")
         report.page(executed, out, heading=f"Audit of {found.name}")
     if options.json:
-        print(json.dumps({**findings(found), "command": command(found)}, allow_nan=False))
+        text = json.dumps({**findings(found), "command": command(found)}, allow_nan=False)
+        say(text.replace("\x7f", "\\u007f"))  # which JSON may leave as it is
     else:
-        print("\n".join(sentences(found)))
-        print(f"Open {out} in a browser.")
+        say(*sentences(found), f"Open {out} in a browser.")
+
+
+def _page(out: Path, source: str, results: Path | None) -> Path:
+    """Where the page will be: nowhere that something else is, or will be."""
+    from . import report
+
+    if results is not None:
+        page, kept = out.resolve(), results.resolve()
+        if page == kept or (page.parent == kept and page.suffix == ".json"):
+            raise BadInput(f"--out {out} is one of --results {results}; give the page another name")
+    report.writable(_failed(out), source)
+    return report.writable(out, source)
+
+
+def _failed(out: Path) -> Path:
+    """Where a notebook that fails is kept."""
+    return out.with_name(f"{out.stem}.failed.ipynb")
 
 
 def _notebook() -> Path:

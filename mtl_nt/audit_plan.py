@@ -14,6 +14,7 @@ import torch
 
 from .batches import LARGE
 from .bits import Bits
+from .forms import Finite, Names
 from .methods import METHODS, STL, Method, at_widths, resolve, tuned, twin
 from .recipe import Recipe
 from .study import Study, compare
@@ -33,12 +34,12 @@ class Plan:
     `seconds` is what it was estimated to take, `left_out` what the budget had no room for.
     """
 
-    methods: tuple[str, ...]
+    methods: Names
     widths: bool
     affinity: bool
-    alphas: tuple[float, ...]
+    alphas: tuple[Finite, ...]
     seeds: tuple[int, ...]
-    seconds: float
+    seconds: Finite
     left_out: tuple[str, ...] = ()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import math
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,9 @@ import pandas as pd
 
 from .audit import Audit
 from .audit_plan import words_of
+from .markup import SORT, script
 from .methods import STL
+from .spreadsheets import csv_of
 from .tables import label, printed, tables
 from .transfer import runs_needed
 
@@ -29,7 +30,6 @@ HEAD = (
     "labels",
     "positives",
 )
-FORMULA = tuple("=+-@\t\r")  # what a spreadsheet would take for a formula
 
 
 def task_table(audit: Audit, method: str = "MTL", alpha: float = math.nan) -> str:
@@ -68,14 +68,13 @@ def task_table(audit: Audit, method: str = "MTL", alpha: float = math.nan) -> st
                 ("–", math.nan) if positives is None else (f"{positives:,}", positives),
             ]
         )
-    return _sortable(HEAD, rows, f"{label((method, printed(alpha)))} against {study.baseline}")
+    return sortable(HEAD, rows, f"{label((method, printed(alpha)))} against {study.baseline}")
 
 
 def csv_link(audit: Audit) -> str:
     """A link to the tidy results of all runs, which are in the page itself."""
-    table = audit.study.results.map(_plain)
-    text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    data = base64.b64encode(text.encode()).decode()
+    table = audit.study.results
+    data = base64.b64encode(csv_of(table, 6).encode()).decode()
     return (
         f'<p><a download="results.csv" href="data:text/csv;charset=utf-8;base64,{data}">'
         f"results.csv</a>: {len(table):,} rows, a score each by method, alpha, run, task and "
@@ -121,39 +120,19 @@ TABLE_STYLE = (
     ".nt-tasks th[aria-sort=ascending] button::after{content:' ▲'}"
     ".nt-tasks th[aria-sort=descending] button::after{content:' ▼'}"
 )
-SORT = """
-(() => {
-  const root = document.getElementById("{id}"), body = root.querySelector("tbody");
-  const heads = [...root.querySelectorAll("thead th")];
-  const value = (row, k) => row.children[k].dataset.value;
-  heads.forEach((head, k) => head.querySelector("button").addEventListener("click", () => {
-    const up = head.getAttribute("aria-sort") !== "ascending", sign = up ? 1 : -1;
-    const order = (a, b) => {
-      const [x, y] = [value(a, k), value(b, k)];
-      if (x === "" || y === "") return (x === "") - (y === "");  // what is missing comes last
-      const both = [Number(x), Number(y)];
-      return sign * (both.some(Number.isNaN) ? x.localeCompare(y) : both[0] - both[1]);
-    };
-    heads.forEach((other) => other.setAttribute("aria-sort", "none"));
-    head.setAttribute("aria-sort", up ? "ascending" : "descending");
-    body.append(...[...body.rows].sort(order));
-  }));
-})();
-"""
 
 
-def _sortable(head: Sequence[str], rows: Sequence[Sequence[tuple[Any, Any]]], title: str) -> str:
+def sortable(head: Sequence[str], rows: Sequence[Sequence[tuple[Any, Any]]], title: str) -> str:
     """An HTML table whose headings are buttons that sort it. Cells are (text, what to sort by)."""
-    identity = f"nt-{uuid.uuid4().hex[:12]}"
     titles = "".join(
         f"<th scope='col' aria-sort='none'><button>{html.escape(h)}</button></th>" for h in head
     )
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return (
-        f"<div class='nt-tasks' id='{identity}'><style>{TABLE_STYLE}</style><table>"
+        f"<div class='nt-tasks'><style>{TABLE_STYLE}</style><table>"
         f"<caption>{html.escape(title)}. A heading sorts.</caption>"
         f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
-        f"<script>{SORT.replace('{id}', identity)}</script></div>"
+        f"{script(SORT)}</div>"
     )
 
 
@@ -166,8 +145,3 @@ def _cell(cell: tuple[Any, Any]) -> str:
 
 def _number(value: float, form: str) -> tuple[str, float]:
     return (form.format(value) if np.isfinite(value) else "–"), float(value)
-
-
-def _plain(value: Any) -> Any:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

@@ -134,6 +134,7 @@ def ends(ax: Axes, lines: Sequence[tuple[float, str, object]]) -> None:
 def finish(figure: Figure) -> Figure:
     """Take every text as it is written: a `$` in a task's name starts no formula."""
     for text in figure.findobj(Text):
+        assert isinstance(text, Text)  # which older matplotlib's types do not say
         text.set_parse_math(False)
     return figure
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -12,6 +11,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from .live import Live, running_headless
+from .markup import SLIDER, data_block, script
 from .picture import WIDE, Picture, bundle, figure_html, row, size, source, spoken, word
 from .tasks import BadInput
 
@@ -149,35 +149,13 @@ autocomplete="off" style="width: 50vw; max-width: 16em; vertical-align: middle">
 <output for="{id}-slider">{value}</output></span>
 </p>
 {figure}
-<script type="application/json">{pages}</script>
-<script>{script}</script>
+{content}
+{script}
 </div>"""
 
 PICKER = """\
 <span style="white-space: nowrap; margin-right: 1em"><label for="{id}-picker{k}">{name}</label>
 <select id="{id}-picker{k}" autocomplete="off">{options}</select></span>
-"""
-
-SCRIPT = """
-(() => {
-  const root = document.currentScript.parentElement, find = (what) => root.querySelector(what);
-  const { values, pages } = JSON.parse(find("script[type='application/json']").textContent);
-  const slider = find("input"), pickers = [...root.querySelectorAll("select")];
-  const show = () => {
-    const place = (k, picker) => k * picker.length + picker.selectedIndex;
-    const row = pages[pickers.reduce(place, 0)];
-    const page = row[row.length > 1 ? slider.value : 0];
-    find("output").textContent = values[slider.value];
-    slider.setAttribute("aria-valuetext", values[slider.value]);
-    Object.assign(find("img"), page);
-    find("figure").style.maxWidth = page.width + "px";
-    find("figcaption").textContent = page.alt;
-  };
-  slider.addEventListener("input", show);
-  pickers.forEach((picker) => picker.addEventListener("change", show));
-  find("p").hidden = false;
-  show();
-})();
 """
 
 
@@ -201,8 +179,8 @@ def _fragment(
         first=first,
         value=escape(values[first]),
         figure=figure_html(*_at(next(iter(pages.values())), first)),
-        pages=json.dumps(content).replace("<", "\\u003c"),  # a caption may say </script>
-        script=SCRIPT,
+        content=data_block(content),
+        script=script(SLIDER),
     )
 
 

@@ -20,7 +20,7 @@ from .methods import Method, with_settings
 from .metrics import scores
 from .parts import Part, Shelf
 from .pieces import Job, Outcome, Trained, plan, settled, train_piece
-from .tasks import BadInput, TaskData
+from .tasks import BadInput, TaskData, visible
 from .training import Stopped
 
 HISTORY = ("method", "alpha", "seed", "network", "task", "step", "loss", "weight")
@@ -315,7 +315,7 @@ class Bar:
         cost = self.cost[name][piece] * steps
         self.done += cost
         if self.bar is not None:
-            self.bar.set_description_str(name, refresh=False)
+            self.bar.set_description_str(visible(name), refresh=False)
             self.bar.update(cost)
         if self.tell is not None:
             self.tell(self.done / self.total, name)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import papermill.translators
-from bs4 import BeautifulSoup
 from jinja2 import FileSystemLoader, pass_context
 from jinja2.runtime import Context
 from latex2mathml.converter import convert
@@ -20,15 +21,17 @@ from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 from traitlets.config import Config
 
+from .markup import STYLE, document
+from .tasks import is_number
+
 PNG = "image/png"
 VIEW = "application/vnd.jupyter.widget-view+json"
 SHOWN = ["text/html", "text/markdown", "image/svg+xml", "text/latex"]
 SHOWN += [PNG, "image/jpeg", "text/plain"]
 HERE = Path(__file__).parent
 BOOK = "book"  # tags what a report has no use for
+BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 QUIET = "quiet"  # tags what a report runs and does not show
-STYLE = (HERE / "page.css").read_text(encoding="utf-8")
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 def html_of(notebook: NotebookNode, heading: str | None = None) -> str:
@@ -48,15 +51,10 @@ def html_of(notebook: NotebookNode, heading: str | None = None) -> str:
         extra_loaders=[FileSystemLoader(HERE)],
         exclude_anchor_links=True,
     )
-    resources = {
-        "title": heading or ", ".join(filter(None, [about.title, about.dataset])),
-        "heading": heading,
-        "made": about.made if heading is None else about.when,
-        "policy": POLICY,
-        "style": STYLE + HtmlFormatter().get_style_defs(".highlight"),
-    }
-    html, _ = exporter.from_notebook_node(shown, resources=resources)
-    return _offline(html)
+    resources = {"heading": heading, "made": about.made if heading is None else about.when}
+    body, _ = exporter.from_notebook_node(shown, resources=resources)
+    title = heading or ", ".join(filter(None, [about.title, about.dataset]))
+    return document(title, body, STYLE + HtmlFormatter().get_style_defs(".highlight"))
 
 
 @dataclass(frozen=True)
@@ -73,18 +71,20 @@ class About:
 
     @classmethod
     def of(cls, notebook: NotebookNode) -> About:
-        ran = notebook.metadata.get("papermill", {})
+        ran = _object(notebook.metadata.get("papermill"))
         sources = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
         heading = re.search(r"^# +(.+)$", "\n".join(sources), re.M)
-        path, given = Path(ran.get("input_path") or "notebook"), dict(ran.get("parameters", {}))
+        path = Path(str(ran.get("input_path") or "notebook"))
+        given, seconds = _object(ran.get("parameters")), ran.get("duration", 0.0)
+        dataset = (_defaults(notebook) | given).get("dataset")
         outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
         return cls(
             title=re.sub(r"[`*$]", "", heading[1]) if heading else path.stem,
             notebook=path.name,
-            dataset=(_defaults(notebook) | given).get("dataset"),
+            dataset=None if dataset is None else str(dataset),
             parameters=given,
             date=str(ran.get("start_time", ""))[:10],
-            seconds=ran.get("duration") or 0.0,
+            seconds=float(seconds) if is_number(seconds) else 0.0,
             picture=next(filter(None, map(_picture, outputs)), None),
         )
 
@@ -116,16 +116,22 @@ def _defaults(notebook: NotebookNode) -> dict[str, Any]:
 def _literal(source: str) -> Any:
     try:
         return ast.literal_eval(source)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return source
 
 
+def _object(value: Any) -> dict[str, Any]:
+    """A notebook's metadata, which may hold anything."""
+    return dict(value) if isinstance(value, dict) else {}
+
+
 def _picture(output: NotebookNode) -> str | None:
+    """The address of a PNG in an output, if it is one."""
     data = output.get("data", {})
-    if PNG in data:
-        return f"data:{PNG};base64,{data[PNG]}".replace("\n", "")
-    found = re.search(r'<img[^>]* src="(data:image/png;base64,[^"]+)"', data.get("text/html", ""))
-    return found[1] if found else None
+    found = re.search(r'<img[^>]* src="data:image/png;base64,([^"]+)"', data.get("text/html", ""))
+    png = data.get(PNG) or (found[1] if found else "")
+    plain = png.replace("\n", "") if isinstance(png, str) else ""
+    return f"data:{PNG};base64,{plain}" if BASE64.fullmatch(plain) else None
 
 
 def tags(cell: NotebookNode) -> list[str]:
@@ -158,13 +164,23 @@ def alive(output: NotebookNode) -> NotebookNode | None:
 
 
 class _Exporter(HTMLExporter):
-    """nbconvert's HTML with formulas as MathML, which browsers draw by themselves."""
+    """nbconvert's HTML with formulas as MathML, which browsers draw by themselves. Markdown that
+    code has put out has no HTML in it: what looks like some came from its data.
+    """
+
+    def default_filters(self) -> Iterator[tuple[str, Any]]:
+        yield from super().default_filters()
+        yield "told2html", partial(_html_of_markdown, escape=True)
 
     @pass_context
     def markdown2html(self, context: Context, source: str) -> str:
         attachments = context.get("cell", {}).get("attachments", {})
-        renderer = _Renderer(escape=False, attachments=attachments, exclude_anchor_links=True)
-        return MarkdownWithMath(renderer=renderer).render(source)
+        return _html_of_markdown(source, escape=False, attachments=attachments)
+
+
+def _html_of_markdown(source: str, **options: Any) -> str:
+    renderer = _Renderer(exclude_anchor_links=True, **options)
+    return MarkdownWithMath(renderer=renderer).render(source)
 
 
 class _Renderer(IPythonRenderer):
@@ -183,15 +199,3 @@ def _mathml(latex: str, display: str) -> str:
         return convert(latex.strip(), display=display)
     except Exception:  # of many kinds; the formula's source is better than no page
         return f"<code>{escape(latex)}</code>"
-
-
-def _offline(html: str) -> str:
-    """The page without what it would have to fetch. A remote picture becomes its alt text."""
-    soup = BeautifulSoup(html, "html.parser")
-    for element in soup.select("link, base, iframe, object, embed, script[src]"):
-        element.decompose()
-    for image in soup.select("img, source"):
-        image.attrs.pop("srcset", None)
-        if not str(image.get("src", "")).startswith("data:"):
-            image.replace_with(str(image.get("alt", "")))
-    return str(soup)

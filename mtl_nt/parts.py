@@ -7,12 +7,10 @@ import inspect
 import json
 import os
 import re
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -21,8 +19,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .bits import Bits
+from .files import LARGE, check_regular, content, temporary, write
+from .forms import History, Results, Training, level, loads, where
 from .pieces import Job, Outcome, Piece
 from .tasks import BadInput, TaskData
+from .terminal import warn
 
 CODE = (
     "amtfl",
@@ -72,11 +73,11 @@ class Shelf:
         if not isinstance(folder, (str, os.PathLike)) or not str(folder):
             raise BadInput(f"folder {folder!r}: give a folder's name, or None to keep nothing")
         self.folder = Path(folder)
-        self.identity = _identity(runs, jobs)
+        self.jobs, self.identity = jobs, _identity(runs, jobs)
         self.label = self.folder / "study.json"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
+            with temporary(self.folder):
                 pass  # better now than after the training
             self._check_label()
         except OSError as error:
@@ -88,16 +89,22 @@ class Shelf:
         """The finished part, or None if it is missing or damaged."""
         path = self._path(name)
         try:
-            checksum, _, text = path.read_text().partition("\n")
+            checksum, _, text = content(path, LARGE).decode().partition("\n")
         except FileNotFoundError:
             return None
         except (OSError, ValueError):
             checksum, text = "", ""
         if self._checksum(path, text.encode()) != checksum:
-            print(f"{path} is damaged; {name} is trained again", file=sys.stderr)
+            warn(f"{path} is damaged; {name} is trained again")
             return None
+        try:
+            tables = loads(text, _form(name, self.jobs[name]))
+        except ValueError:
+            raise BadInput(
+                f"{path} is no part of a study of this version; give another folder"
+            ) from None
         self._drop_pieces(path)
-        return Part(*(pd.DataFrame(table) for table in json.loads(text)))
+        return Part(*map(pd.DataFrame, tables))
 
     def put(self, name: str, part: Part) -> None:
         """Keep a finished part, the whole file or nothing, and drop its pieces."""
@@ -110,6 +117,7 @@ class Shelf:
         """A finished piece, or None if it is missing or damaged."""
         path = self._path(name, piece)
         try:
+            check_regular(path)
             with safe_open(path, framework="pt") as file:
                 tensors = {field: file.get_tensor(field) for field in Outcome._fields}
                 checksum = (file.metadata() or {}).get("sha256")
@@ -118,7 +126,7 @@ class Shelf:
         except (OSError, SafetensorError):
             tensors, checksum = {}, ""
         if self._checksum(path, _bytes(tensors)) != checksum:
-            print(f"{path} is damaged; this piece is trained again", file=sys.stderr)
+            warn(f"{path} is damaged; this piece is trained again")
             return None
         return Outcome(**tensors)
 
@@ -134,7 +142,7 @@ class Shelf:
 
     def _check_label(self) -> None:
         try:
-            known = json.loads(self.label.read_text())
+            known = loads(content(self.label), Any)
         except FileNotFoundError:
             return
         except ValueError:
@@ -167,35 +175,6 @@ class Shelf:
         return self.folder / f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}{kind}"
 
 
-def write(path: Path, content: bytes, replace: bool = True) -> None:
-    """Write through a temporary file and rename, so that nobody ever sees half a file.
-
-    Args:
-        replace: take the place of a file that is there; if not, leave that one as it is.
-    """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # as files are, not as temporary ones
-        if replace:
-            os.replace(temporary, path)
-        else:
-            try:
-                os.link(temporary, path)
-            except FileExistsError:
-                pass
-            except OSError:  # no second names on this file system
-                if not path.exists():
-                    os.replace(temporary, path)
-            Path(temporary).unlink(missing_ok=True)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def code_digest(modules: Sequence[str]) -> str:
     """SHA-256 of these modules of the package, by their paths without the suffix."""
     digest, here = hashlib.sha256(), Path(__file__).parent
@@ -208,6 +187,18 @@ def _bytes(tensors: Mapping[str, Tensor]) -> bytes:
     form = [(name, str(t.dtype), tuple(t.shape)) for name, t in sorted(tensors.items())]
     body = (t.contiguous().numpy().tobytes() for _, t in sorted(tensors.items()))
     return repr(form).encode() + b"".join(body)
+
+
+def _form(name: str, job: Job) -> Any:
+    """What a finished part says: the scores of its own method, tasks and runs."""
+
+    def own(results: Results) -> bool:
+        tasks, seeds = {*results["task"]}, {*results["seed"]}
+        told = tasks == {*job.runs[0].tasks} and seeds == {*job.seeds}
+        return told and {*results["method"]} == {name}
+
+    scores = Annotated[Results, level, where(own)]
+    return tuple[scores, Annotated[Training, level], Annotated[History, level]]
 
 
 def _identity(runs: Sequence[TaskData], jobs: Mapping[str, Job]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ Decay = Literal["all", "trunk"]
 
 PRESETS = {"small": (64, 32), "medium": (256, 128), "large": (1024, 512)}
 """Trunks by name: hidden widths."""
+LARGEST = 10**9  # steps, and whatever else is counted
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,10 @@ class Recipe:
         if self.architecture == "lenet" and len(self.trunk) != 3:
             raise BadInput(f"trunk {self.trunk}: LeNet has three widths, such as (20, 50, 500)")
         for name in ("steps", "batch_size", "kernel"):
-            if not is_whole(getattr(self, name), 1):
-                raise BadInput(f"{name} {getattr(self, name)!r}: must be a whole number, 1 or more")
+            if not is_whole(value := getattr(self, name), 1):
+                raise BadInput(f"{name} {value!r}: must be a whole number, 1 or more")
+            if value > LARGEST:
+                raise BadInput(f"{name} {value!r:.30}: must be {LARGEST:,} at most")
         if not is_number(self.learning_rate) or not self.learning_rate > 0:
             raise BadInput(f"learning_rate {self.learning_rate!r}: must be a number above 0")
         if not is_number(self.weight_decay) or not self.weight_decay >= 0:

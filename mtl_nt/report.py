@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import json
 import sys
-import tempfile
-from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,18 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.engines import NBClientEngine, papermill_engines
 
+from .files import check_output, content, opened, temporary, write
 from .kernels import ThisPython
+from .markup import GENERATOR, document
 from .outputs import kept
-from .page import BOOK, STYLE, About, html_of, tags
-from .tasks import BadInput, nearest
+from .page import BOOK, About, html_of, tags
+from .parameters import plain
+from .tasks import BadInput, lacks_memory, nearest, visible
 
 STATE = "application/vnd.jupyter.widget-state+json"
 PYTHON = {"name": "python3", "language": "python", "display_name": "Python 3"}
+MARK = f'<meta name="generator" content="{GENERATOR.partition(" ")[0]} '.encode()
+"""What a page of this package has near its beginning, of whichever version it is."""
 
 
 class NotebookFailed(RuntimeError):
@@ -34,6 +37,7 @@ def run(
     notebook: str | Path,
     out: str | Path,
     kernels: type[ThisPython] = ThisPython,
+    failed: str | Path | None = None,
     /,
     **parameters: Any,
 ) -> NotebookNode:
@@ -41,25 +45,33 @@ def run(
 
     Errors that papermill alone lets pass are found, too: misspelt parameters, and errors inside a
     widget's output or in a thread. Nothing is written then, except that a notebook which fails
-    for another reason than bad input is kept beside `out`, as `<name>.failed.ipynb`.
+    for another reason than bad input is kept as `failed`, by default `<name>.failed.ipynb` beside
+    `out`.
+
+    Args:
+        parameters: see `parameters.plain`.
 
     Raises:
-        BadInput: no such notebook or parameter; `out` cannot be written; a cell that raised it.
+        BadInput: no such notebook or parameter; `out` cannot be written, or is a file that this
+            package has not made; a cell that raised it.
         NotebookFailed: any other error.
     """
     source, out = Path(notebook), Path(out)
     plan = _read(source)
     plan.metadata["kernelspec"] = PYTHON
-    _write(out, None)  # now, not after minutes of training
-    with tempfile.TemporaryDirectory() as folder:
-        asked, done = Path(folder, "asked.ipynb"), Path(folder, "done.ipynb")
+    parameters = {name: plain(name, value) for name, value in parameters.items()}
+    failed = Path(failed or out.with_name(f"{out.stem}.failed.ipynb"))
+    for path in (out, failed):
+        writable(path, source)  # now, not after minutes of training
+    with temporary() as folder:
+        asked, done = folder / "asked.ipynb", folder / "done.ipynb"
         nbformat.write(plan, asked)
         known = papermill.inspect_notebook(asked)
         for name in parameters:
             if name not in known:
                 hint = nearest(name, known) if known else "it has none"
                 raise BadInput(f"{source.name}: unknown parameter {name!r}; {hint}")
-        failed = out.with_name(f"{out.stem}.failed.ipynb")
+        bar = {"desc": visible(out.stem), "leave": False} if sys.stderr.isatty() else False
         try:
             executed = papermill.execute_notebook(
                 asked,
@@ -67,7 +79,7 @@ def run(
                 parameters,
                 kernel_name=PYTHON["name"],
                 language=PYTHON["language"],
-                progress_bar={"desc": out.stem, "leave": False} if sys.stderr.isatty() else False,
+                progress_bar=bar,
                 kernel_manager_class=kernels,
                 engine_name=_Engine.__name__,
                 request_save_on_cell_execute=False,
@@ -80,12 +92,15 @@ def run(
             error = f"cell {raised.exec_count}: {_line(raised.ename, raised.evalue)}"
         except DeadKernelError:
             error = "the kernel died; was there enough memory?"
+        except RuntimeError as raised:  # nbclient's, of a kernel that does not start
+            error = f"the kernel did not start: {_line(type(raised).__name__, str(raised))}"
         if error:
-            kept = _write(failed, done.read_text(encoding="utf-8")) if done.exists() else None
+            kept = _keep_failed(done, failed) if done.exists() else None
             raise NotebookFailed(f"{source.name}: {error}" + (f" (see {kept})" if kept else ""))
-        executed.metadata.papermill.update(input_path=str(source), output_path=str(out))
-        _write(out, nbformat.writes(executed))
-        failed.unlink(missing_ok=True)
+    executed.metadata.papermill.update(input_path=str(source), output_path=str(out))
+    _write(out, _marked(executed))
+    if _our_notebook(failed):
+        failed.unlink()
     return executed
 
 
@@ -106,7 +121,7 @@ def results_only(notebook: str | Path, out: str | Path) -> Path:
     """A notebook without the cells tagged "book": what it finds, and not what it teaches."""
     plan = _read(Path(notebook))
     plan.cells = [cell for cell in plan.cells if BOOK not in tags(cell)]
-    return _write(Path(out), nbformat.writes(plan))
+    return _write(writable(out, notebook), _marked(plan))
 
 
 def keep_outputs(notebook: str | Path, executed: NotebookNode) -> Path:
@@ -151,15 +166,40 @@ def _hidden_error(notebook: NotebookNode) -> str | None:
 
 
 def _line(name: str, text: str) -> str:
+    if lacks_memory(name, text):
+        return f"there was not enough memory ({name})"
     return " ".join(f"{name}: {text}".split())
+
+
+def _keep_failed(done: Path, failed: Path) -> Path:
+    return _write(failed, _marked(_read(done)))
+
+
+def _marked(notebook: NotebookNode) -> str:
+    """The notebook as text that says who wrote it: the next run may replace it."""
+    notebook.metadata["generator"] = GENERATOR
+    return nbformat.writes(notebook)
+
+
+def _our_notebook(path: Path) -> bool:
+    try:
+        made = json.loads(content(path))["metadata"]["generator"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return False
+    return isinstance(made, str) and made.split()[:1] == GENERATOR.split()[:1]
+
+
+def _our_page(path: Path) -> bool:
+    with opened(path) as file:
+        return MARK in file.read(4096)
 
 
 def _read(path: Path) -> NotebookNode:
     try:
-        return nbformat.read(path, as_version=4)
+        return nbformat.reads(content(path).decode(), as_version=4)
     except OSError as error:
         raise BadInput(f"cannot read the notebook {path}: {error.strerror}") from None
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError):
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, ValueError, RecursionError):
         raise BadInput(f"{path} is not a notebook; give an .ipynb file") from None
 
 
@@ -173,53 +213,41 @@ def page(executed: str | Path, out: str | Path, heading: str | None = None) -> P
         heading: of a page of results alone, without code and without what is tagged "quiet".
     """
     path = Path(executed)
-    return _write(Path(out), html_of(_read(path), heading))
+    return _write(writable(out, path), html_of(_read(path), heading))
 
 
-def writable(path: str | Path) -> Path:
-    """The path, if a file can be written there: better now than after the training.
+def writable(path: str | Path, *inputs: str | Path) -> Path:
+    """The path, if a notebook (`.ipynb`) or else a page can be written there, and nothing is lost
+    by it: better now than after the training. Its folder is made.
+
+    Args:
+        inputs: what is read, and so never written to.
 
     Raises:
-        BadInput: it cannot.
+        BadInput: it cannot, or what is there is not of this package.
     """
     path = Path(path)
-    if path.is_dir():
-        raise BadInput(f"cannot write {path}: it is a folder; give a file's name")
+    try:
+        check_output(path, _our_notebook if path.suffix == ".ipynb" else _our_page, *inputs)
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror}; give another name") from None
     return _write(path, None)
 
 
 def index(folder: str | Path) -> Path:
     """Write `folder/index.html`: all pages in the folder that have their notebook beside them."""
     folder = Path(folder)
+    out = writable(folder / "index.html")
     entries = [
         _entry(path, About.of(_read(path)))
         for path in sorted(folder.glob("*.ipynb"))
         if path.with_suffix(".html").exists()
     ]
-    text = INDEX.format(style=STYLE, entries="\n".join(entries) or "<p>No report yet.</p>")
-    return _write(folder / "index.html", text)
+    body = "\n".join(entries) or "<p>No report yet.</p>"
+    return _write(out, document(INDEX, f"<h1>{INDEX}</h1>\n{body}"))
 
 
-INDEX = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Reports on negative transfer</title>
-<style>
-{style}
-</style>
-</head>
-<body>
-<main>
-<h1>Reports on negative transfer</h1>
-{entries}
-</main>
-</body>
-</html>
-"""
-
+INDEX = "Reports on negative transfer"
 ENTRY = """\
 <section class="report">
 {picture}
@@ -231,7 +259,7 @@ ENTRY = """\
 
 
 def _entry(path: Path, about: About) -> str:
-    link = quote(path.with_suffix(".html").name)
+    link = quote(path.with_suffix(".html").name, errors="surrogateescape")
     picture = f'<a href="{link}" tabindex="-1"><img src="{about.picture}" alt=""></a>'
     return ENTRY.format(
         picture=picture if about.picture else "",
@@ -242,16 +270,14 @@ def _entry(path: Path, about: About) -> str:
 
 
 def _write(path: Path, text: str | None) -> Path:
-    """Write all of it or nothing, under another name first. None only tries."""
-    half = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write all of it or nothing. None only tries."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        half.write_text(text or "", encoding="utf-8")
-        if text is not None:
-            half.replace(path)
+        if text is None:
+            with temporary(path.parent) as folder:
+                (folder / path.name).touch()
+        else:
+            write(path, text.encode("utf-8", "backslashreplace"))  # half a pair, as JSON has it
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror}; choose another folder") from None
-    finally:
-        with suppress(OSError):
-            half.unlink()
     return path

@@ -27,6 +27,7 @@ from .training import PRECISIONS, Precision, check_loss
 from .transfer import Null, count_negative, null_counts, paired_test
 
 NAMED = 12  # methods at most that a message names
+MANY = 10_000  # runs, or alphas, at most
 NO_ALPHA = -1.0  # sorts and groups as NaN does not
 Source = TaskData | Callable[[int], TaskData]
 
@@ -409,6 +410,8 @@ def alpha_numbers(alphas: Any, needed: bool = True) -> list[float]:
             raise BadInput(f"alpha {value!r}: must be a number, 0 or more")
     if needed and not values:
         raise BadInput("no alphas; give one or more, each 0 or more")
+    if len(values) > MANY:
+        raise BadInput(f"{len(values):,} alphas; give at most {MANY:,}")
     if len(set(values)) != len(values):
         raise BadInput(f"alphas {values}: give every alpha once")
     return [float(value) for value in values]
@@ -417,13 +420,14 @@ def alpha_numbers(alphas: Any, needed: bool = True) -> list[float]:
 def seed_numbers(seeds: int | Sequence[int]) -> list[int]:
     """The runs' seeds, given how many or which; `BadInput` where they are none."""
     try:
-        numbers = list(range(seeds)) if is_whole(seeds, 0) else [*seeds]  # type: ignore[arg-type, misc]
+        few = min(seeds, MANY + 1) if is_whole(seeds, 0) else seeds  # type: ignore[type-var]
+        numbers = list(range(few)) if isinstance(few, int) else [*few]
     except TypeError:
         numbers = []
-    good = all(is_whole(s, 0) and s < RESEEDED for s in numbers)
+    good = all(is_whole(s, 0) and s < RESEEDED for s in numbers) and len(numbers) <= MANY
     if not numbers or not good or len(set(numbers)) != len(numbers):
         raise BadInput(
-            f"seeds {seeds!r}: give how many (1 or more), or distinct whole numbers "
+            f"seeds {seeds!r:.60}: give how many (1 to {MANY:,}), or distinct whole numbers "
             f"from 0 to {RESEEDED - 1}"
         )
     return [int(s) for s in numbers]

@@ -19,11 +19,40 @@ Kind = Literal["binary", "regression"]
 
 
 class BadInput(ValueError):
-    """Input that a person can mend. The message is one line: what, where, what to do."""
+    """Input that a person can mend. The message is one line: what, where, what to do.
+
+    Names and cells of somebody's table may be in it: what a terminal would obey, or show in another
+    order than it is written, is there as an escape.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(visible(message))
 
     def _render_traceback_(self) -> list[str]:
         """All that IPython shows of it."""
         return [f"{type(self).__name__}: {self}"]
+
+
+def visible(text: object) -> str:
+    """The text on one line, with escapes in place of characters that are not to be printed:
+    control characters, marks that turn the direction of writing, and halves of a pair.
+
+    >>> print(visible("a\\x1b[2Jb"))
+    a\\x1b[2Jb
+    """
+    return "".join(c if c.isprintable() else _escape(c) for c in str(text))
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def lacks_memory(kind: str, message: str) -> bool:
+    """Whether an error of this class, with this message, is for want of memory: that of torch is a
+    RuntimeError as many others.
+    """
+    said = ("can't allocate memory", "Cannot allocate memory", "out of memory")
+    return kind.endswith("MemoryError") or any(words in message for words in said)
 
 
 def is_whole(value: object, least: int) -> bool:

@@ -273,4 +273,4 @@ def _contrast(matrices: dict[Arm, Float[np.ndarray, "R T"]]) -> str:
 
 
 def _identity(matrix: Float[np.ndarray, "R T"]) -> bool:
-    return len(matrix) > 1 and np.allclose(matrix, np.eye(*matrix.shape))
+    return len(matrix) > 1 and np.allclose(matrix, np.eye(len(matrix), matrix.shape[1]))

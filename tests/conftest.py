@@ -60,6 +60,15 @@ install_import_hook("mtl_nt", "conftest.shapes")
 import outputs_close  # noqa: E402, F401  # how nbval compares; it imports the package
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that asks for a notebook that has run starts a kernel; Windows is not POSIX."""
+    for item in items:
+        if {"ran", "done"} & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.kernel)
+        if os.name == "nt" and item.get_closest_marker("posix"):
+            item.add_marker(pytest.mark.skip(reason="needs a shell, make, links or signals"))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """What every `book.Lesson` tests: once for each of its refusals and of its explorers."""
     for each, names in {"refusals": "changed said", "explorers": "cell sets stops"}.items():

@@ -18,6 +18,7 @@ def drawn(*, seed: int, dtype: torch.dtype) -> list[torch.Tensor]:
     return [torch.randn(shape, generator=source, dtype=dtype) for shape in SHAPES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_steps_are_torchs_to_the_last_bit(fused: bool, dtype: torch.dtype) -> None:
@@ -44,6 +45,7 @@ def test_steps_are_torchs_to_the_last_bit(fused: bool, dtype: torch.dtype) -> No
     assert not any(torch.equal(a, b) for a, b in zip(ours, drawn(seed=0, dtype=dtype), strict=True))
 
 
+@pytest.mark.slow
 def test_training_and_scoring_load_neither_torchs_compiler_nor_scikit_learn() -> None:
     script = (
         "import sys, mtl_nt\n"

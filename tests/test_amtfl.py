@@ -398,6 +398,7 @@ def gap(one: Fit, other: Fit) -> float:
     return (numbers_of(one) - numbers_of(other)).abs().max().item()
 
 
+@pytest.mark.slow
 def test_deep_amtfl_with_every_term_zero_is_plain_mtl() -> None:
     mtl = trained(Uniform())
     assert gap(trained(AMTFL(**NOTHING)), mtl) < 1e-12
@@ -405,11 +406,13 @@ def test_deep_amtfl_with_every_term_zero_is_plain_mtl() -> None:
         assert gap(trained(AMTFL(**{**NOTHING, name: value})), mtl) > 1e-5, name
 
 
+@pytest.mark.slow
 def test_mtl_cnn_with_mu_zero_is_plain_mtl() -> None:
     assert gap(trained(SparseHeads(0.0)), trained(Uniform())) < 1e-12
     assert gap(trained(SparseHeads(0.1)), trained(Uniform())) > 1e-3
 
 
+@pytest.mark.slow
 def test_what_a_scarce_task_pays_matters_through_alpha_alone() -> None:
     """Without alpha the N_t term is a constant."""
     for alpha, same in ((0.0, True), (5.0, False)):
@@ -417,6 +420,7 @@ def test_what_a_scarce_task_pays_matters_through_alpha_alone() -> None:
         assert (gap(few, much) < 1e-12) == same
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reading", [r for r in READINGS if r != "variance"])
 def test_uamtfl_that_learns_no_s_is_deep_amtfl_for_classes(reading: Reading) -> None:
     deep = trained(AMTFL(0.5), CLASSES)
@@ -427,6 +431,7 @@ def test_uamtfl_that_learns_no_s_is_deep_amtfl_for_classes(reading: Reading) -> 
         assert torch.equal(still.predictions, deep.predictions)
 
 
+@pytest.mark.slow
 def test_for_numbers_uamtfl_starts_at_half_the_loss() -> None:
     def half(scarcity: float) -> Weighter:
         class Half(AMTFL):
@@ -456,6 +461,7 @@ def test_the_decay_of_the_trunk_leaves_heads_and_decoder_alone() -> None:
             assert torch.equal(before, after)
 
 
+@pytest.mark.slow
 def test_the_n_term_is_the_published_one() -> None:
     """0.00074 for digit 0 ... 0.00235 for digit 9: 200 to 20 images of 1,100."""
     data = load("mnist")
@@ -559,6 +565,7 @@ LOWEST = {  # of two networks, as the docstring says: T bound / 2, T bound limit
 FREE: dict[str, Any] = {"alpha": 0.5, "gamma": 0.0, "mu": 0.0, "scarcity": 0.0, "passes": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reading", LOWEST)
 def test_with_finite_bounds_the_objective_has_a_lower_bound_that_it_reaches(
     reading: Reading,
@@ -569,6 +576,7 @@ def test_with_finite_bounds_the_objective_has_a_lower_bound_that_it_reaches(
     assert min(found) < 0.97 * LOWEST[reading]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reading", LOWEST)
 def test_without_bounds_the_objective_falls_without_end(reading: Reading) -> None:
     free = UAMTFL(reading=reading, bound=math.inf, limit=math.inf, **FREE)
@@ -579,6 +587,7 @@ def test_without_bounds_the_objective_falls_without_end(reading: Reading) -> Non
     assert (whole < 3.5 * half) == (reading != "outside")  # the square of time, not time
 
 
+@pytest.mark.slow
 def test_where_s_is_negative_a_sure_task_is_paid_for_offering_more() -> None:
     for reading, grows in (("inside", True), ("variance", True), ("outside", False)):
         free = UAMTFL(reading=reading, bound=3.0, limit=math.inf, **FREE)  # type: ignore[arg-type]
@@ -586,6 +595,7 @@ def test_where_s_is_negative_a_sure_task_is_paid_for_offering_more() -> None:
         assert (found[-1] < found[125] - 100) == grows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reading", ["temperature", "sample"])
 def test_a_temperature_needs_no_bound_for_classes(reading: Reading) -> None:
     free = UAMTFL(reading=reading, bound=math.inf, limit=math.inf, **FREE)
@@ -687,6 +697,7 @@ def test_numbers_are_not_sampled() -> None:
     assert (found[:, :, [0, 2]] != outputs[:, :, [0, 2]]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpoint", ["last", "best_mean", "best_per_task"])
 def test_a_sample_is_the_same_whoever_trains_beside_it(checkpoint: Any) -> None:
     def sampled(data: Sequence[int], seeds: Sequence[int]) -> Tensor:
@@ -698,6 +709,7 @@ def test_a_sample_is_the_same_whoever_trains_beside_it(checkpoint: Any) -> None:
     assert (three[1] - one[0]).abs().max().item() < 1e-12
 
 
+@pytest.mark.slow
 def test_a_sample_is_the_same_beside_a_run_with_more_rows() -> None:
     split = RUNS[0].split
     part = replace(split, validation=split.validation[:4], test=split.test[:4])
@@ -725,6 +737,7 @@ KNOWN: dict[str, Callable[..., Weighter]] = {
 DROPPING = replace(RECIPE, dropout=0.2, decay="trunk")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", KNOWN.values(), ids=KNOWN.keys())
 def test_replicas_have_their_own_alpha_and_gamma_and_do_not_touch_each_other(
     make: Callable[..., Weighter],
@@ -760,6 +773,7 @@ def test_s_starts_where_it_is_told() -> None:
     assert done.history.weights[0].nanmean() > math.exp(1.0)
 
 
+@pytest.mark.slow
 def test_a_shuffled_uamtfl_deals_its_weights_and_keeps_its_penalty() -> None:
     given = batch(ALL_KINDS["classes"])
     plain, shuffled = uncertain("outside", alpha=ALPHA), uncertain("outside", alpha=ALPHA)
@@ -781,6 +795,7 @@ def quick(method: Method, **given: Any) -> None:
     compare(load("dial"), (method,), **{**usual, **given})
 
 
+@pytest.mark.slow
 def test_variance_needs_dropout() -> None:
     for weighter in (UAMTFL, lambda *a, **o: Shuffled(UAMTFL(*a, **o))):
         own = Method("own", with_alpha(weighter, reading="variance", passes=2), alpha=True)

@@ -24,6 +24,7 @@ def of_group(data: TaskData, name: str) -> np.ndarray:
     return np.array(data.groups) == name
 
 
+@pytest.mark.slow
 def test_a_panel_has_its_groups_and_its_rows(panels: list[TaskData]) -> None:
     data = panels[0]
     assert data.kind == "binary"
@@ -39,6 +40,7 @@ def test_a_panel_has_its_groups_and_its_rows(panels: list[TaskData]) -> None:
     assert Recipe.of(data).trunk == (64, 16)
 
 
+@pytest.mark.slow
 def test_fingerprints_stay_lists_and_have_the_frequencies_of_the_law(
     panels: list[TaskData],
 ) -> None:
@@ -54,6 +56,7 @@ def test_fingerprints_stay_lists_and_have_the_frequencies_of_the_law(
         assert mean[some].mean() == pytest.approx(law[some].mean(), rel=0.06)
 
 
+@pytest.mark.slow
 def test_molecules_come_in_scaffolds_of_unequal_size() -> None:
     """Pairs of molecules are far more alike than with independent bits, the more in some pairs."""
     bits = load("assays").x
@@ -67,6 +70,7 @@ def test_molecules_come_in_scaffolds_of_unequal_size() -> None:
     assert inner.std() > 1.03 * alone.std()
 
 
+@pytest.mark.slow
 def test_actives_are_rare_and_labels_missing_outside_the_test_rows(
     panels: list[TaskData],
 ) -> None:
@@ -87,6 +91,7 @@ def test_actives_are_rare_and_labels_missing_outside_the_test_rows(
             assert (there[outsider] > 0.55).all()
 
 
+@pytest.mark.slow
 def test_relatedness_is_the_correlation_of_what_the_tasks_respond_to(
     panels: list[TaskData],
 ) -> None:
@@ -106,6 +111,7 @@ def test_relatedness_is_the_correlation_of_what_the_tasks_respond_to(
         assert np.corrcoef(truth[off], together[off])[0, 1] > 0.95
 
 
+@pytest.mark.slow
 def test_noise_is_in_the_labels_that_are_learned_from_alone() -> None:
     clean, noisy, worse = (load("assays", noise=noise) for noise in (0, 0.2, 2.0))
     test = clean.split.test
@@ -126,6 +132,7 @@ def test_few_labels_leave_every_task_its_actives() -> None:
         assert ((data.y[rows] == 1).sum(0) >= least).all()
 
 
+@pytest.mark.slow
 def test_a_seed_draws_the_same_panel_and_another_seed_another(panels: list[TaskData]) -> None:
     again = panels[1].run(2)
     assert isinstance(again.x, Bits) and isinstance(panels[2].x, Bits)
@@ -135,12 +142,14 @@ def test_a_seed_draws_the_same_panel_and_another_seed_another(panels: list[TaskD
     assert again.data_seed == 2
 
 
+@pytest.mark.slow
 def test_groups_may_have_other_sizes() -> None:
     data = load("assays", tasks=(2, 0, 1))
     assert data.tasks == ("dominant 1", "dominant 2", "outsider 1")
     assert load("assays", tasks=(1, 0, 0)).relatedness.shape == (1, 1)  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_lists_train_as_the_dense_table_does() -> None:
     data = load("assays", rows=500)
     assert isinstance(data.x, Bits)

@@ -35,10 +35,11 @@ from refusals import refused
 from samples import forking
 from test_browser import Visit
 
-from mtl_nt import Recipe, audit_figures, audit_plan, compare, figures, load, parts
+from mtl_nt import Recipe, audit_figures, audit_plan, compare, figures, load, parts, report
 from mtl_nt.__main__ import main
 from mtl_nt.affinity import STAGES, affinity
-from mtl_nt.audit import Audit, Source, audit, command, joined, labels_of
+from mtl_nt.audit import FILE, Audit, Source, audit, command, joined, labels_of
+from mtl_nt.audit_folder import Folder
 from mtl_nt.audit_plan import (
     WIDTHS,
     Plan,
@@ -50,6 +51,8 @@ from mtl_nt.audit_plan import (
     words_of,
 )
 from mtl_nt.audit_tables import csv_link, task_table, was_run
+from mtl_nt.datasets.opening import digest
+from mtl_nt.datasets.table import Table, read_table
 from mtl_nt.findings import findings, sentences
 from mtl_nt.tables import tables
 from mtl_nt.transfer import paired_test, runs_needed
@@ -145,6 +148,7 @@ def plan_of(budget: float | None, name: str = "dial-unrelated") -> Plan:
     return planned(load(name), ["LBTW", "RMTL"], [0.5], [100, 101], 40, budget, given)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_the_budget_is_left_out_and_named() -> None:
     free, tight = plan_of(None), plan_of(0.001)
     assert free.left_out == () and free.methods == ("MTL", "LBTW", "RMTL")
@@ -178,6 +182,7 @@ def test_a_budget_that_measuring_used_up_is_said(monkeypatch: pytest.MonkeyPatch
     assert "alone take longer than the 1 s" in told(4.0, 0.5)[-1]
 
 
+@pytest.mark.slow
 def test_the_estimate_is_of_the_size_of_the_time_taken() -> None:
     given = {"methods": ["RMTL", "Fine-Tuning"], "seeds": 2, "steps": 100, "progress": False}
     begin = time.perf_counter()
@@ -205,6 +210,7 @@ def test_features_of_a_table_are_kept_where_a_run_cannot_draw_them(
     assert torch.equal(fixed.run(3).x, load(str(tmp_path / "fixed.csv"), split="part").x)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_methods_that_choose_on_validation_rows_go_where_there_are_none() -> None:
     given = {"memory": 1.0, "trials": 2}
     plan = planned(load("digits"), ["Scalarisation"], [0.5], [100, 101], 20, None, given)
@@ -215,6 +221,7 @@ def test_methods_that_choose_on_validation_rows_go_where_there_are_none() -> Non
 # ---------------------------------------------------------------- what it finds and says
 
 
+@pytest.mark.slow
 def test_its_numbers_are_those_of_the_study(found: Audit) -> None:
     f, counts = findings(found), found.asked.counts().set_index("method")
     mtl = f["mtl"]
@@ -231,6 +238,7 @@ def test_its_numbers_are_those_of_the_study(found: Audit) -> None:
     assert json.loads(json.dumps(f, allow_nan=False)) == f
 
 
+@pytest.mark.slow
 def test_the_best_remedy_harms_fewest_helps_some_leaves_fewest_open_and_helps_most(
     found: Audit,
 ) -> None:
@@ -243,6 +251,7 @@ def test_the_best_remedy_harms_fewest_helps_some_leaves_fewest_open_and_helps_mo
     assert all(rank(f["best"]) <= rank(r) for r in f["remedies"])
 
 
+@pytest.mark.slow
 def test_the_first_screen_has_the_null_the_power_and_a_caution(found: Audit) -> None:
     said = " ".join(sentences(found))
     assert re.search(r"MTL harms (none|\d+) of 9 tasks.* beyond chance, helps", said)
@@ -279,6 +288,7 @@ def changed(found: Audit, change: dict[str, dict[str, list[float]]]) -> Audit:
     return replace(found, study=replace(found.study, results=results))
 
 
+@pytest.mark.slow
 def test_a_task_that_leans_worse_is_not_called_spared(found: Audit) -> None:
     harm, open_, gain = [-1.0] * 3, [0.02, -0.2, -0.2], [1.0] * 3
     others = {f"related {k}": gain for k in range(1, 5)}
@@ -309,6 +319,7 @@ def test_a_task_that_leans_worse_is_not_called_spared(found: Audit) -> None:
     assert json.loads(json.dumps(findings(made), allow_nan=False)) == findings(made)
 
 
+@pytest.mark.slow
 def test_a_network_alone_that_diverged_is_named(found: Audit) -> None:
     study = found.study
     results, training = study.results.copy(), study.training.copy()
@@ -320,12 +331,14 @@ def test_a_network_alone_that_diverged_is_named(found: Audit) -> None:
     json.dumps(findings(made), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_undecided_is_not_said_to_be_without_harm(found: Audit) -> None:
     said = " ".join(sentences(changed(found, {})))
     assert "MTL harms none of 9 tasks" in said and "9 undecided" in said
     assert "No harm was found, and none of" in said and "no harm to cure" not in said
 
 
+@pytest.mark.slow
 def test_no_number_of_runs_is_of_splits_of_these_rows(found: Audit) -> None:
     shared = changed(found, {})
     results = shared.study.results.assign(split="free")
@@ -334,6 +347,7 @@ def test_no_number_of_runs_is_of_splits_of_these_rows(found: Audit) -> None:
     assert "too small for splits of these rows (more rows could)." in said
 
 
+@pytest.mark.slow
 def test_tasks_that_cannot_be_scored_are_counted_out_and_named(found: Audit) -> None:
     results = changed(found, {}).study.results
     gone = results["task"].isin(("related 1", "related 2"))
@@ -349,6 +363,7 @@ def test_tasks_that_cannot_be_scored_are_counted_out_and_named(found: Audit) -> 
     assert figures.png(audit_figures.width_check(made)).startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_scored_is_noted_of_the_runs_that_are_run(tmp_path: Path) -> None:
     frame = test_table.example().drop(columns="y_2").assign(y_1=np.arange(60) % 2)
     path = test_table.saved(frame, tmp_path / "my.csv")
@@ -366,6 +381,7 @@ def test_what_cannot_be_scored_is_noted_of_the_runs_that_are_run(tmp_path: Path)
     refused(lambda: audit(path, "LBTW", [0.5], 2, 5, **given), "no task is scored in every run")
 
 
+@pytest.mark.slow
 def test_harm_is_said_with_names_and_a_cure_with_its_price(found: Audit) -> None:
     said = sentences(with_harm(found, -1.0, 1.0))
     assert said[0].startswith("MTL harms 9 of 9 tasks (related 1, ")
@@ -379,6 +395,7 @@ def test_harm_is_said_with_names_and_a_cure_with_its_price(found: Audit) -> None
     assert not any("undecided:" in s for s in said)
 
 
+@pytest.mark.slow
 def test_without_harm_no_cure_is_praised(found: Audit) -> None:
     said = " ".join(sentences(with_harm(found, 1.0, -1.0)))
     assert "MTL harms none of 9 tasks" in said
@@ -386,6 +403,7 @@ def test_without_harm_no_cure_is_praised(found: Audit) -> None:
     assert "not done" not in said
 
 
+@pytest.mark.slow
 def test_the_affinity_is_the_cosine_that_rmtl_would_weigh_by() -> None:
     data = load("dial-related")
     recipe = Recipe.of(data, steps=40)
@@ -413,6 +431,7 @@ def test_alike_tasks_are_neighbours_on_the_map() -> None:
     assert groups in ([True] * 3 + [False] * 3, [False] * 3 + [True] * 3)
 
 
+@pytest.mark.slow
 def test_its_pictures_say_what_they_show(found: Audit) -> None:
     for figure in (
         audit_figures.width_check(found),
@@ -425,6 +444,7 @@ def test_its_pictures_say_what_they_show(found: Audit) -> None:
     refused(lambda: audit_figures.affinity_map(found, "late"), "unknown stage")
 
 
+@pytest.mark.slow
 def test_what_the_budget_left_out_has_no_picture(found: Audit) -> None:
     bare = replace(found, cosines=None, plan=replace(found.plan, widths=False))
     refused(lambda: audit_figures.affinity_map(bare), "no affinity")
@@ -432,12 +452,14 @@ def test_what_the_budget_left_out_has_no_picture(found: Audit) -> None:
     assert findings(bare)["widths"] is None and findings(bare)["affinity"] is None
 
 
+@pytest.mark.slow
 def test_the_width_arms_are_no_remedies(found: Audit) -> None:
     assert any("width" in m for m in found.study.results["method"].unique())
     assert not any("width" in m for m in found.asked.results["method"].unique())
     assert [w["factor"] for w in findings(found)["widths"]] == [0.25, 1, 4]
 
 
+@pytest.mark.slow
 def test_the_task_table_has_a_row_a_task_and_sorts_by_numbers(found: Audit) -> None:
     soup = BeautifulSoup(task_table(found), "html.parser")
     rows = soup.select("tbody tr")
@@ -450,6 +472,7 @@ def test_the_task_table_has_a_row_a_task_and_sorts_by_numbers(found: Audit) -> N
     assert "LBTW 0.5 against STL" in task_table(found, "LBTW", 0.5)
 
 
+@pytest.mark.slow
 def test_the_results_are_inside_the_page_and_no_spreadsheet_runs_them(found: Audit) -> None:
     results = found.study.results.replace({"task": {"related 1": "=cmd()", "related 2": "@x"}})
     evil = replace(found, study=replace(found.study, results=results))
@@ -462,12 +485,14 @@ def test_the_results_are_inside_the_page_and_no_spreadsheet_runs_them(found: Aud
     assert not re.search(r"(^|,)[=@]", text, re.M)
 
 
+@pytest.mark.slow
 def test_what_was_run_names_methods_runs_budget_and_versions(found: Audit) -> None:
     said = was_run(found).to_string()
     for word in ("RMTL", "100, 101, 102", "20 steps", "torch", "estimated", "464 training"):
         assert word in said or word == "464 training"
 
 
+@pytest.mark.slow
 def test_the_command_that_repeats_it_is_one_that_the_command_line_takes(found: Audit) -> None:
     words = shlex.split(command(found))
     assert words[:5] == ["python", "-m", "mtl_nt", "report", "dial-unrelated"]
@@ -477,6 +502,7 @@ def test_the_command_that_repeats_it_is_one_that_the_command_line_takes(found: A
 # ---------------------------------------------------------------- the folder
 
 
+@pytest.mark.slow
 def test_a_finished_audit_is_read_and_not_trained_again(tmp_path: Path) -> None:
     said: list[str] = []
     first = audit("dial-unrelated", folder=tmp_path, say=quiet, **SMALL)
@@ -501,6 +527,7 @@ def test_a_folder_of_another_audit_is_refused(tmp_path: Path, changed: dict[str,
     )
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
     first = audit("dial-unrelated", folder=tmp_path, say=quiet, **SMALL)
     for name in ("audit.json", "affinity.json"):
@@ -553,6 +580,7 @@ def test_killed_at_twenty_random_moments_it_goes_on_and_ends_the_same(tmp_path: 
     assert np.array_equal(done.cosines, whole.cosines)
 
 
+@pytest.mark.slow
 def test_two_at_once_on_one_folder_find_the_same(tmp_path: Path) -> None:
     made: list[Audit] = []
     both = [
@@ -605,6 +633,7 @@ def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_no_half_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -620,6 +649,55 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_file(
     assert not list(tmp_path.rglob(".part-*"))
     monkeypatch.undo()
     audit("dial-unrelated", folder=tmp_path, say=quiet, **SMALL)  # and it goes on
+
+
+def test_a_table_that_changes_before_it_is_read_costs_no_training(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, folder, said = tmp_path / "my.csv", tmp_path / "results", list[str]()
+    shutil.copy(table, own)
+
+    def late(path: str, **options: Any) -> Table:
+        own.write_text(own.read_text().replace("0.1", "0.2"))
+        return read_table(path, **options)
+
+    monkeypatch.setattr("mtl_nt.audit.read_table", late)
+    words = "my.csv changed since it was asked for; try again"
+    refused(lambda: audit(str(own), folder=folder, say=said.append, **LESS), words)
+    assert not said and not [*folder.iterdir()]  # and the next one may use the folder
+
+
+def test_a_finished_audit_needs_its_table_no_more(table: Path, tmp_path: Path) -> None:
+    own, folder, said = tmp_path / "my.csv", tmp_path / "results", list[str]()
+    shutil.copy(table, own)
+    sha256 = digest(own)
+    first = audit(str(own), folder=folder, say=quiet, **LESS)
+    own.write_text("now,another\n1,2\n")
+    again = audit(str(own), folder=folder, say=said.append, sha256=sha256, **LESS)
+    assert "already" in said[0] and findings(again) == findings(first)
+    assert command(again) == command(first)
+    refused(
+        lambda: audit(str(own), folder=folder, say=quiet, **LESS), "another audit (data differs)"
+    )
+    refused(
+        lambda: audit(str(table), say=quiet, sha256="0" * 64, **LESS), "changed since it was asked"
+    )
+
+
+@pytest.mark.slow
+def test_the_page_is_of_the_table_that_was_trained_on_whatever_becomes_of_the_file(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, page, run = tmp_path / "my.csv", tmp_path / "my.html", report.run
+    shutil.copy(table, own)
+
+    def later(*given: Any, **parameters: Any) -> Any:
+        own.unlink()
+        return run(*given, **parameters)
+
+    monkeypatch.setattr(report, "run", later)
+    assert main(["report", str(own), "--out", str(page), *FEW]) == 0
+    assert "What it found" in page.read_text(encoding="utf-8")
 
 
 # ---------------------------------------------------------------- the command
@@ -701,6 +779,7 @@ def test_the_page_opens_offline_asks_for_nothing_and_its_table_sorts(
         assert [url for url in visit.asked if not url.startswith(("file:", "data:"))] == []
 
 
+@pytest.mark.slow
 def test_a_page_that_is_there_is_said_to_be_replaced(
     found: Audit,
     tmp_path: Path,
@@ -709,7 +788,9 @@ def test_a_page_that_is_there_is_said_to_be_replaced(
 ) -> None:
     monkeypatch.setattr("mtl_nt.audit.audit", lambda *a, **k: found)
     monkeypatch.setattr("mtl_nt.report.run", lambda *a, **k: None)
-    monkeypatch.setattr("mtl_nt.report.page", lambda executed, out, heading: out.write_text("page"))
+    monkeypatch.setattr(
+        "mtl_nt.report.page", lambda executed, out, heading: out.write_bytes(report.MARK)
+    )
     words = ["report", "dial-unrelated", "--out", str(tmp_path / "page.html")]
     assert main(words) == 0 and "replaces" not in capsys.readouterr().err
     assert main(words) == 0
@@ -809,6 +890,7 @@ def until(true: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_mixed_tasks_are_counted_and_never_averaged() -> None:
     """A mean of PR-AUCs and errors means nothing; the verdicts of both do."""
     data = load("dial-unrelated")
@@ -830,3 +912,88 @@ def test_mixed_tasks_are_counted_and_never_averaged() -> None:
     assert " in PR-AUC" in sentences(found)[0] and " in MSE" in sentences(found)[0]
     assert tables(found.asked).mean == "mean difference from STL"
     assert BeautifulSoup(task_table(found), "html.parser").select("tbody tr")
+
+
+# ---------------------------------------------------------------- a folder that another has written
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small audit."""
+    folder = tmp_path_factory.mktemp("kept")
+    audit("dial-unrelated", folder=folder, say=quiet, **LESS)
+    return folder
+
+
+def in_column(table: str, column: str, value: Any) -> Callable[[Any], object]:
+    return lambda found: found["tables"][table][column].__setitem__(0, value)
+
+
+FORGED: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "a key too many": ("audit.json", lambda found: found.update(more=1)),
+    "a key too few": ("audit.json", lambda found: found.pop("notes")),
+    "a name that is no text": ("audit.json", lambda found: found.update(name=["x"])),
+    "notes that are no list": ("audit.json", lambda found: found.update(notes="abc")),
+    "a column too many": ("audit.json", lambda f: f["tables"]["results"].update(x=[])),
+    "a short column": ("audit.json", lambda found: found["tables"]["history"]["loss"].pop()),
+    "text for a number": ("audit.json", in_column("results", "value", "0.5")),
+    "a number for text": ("audit.json", in_column("results", "task", 5)),
+    "true for a number": ("audit.json", in_column("results", "seed", True)),
+    "another task": ("audit.json", in_column("results", "task", "<b>")),
+    "another method": ("audit.json", in_column("results", "method", "<b>")),
+    "another run": ("audit.json", in_column("training", "seed", 7)),
+    "a number too large": ("audit.json", in_column("training", "steps", 2**64)),
+    "a row twice": ("audit.json", in_column("results", "seed", 101)),
+    "an unknown metric": ("audit.json", lambda f: f["metric"].update({"related 1": "<b>"})),
+    "a task twice": ("audit.json", lambda f: f["labels"]["task"].__setitem__(0, "related 2")),
+    "an unknown kind": ("audit.json", lambda found: found["labels"]["kind"].__setitem__(0, "<b>")),
+    "an unknown method": ("audit.json", lambda found: found["plan"]["methods"].append("<b>")),
+    "other runs": ("audit.json", lambda found: found["plan"]["seeds"].append(7)),
+    "a setting that is none": ("audit.json", lambda found: found["recipe"].update(steps=-1)),
+    "endless seconds": ("audit.json", lambda found: found["made"].update(seconds=math.inf)),
+    "an option of objects": ("audit.json", lambda found: found["made"]["options"].update(x={})),
+    "a cosine of 2": ("audit.json", lambda f: f["cosines"][0][0].__setitem__(0, 2.0)),
+    "a pair too few": ("audit.json", lambda found: found["cosines"][0].pop()),
+    "another plan": ("plan.json", lambda plan: plan.update(alphas=[0.25])),
+    "a plan with more": ("plan.json", lambda plan: plan.update(x=1)),
+    "a plan that is text": ("plan.json", lambda plan: "<b>"),
+    "a map that is no table": ("affinity.json", lambda found: found.append(1)),
+    "an empty map": ("affinity.json", lambda found: []),
+}
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_what_a_folder_may_not_say_is_refused_in_one_line(
+    case: str, kept: Path, tmp_path: Path
+) -> None:
+    name, change = FORGED[case]
+    folder = tmp_path / "kept"
+    shutil.copytree(kept, folder)
+    shelf = Folder(folder, json.loads((folder / "asked.json").read_text()))
+    found = shelf.get(name)
+    changed = change(found)
+    (folder / name).unlink()
+    shelf.keep(name, changed if isinstance(changed, (str, list)) else found)
+    if name != FILE:
+        (folder / FILE).unlink()
+    said = f"{folder / name} is no audit of this version; give another folder"
+    refused(lambda: audit("dial-unrelated", folder=folder, say=quiet, **LESS), said[-60:])
+
+
+def test_a_folder_that_says_what_it_may_is_read(kept: Path, tmp_path: Path) -> None:
+    """So that the cases above are refused for what was changed."""
+    shutil.copytree(kept, tmp_path / "kept")
+    said: list[str] = []
+    audit("dial-unrelated", folder=tmp_path / "kept", say=said.append, **LESS)
+    (tmp_path / "kept" / FILE).unlink()
+    audit("dial-unrelated", folder=tmp_path / "kept", say=quiet, **LESS)
+    assert "already" in said[0]
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused(kept: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    shutil.copytree(kept, folder)
+    shelf = Folder(folder, json.loads((folder / "asked.json").read_text()))
+    text = "[" * 100_000 + "]" * 100_000
+    (folder / FILE).write_text(f"{shelf._checksum(FILE, text)}\n{text}")
+    refused(lambda: audit("dial-unrelated", folder=folder, say=quiet, **LESS), "no audit of this")

@@ -83,6 +83,7 @@ def ridge() -> Study:
 # ---------------------------------------------------------------- one baseline
 
 
+@pytest.mark.slow
 def test_the_baseline_and_its_twin_come_first_and_stl_only_where_it_is_asked_for(
     cnn: Study,
 ) -> None:
@@ -105,17 +106,20 @@ def test_differences_counts_and_verdicts_are_from_the_baseline(cnn: Study) -> No
     refused(lambda: cnn.delta("CNN"), "'CNN'", "there are CNN'")
 
 
+@pytest.mark.slow
 def test_a_baseline_that_is_named_among_the_methods_is_trained_once() -> None:
     study = quick(baseline="MTL", methods=("MTL", "STL"))
     assert methods(study) == ["MTL", "MTL'", "STL", "Constant"]
 
 
+@pytest.mark.slow
 def test_stl_is_the_baseline_unless_it_is_said_otherwise() -> None:
     usual, said = quick(), quick(baseline="STL")
     assert (usual.baseline, usual.null) == ("STL", "STL'")
     assert_frame_equal(usual.results, said.results)
 
 
+@pytest.mark.slow
 def test_a_method_of_ones_own_is_a_baseline() -> None:
     study = quick(baseline=MINE)
     assert (study.baseline, study.null) == (MINE.name, "MTL, faster'")
@@ -123,6 +127,7 @@ def test_a_method_of_ones_own_is_a_baseline() -> None:
     assert (twin["learning_rate"] == 0.03).all()
 
 
+@pytest.mark.slow
 def test_a_twin_is_the_baseline_with_another_start_and_other_batches() -> None:
     again = Method("again", settings=MINE.settings, reseeded=True)
     study = quick(baseline=(MINE, "STL"), methods=(again,))
@@ -142,6 +147,7 @@ def several() -> Study:
     return quick(baseline=("STL", "MTL", "Ridge"), **call)
 
 
+@pytest.mark.slow
 def test_every_baseline_has_its_twin_and_the_first_counts(several: Study) -> None:
     assert methods(several)[:5] == ["STL", "STL'", "MTL", "MTL'", "Ridge"]
     assert several.baselines == ("STL", "MTL", "Ridge")
@@ -156,6 +162,7 @@ def test_every_baseline_has_its_twin_and_the_first_counts(several: Study) -> Non
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["MTL", "Ridge", "STL"])
 def test_against_gives_the_numbers_of_a_comparison_with_that_baseline(
     name: str, several: Study
@@ -263,6 +270,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---------------------------------------------------------------- baselines without chance
 
 
+@pytest.mark.slow
 def test_a_predictor_has_no_twin_and_no_null(ridge: Study) -> None:
     assert methods(ridge) == ["Ridge", "MTL", "STL", "LBTW", "Constant"]
     assert ridge.null is None
@@ -294,6 +302,7 @@ def test_the_steps_in_a_figure_are_the_networks_alone(ridge: Study) -> None:
     assert ", 20 steps" in scope and "0–20" not in scope
 
 
+@pytest.mark.slow
 def test_predictors_can_be_compared_among_themselves() -> None:
     study = quick(baseline="Ridge", methods=("OLS",))
     assert methods(study) == ["Ridge", "OLS", "Constant"]
@@ -327,6 +336,7 @@ def test_a_predictor_is_scored_on_the_test_rows_and_trains_nothing(
     assert [METHODS[name].trained(9) for name in ("STL", "MTL", "Ridge")] == [9, 1, 0]
 
 
+@pytest.mark.slow
 def test_a_predictor_has_its_row_in_the_training_table() -> None:
     training = quick(methods=("MTL", OWN)).training
     own, mtl = (training.query("method == @name") for name in ("Own", "MTL"))
@@ -340,6 +350,7 @@ def test_a_predictor_has_its_row_in_the_training_table() -> None:
     assert not (quick(methods=("MTL", OWN)).history["method"] == "Own").any()
 
 
+@pytest.mark.slow
 def test_the_linear_models_are_the_package_s_own() -> None:
     assert set(LINEAR) == {"Group mean", "OLS", "Ridge", "ElasticNet"}
     groups = replace(dial(), row_groups=tuple("ab" * (len(dial().x) // 2)), redraw=None)
@@ -349,6 +360,7 @@ def test_the_linear_models_are_the_package_s_own() -> None:
     assert sum(found["Ridge"]) < sum(found["Constant"])
 
 
+@pytest.mark.slow
 def test_a_predictor_that_does_not_suit_the_data_is_refused_in_one_line() -> None:
     refused(lambda: quick(methods="Group mean"), "row_groups", "every row's group")
     refused(lambda: quick(one_hot, methods="Ridge"), "'three'", "binary", "regression")
@@ -362,6 +374,7 @@ def counted(run: TaskData) -> Tensor:
     return mean_of_training(run)
 
 
+@pytest.mark.slow
 def test_a_finished_predictor_is_not_fitted_again(tmp_path: Path) -> None:
     call = {"methods": ("MTL", Method("Counted", predictor=counted)), "folder": tmp_path}
     CALLS.clear()
@@ -373,6 +386,7 @@ def test_a_finished_predictor_is_not_fitted_again(tmp_path: Path) -> None:
     assert_frame_equal(first.training, second.training)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
 def test_an_executor_gives_the_same_numbers(workers: int, tmp_path: Path) -> None:
     call: dict[str, Any] = {"baseline": (OWN, "STL"), "methods": ("MTL", "Ridge")}
@@ -387,6 +401,7 @@ def test_an_executor_gives_the_same_numbers(workers: int, tmp_path: Path) -> Non
     assert told == sorted(told) and told[-1] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_progress_ends_at_one_and_names_the_predictor() -> None:
     told: list[tuple[float, str]] = []
     quick(methods=("MTL", OWN), seeds=1, progress=lambda *t: told.append(t))
@@ -428,6 +443,7 @@ def plainly(data: Callable[[int], TaskData], **given: Any) -> Study:
     return quick(data, trunk=given.pop("trunk", None), steps=given.pop("steps", 10), **given)
 
 
+@pytest.mark.slow
 def test_single_task_networks_have_the_settings_that_suit_them() -> None:
     usual, own = plainly(dial), plainly(smaller(trunk=(3,), learning_rate=0.05))
     alike = plainly(dial, trunk=(3,), learning_rate=0.05)
@@ -439,6 +455,7 @@ def test_single_task_networks_have_the_settings_that_suit_them() -> None:
     assert own.recipe == usual.recipe
 
 
+@pytest.mark.slow
 def test_what_the_caller_gives_goes_before_what_suits_single_tasks() -> None:
     data = smaller(trunk=(3,), steps=4, learning_rate=0.05)
     given = plainly(data, trunk=(5,), learning_rate=0.01, steps=None)
@@ -466,6 +483,7 @@ def test_an_unknown_setting_of_single_tasks_is_refused_in_one_line() -> None:
     refused(lambda: plainly(smaller(learnin_rate=1)), "'learnin_rate'", "'learning_rate'")
 
 
+@pytest.mark.slow
 def test_a_trunk_of_single_tasks_may_be_a_preset() -> None:
     named, wide = plainly(smaller(trunk="small")), plainly(smaller(trunk=(64, 32)))
     assert_frame_equal(values(named, "STL"), values(wide, "STL"))
@@ -474,6 +492,7 @@ def test_a_trunk_of_single_tasks_may_be_a_preset() -> None:
 # ---------------------------------------------------------------- a study against CNN
 
 
+@pytest.mark.slow
 def test_every_figure_of_a_study_against_cnn_names_cnn(cnn: Study) -> None:
     turned = quick(one_hot, baseline=("CNN", "MTL"), methods="LBTW", alphas=(0.1, 0.5))
     for study, method in ((cnn, "Deep-AMTFL"), (turned, "LBTW")):

@@ -231,6 +231,12 @@ CELLS = (
         return png(99, 800, 400), f"live at {values['alpha']}"
     explorers.Live(train, {"alpha": ([0.0, 0.25, 0.5, 0.75, 1.0], alpha)}, title="LBTW")
     """,
+    """
+    from IPython.display import HTML
+    from mtl_nt.audit_tables import sortable
+    rows = [[(name, name), (str(value), value)] for name, value in zip("abc", (2, 10, 1))]
+    HTML(sortable(["task", "difference"], rows, "Tasks"))
+    """,
 )
 
 
@@ -270,6 +276,13 @@ def test_in_jupyterlab_the_explorer_moves_and_live_training_trains_stops_and_say
     slider.press("Home")
     expect(caption).to_have_text("digits at 0.0")
     picture(explorer)
+
+    table = page.locator(".nt-tasks")
+    heading = table.get_by_role("button", name="difference")
+    for sort, order in (("ascending", "cab"), ("descending", "bac")):
+        heading.click()
+        expect(heading.locator("..")).to_have_attribute("aria-sort", sort)
+        assert table.locator("tbody td:first-child").all_inner_texts() == [*order]
 
     made, status = live.locator(".nt-caption"), live.locator(".nt-status")
     button = live.get_by_role("button")

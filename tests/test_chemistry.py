@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pooch
 import pytest
 import torch
 from refusals import refused
@@ -35,7 +34,7 @@ from test_gdsc import Trap, served
 from mtl_nt import Recipe, TaskData, __version__, load
 from mtl_nt.__main__ import main
 from mtl_nt.bits import Bits
-from mtl_nt.datasets import SOURCES, files, fingerprints
+from mtl_nt.datasets import SOURCES, csv_sheet, files, fingerprints, sheets
 from mtl_nt.datasets.chemistry import FOLDS, LEAST, PANELS, PRESETS, unreadable
 from mtl_nt.datasets.files import Source, fetch
 from mtl_nt.datasets.fingerprints import ACTIVE, INACTIVE, MISSING, WIDTH, Molecules
@@ -84,7 +83,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> Molecules:
 def put(name: str, found: Molecules) -> Path:
     """Leave this in the cache. Where it lies."""
 
-    def made(_: Path) -> Molecules:
+    def made(*_: object) -> Molecules:
         return found
 
     with pytest.MonkeyPatch.context() as patch:
@@ -487,6 +486,7 @@ def test_molecules_with_the_same_rings_share_a_scaffold(tmp_path: Path) -> None:
         assert not (of[0] & of[1] or of[0] & of[2] or of[1] & of[2])
 
 
+@pytest.mark.slow
 @needs_rdkit
 def test_an_own_file_in_pcbas_format_is_read_without_a_checksum(tmp_path: Path) -> None:
     tasks = tuple(f"PCBA-{n}" for n in range(1000, 1128))
@@ -612,6 +612,38 @@ def test_a_file_that_is_no_table_is_refused_in_one_line(tmp_path: Path, case: st
         (tmp_path / name).write_bytes(content)
     refused(lambda: load("tox21", file=tmp_path / name), *words)
     refused(lambda: load("tox21", file=tmp_path), "is a folder")
+
+
+def test_a_table_that_unpacks_to_too_much_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = b"smiles,A\nC,1\n"
+    monkeypatch.setattr(csv_sheet, "RECORD", 50_000)
+    for content, words in (
+        (start + b"\n" * 600_000, "more than 524,288 blank lines"),
+        (start + b"C" * 100_000, "more than 50,000 bytes in one row"),
+    ):
+        path = tmp_path / "own.csv.gz"
+        path.write_bytes(gzip.compress(content))
+        refused(lambda path=path: fingerprints.read(path), "own.csv.gz", words)
+    monkeypatch.setattr(sheets, "MEMORY", 100_000)
+    path.write_bytes(gzip.compress(start + b"C,1\n" * 100_000))
+    refused(lambda: fingerprints.read(path), "own.csv.gz", "memory; 100,000 at most")
+
+
+@needs_rdkit
+def test_a_table_that_changes_before_it_is_read_leaves_nothing_in_the_cache(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = tmp_path / "own.csv", fingerprints.read
+
+    def late(given: Path, *sha256: str) -> Molecules:
+        path.write_text(path.read_text().replace("C", "CC"))
+        return read(given, *sha256)
+
+    monkeypatch.setattr(fingerprints, "read", late)
+    refused(lambda: own(path, table()), "own.csv changed while it was read; try again")
+    assert not [*cache.glob("*")]
 
 
 def filled(path: Path, place: str, both: Barrier, said: Path) -> None:
@@ -743,7 +775,8 @@ def test_a_disk_that_fills_up_while_downloading_is_named(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", full)
+    monkeypatch.setattr(files, "_downloaded", lambda *_: b"")
+    monkeypatch.setattr(Path, "write_bytes", full)
     source = PANELS["tox21"].source
     refused(lambda: fetch(source), "tox21.csv.gz cannot be kept in", "No space left", "make room")
     assert not [*cache.iterdir()]

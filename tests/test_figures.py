@@ -142,6 +142,7 @@ def row(study: Study, method: str, alpha: float = math.nan) -> pd.Series:
 # ---------------------------------------------------------------- what a reader sees
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_figure_says_in_words_what_its_title_claims(name: str, drawn: dict[str, Figure]) -> None:
     figure = drawn[name]
@@ -153,6 +154,7 @@ def test_a_figure_says_in_words_what_its_title_claims(name: str, drawn: dict[str
     assert "dial-unrelated" in scope and "3 runs on new data" in scope and "60 steps" in scope
 
 
+@pytest.mark.slow
 def test_the_line_of_no_transfer_stands_at_zero(trained: Study) -> None:
     (line,) = found(figures.differences(trained), "zero")
     assert list(line.get_xdata()) == [0, 0]
@@ -162,6 +164,7 @@ def test_the_line_of_no_transfer_stands_at_zero(trained: Study) -> None:
     assert line.get_ydata()[0] == pytest.approx(row(trained, "STL")["mean"])
 
 
+@pytest.mark.slow
 def test_the_null_band_of_the_counts_is_that_of_the_table(trained: Study) -> None:
     (band,) = found(figures.alpha_curve(trained, "LBTW"), "null")
     count = row(trained, "LBTW", 0.5)
@@ -169,6 +172,7 @@ def test_the_null_band_of_the_counts_is_that_of_the_table(trained: Study) -> Non
     assert band.get_y() + band.get_height() == pytest.approx(count["negative_null_high"])
 
 
+@pytest.mark.slow
 def test_the_null_band_of_the_differences_holds_the_reseeded_tasks(trained: Study) -> None:
     (band,) = found(figures.differences(trained), "null")
     null = trained.delta("STL'").mean().abs()
@@ -176,6 +180,7 @@ def test_the_null_band_of_the_differences_holds_the_reseeded_tasks(trained: Stud
     assert band.get_x() == pytest.approx(-band.get_width() / 2)
 
 
+@pytest.mark.slow
 def test_every_task_is_one_point_at_its_mean_difference(trained: Study) -> None:
     figure = figures.differences(trained, methods=["MTL"])
     points = [xy for v in figures.VERDICTS for c in found(figure, v) for xy in c.get_offsets()]
@@ -193,6 +198,7 @@ def test_verdicts_differ_by_shape_and_filling() -> None:
     assert len(harmed.get_offsets()) == row(made(), "MTL")["harmed"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["fixed", "new data"])
 def test_a_title_says_the_numbers_of_the_table(split: str) -> None:
     study = made(split=split)
@@ -217,6 +223,7 @@ def test_a_title_without_alpha_tells_fewest_and_most() -> None:
     assert ("at every alpha" in said) == (min(harmed) == max(harmed))
 
 
+@pytest.mark.slow
 def test_one_run_decides_nothing() -> None:
     study = made(seeds=1)
     for figure in (figures.differences(study), figures.alpha_curve(study, "LBTW")):
@@ -226,6 +233,7 @@ def test_one_run_decides_nothing() -> None:
     assert "0 (null" not in figures.counts_table(study).split("<td>")[1]
 
 
+@pytest.mark.slow
 def test_better_is_always_to_the_right() -> None:
     for metric, turned in (("MSE", True), ("PR-AUC", False)):
         ax = figures.trade_off(made(metric=metric)).axes[0]
@@ -240,6 +248,7 @@ def test_a_best_mean_that_chance_gives_too_is_called_so(effect: float, within: b
     assert said.count("has the best mean MSE") == 1
 
 
+@pytest.mark.slow
 def test_a_diverged_run_is_named_and_never_counted_as_zero() -> None:
     study = made(diverged=(("LBTW", 2.0), ("MTL", math.nan)))
     curve = figures.alpha_curve(study, "LBTW", 2.0)
@@ -256,12 +265,14 @@ def test_a_diverged_run_is_named_and_never_counted_as_zero() -> None:
     assert "diverged in 1 of 5 runs" in line and "null" not in line
 
 
+@pytest.mark.slow
 def test_tasks_that_are_not_scored_are_left_out_of_the_total() -> None:
     study = made(unscored=2, metric="PR-AUC")
     assert " of 5 tasks beyond chance" in title(figures.differences(study))
     assert ", 2 not scored." in figures.alt(figures.differences(study))
 
 
+@pytest.mark.slow
 def test_a_far_outlier_hides_nobody() -> None:
     study = made(tuple(f"task {i}" for i in range(12)))
     results = study.results.copy()
@@ -273,6 +284,7 @@ def test_a_far_outlier_hides_nobody() -> None:
     assert "Not drawn: MTL (83.7)" in figures.alt(figures.trade_off(study))
 
 
+@pytest.mark.slow
 def test_a_slider_leaves_the_axes_alone(trained: Study) -> None:
     for draw in (figures.differences, lambda s, a: figures.weights(s, "LBTW", a)):
         limits = [
@@ -282,6 +294,7 @@ def test_a_slider_leaves_the_axes_alone(trained: Study) -> None:
         assert limits[0] == limits[1] == limits[2]
 
 
+@pytest.mark.slow
 def test_one_picture_of_w_tells_the_methods_apart(trained: Study) -> None:
     figure = figures.weight_matrix(trained)
     matrices = {image.get_gid(): image for ax in figure.axes for image in ax.images}
@@ -294,6 +307,7 @@ def test_one_picture_of_w_tells_the_methods_apart(trained: Study) -> None:
     assert "Fine-Tuning: 9 networks (the last stage), the identity." in figures.alt(figure)
 
 
+@pytest.mark.slow
 def test_weights_are_means_over_runs_and_many_tasks_become_bands(trained: Study) -> None:
     rows = trained.history.query("method == 'LBTW' and alpha == 0.5 and task == 'outsider 1'")
     (line,) = found(figures.weights(trained, "LBTW", 0.5), "task outsider 1")
@@ -306,6 +320,7 @@ def test_weights_are_means_over_runs_and_many_tasks_become_bands(trained: Study)
     assert found(many, "median") and not found(few, "median")
 
 
+@pytest.mark.slow
 def test_plain_mtl_is_said_to_weigh_all_alike(trained: Study) -> None:
     said = title(figures.weights(trained, "LBTW", 0.0))
     assert said == "LBTW 0 weighs every task 1 all through training"
@@ -332,6 +347,7 @@ AGAINST: dict[str, Callable[[], Study]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", AGAINST.values(), ids=AGAINST.keys())
 def test_a_study_against_another_baseline_says_so_wherever_it_would_say_stl(
     make: Callable[[], Study],
@@ -375,6 +391,7 @@ def without_chance() -> Study:
     return replace(study, **tables, baselines=("Ridge",))
 
 
+@pytest.mark.slow
 def test_against_a_baseline_without_chance_there_is_no_null_and_all_else_is_drawn() -> None:
     study = without_chance()
     figure = figures.differences(study)
@@ -399,6 +416,7 @@ def test_against_a_baseline_without_chance_there_is_no_null_and_all_else_is_draw
         assert re.fullmatch(r"\d of 7", undecided)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["differences", "alpha curve", "weights", "weight matrix"])
 def test_no_label_lies_on_another_without_a_null(name: str) -> None:
     assert_readable(name, DRAWN[name](without_chance()))
@@ -448,6 +466,7 @@ def test_a_variant_takes_its_family_s_colour_in_a_style_of_its_own() -> None:
 # ---------------------------------------------------------------- names, sizes, overlap
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", DRAWN.values(), ids=DRAWN.keys())
 def test_names_are_drawn_as_they_are_written(
     draw: Callable[[Study], Figure], hostile: Study
@@ -467,6 +486,7 @@ STUDIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", STUDIES.values(), ids=STUDIES.keys())
 def test_no_label_is_cut_off_or_lies_on_another(make: Callable[[], Study]) -> None:
     study = make()
@@ -498,6 +518,7 @@ def beyond(figure: Figure) -> set[Text]:
     return hidden
 
 
+@pytest.mark.slow
 def test_texts_are_readable_on_a_phone(drawn: dict[str, Figure]) -> None:
     for figure in drawn.values():
         inches = figure.get_figwidth()
@@ -532,6 +553,7 @@ def test_the_table_escapes_every_name_and_keeps_a_null_beside_every_count() -> N
         assert re.fullmatch(r"\d of 7", undecided)
 
 
+@pytest.mark.slow
 def test_the_table_says_the_study_s_numbers(trained: Study) -> None:
     count, table = row(trained, "LBTW", 0.5), figures.counts_table(trained)
     (line,) = re.findall(r"<tr><th scope='row'>LBTW 0.5</th>.*?</tr>", table)
@@ -549,6 +571,7 @@ def test_the_table_says_the_study_s_numbers(trained: Study) -> None:
 # ---------------------------------------------------------------- pictures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_picture_decodes_in_few_colours(name: str, drawn: dict[str, Figure]) -> None:
     picture = figures.png(drawn[name], 48)
@@ -558,6 +581,7 @@ def test_a_picture_decodes_in_few_colours(name: str, drawn: dict[str, Figure]) -
     assert len(picture) < 50_000
 
 
+@pytest.mark.slow
 def test_a_picture_keeps_the_method_s_exact_colour(trained: Study) -> None:
     picture = figures.png(figures.alpha_curve(trained, "LBTW", 0.5))
     seen = {c for _, c in Image.open(io.BytesIO(picture)).convert("RGB").getcolors()}
@@ -566,6 +590,7 @@ def test_a_picture_keeps_the_method_s_exact_colour(trained: Study) -> None:
     assert (255, 255, 255) in seen
 
 
+@pytest.mark.slow
 def test_pictures_are_the_same_in_every_thread(trained: Study) -> None:
     def drawn(alpha: float) -> tuple[bytes, bytes]:
         curve = figures.alpha_curve(trained, "LBTW", alpha)
@@ -578,6 +603,7 @@ def test_pictures_are_the_same_in_every_thread(trained: Study) -> None:
     assert len(set(several)) == 3
 
 
+@pytest.mark.slow
 def test_pyplot_is_never_imported() -> None:
     asked = "import sys, mtl_nt.figures; print('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
@@ -586,6 +612,7 @@ def test_pyplot_is_never_imported() -> None:
         assert not re.search(r"import.*pyplot|pylab", path.read_text(encoding="utf-8")), path
 
 
+@pytest.mark.slow
 def test_drawing_changes_nothing_in_the_study() -> None:
     study, again = made.__wrapped__(), made.__wrapped__()
     for draw in DRAWN.values():
@@ -595,6 +622,7 @@ def test_drawing_changes_nothing_in_the_study() -> None:
         pd.testing.assert_frame_equal(getattr(study, name), getattr(again, name))
 
 
+@pytest.mark.slow
 def test_two_studies_are_not_mixed_up() -> None:
     for effect, harms in ((0.1, "harms 3 of 7"), (0.0, "harms none of 7")):
         assert harms in title(figures.differences(made.__wrapped__(effect=effect, seeds=3)))
@@ -603,6 +631,7 @@ def test_two_studies_are_not_mixed_up() -> None:
 # ---------------------------------------------------------------- requests that cannot be met
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ask", "said"),
     [
@@ -628,6 +657,7 @@ def test_a_trade_off_without_a_baseline_is_refused() -> None:
         figures.trade_off(made(diverged=(("STL", math.nan),)))
 
 
+@pytest.mark.slow
 def test_an_alpha_is_found_in_spite_of_rounding(trained: Study) -> None:
     almost = 0.1 + 0.4 + 1e-12
     assert title(figures.alpha_curve(trained, "LBTW", almost)).startswith("LBTW 0.5 ")

@@ -8,12 +8,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.server
+import io
 import math
 import pickle
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 import torch
 from refusals import refused
 
 from mtl_nt import Recipe, TaskData, load
-from mtl_nt.datasets import files, gdsc
+from mtl_nt.datasets import csv_sheet, expression, files, gdsc
 from mtl_nt.datasets.files import Source, fetch
 from mtl_nt.methods import METHODS
 from mtl_nt.pieces import train
@@ -497,6 +500,33 @@ def test_a_renamed_pickle_is_refused_and_never_unpickled(
     assert not (tmp_path / "mark").exists()
 
 
+def test_expression_of_too_many_cells_is_refused_before_it_is_there(
+    tmp_path: Path, counts: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    blank, wide = tmp_path / "blank.csv.gz", tmp_path / "wide.csv.gz"
+    blank.write_bytes(gzip.compress(b"COSMIC_ID,A\n683665,3\n" + b"\n" * 150_000))
+    wide.write_bytes(gzip.compress(b"COSMIC_ID,A\n683665" + b",0" * 150_000))
+    long = tmp_path / "long.csv.gz"
+    long.write_bytes(gzip.compress(b"COSMIC_ID,A" + bytes(100_000)))
+    tall = tmp_path / "tall.parquet"
+    parquet.write_table(pa.table(dict.fromkeys("ABC", pa.nulls(40_000_000))), tall)
+    monkeypatch.setattr(expression, "CELLS", 100_000)
+    monkeypatch.setattr(csv_sheet, "RECORD", 50_000)
+    for path, words in {
+        blank: "more than 100,000 cells",
+        wide: "more than 100,000 cells",
+        long: "more than 50,000 bytes in one row",
+        tall: "memory",
+    }.items():
+        refused(lambda path=path: load("gdsc", expression=path), path.name, words)
+    monkeypatch.setattr(expression, "CELLS", 20)
+    path = written(tmp_path, counts, "own.parquet")
+    refused(lambda: load("gdsc", expression=path), "own.parquet", "more than 20 cells")
+
+
 def test_without_pyarrow_a_parquet_asks_for_it(
     tmp_path: Path, counts: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -581,6 +611,141 @@ def test_a_connection_that_breaks_half_way_leaves_nothing(cache: Path, announced
         words = "cannot be downloaded" if announced else "nothing was kept"
         refused(lambda: fetch(source), "IC50_v17.csv.gz", words)
     assert not [*cache.iterdir()]
+
+
+Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
+
+
+@contextmanager
+def answering(answer: Answer) -> Iterator[Source]:
+    """The known responses at a place that answers in this way."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with suppress(OSError):  # whoever asked has gone
+                answer(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with served(Handler) as place:
+        yield gdsc.RESPONSES._replace(url=place + gdsc.RESPONSES.name)
+
+
+def header(asked: http.server.BaseHTTPRequestHandler, status: int = 200, **fields: object) -> None:
+    asked.send_response(status)
+    for name, value in fields.items():
+        asked.send_header(name.replace("_", "-"), str(value))
+    asked.end_headers()
+
+
+def without_end(asked: http.server.BaseHTTPRequestHandler) -> None:
+    header(asked)
+    while True:
+        asked.wfile.write(bytes(2**16))
+
+
+def announced_too_large(asked: http.server.BaseHTTPRequestHandler) -> None:
+    header(asked, Content_Length=10**15)
+    time.sleep(60)  # nobody waits for the first byte
+
+
+def longer_than_announced(asked: http.server.BaseHTTPRequestHandler) -> None:
+    header(asked, Content_Length=1000)
+    asked.wfile.write(bytes(10**6))
+
+
+PACKED = gzip.compress(bytes(10**7))
+
+
+def packed_on_the_way(asked: http.server.BaseHTTPRequestHandler) -> None:
+    header(asked, Content_Encoding="gzip", Content_Length=len(PACKED))
+    asked.wfile.write(PACKED)
+
+
+def a_byte_now_and_then(asked: http.server.BaseHTTPRequestHandler) -> None:
+    header(asked, Content_Length=1000)
+    for _ in range(1000):
+        asked.wfile.write(b"0")
+        time.sleep(0.1)
+
+
+def a_header_without_end(asked: http.server.BaseHTTPRequestHandler) -> None:
+    asked.wfile.write(b"HTTP/1.1 200 OK\r\nServer: ")
+    for _ in range(1000):
+        asked.wfile.write(b"0")
+        time.sleep(0.1)
+
+
+def silence(asked: http.server.BaseHTTPRequestHandler) -> None:
+    header(asked, Content_Length=1000)
+    time.sleep(60)
+
+
+def in_a_circle(asked: http.server.BaseHTTPRequestHandler) -> None:
+    header(asked, 302, Location=f"/{len(asked.path)}{asked.path}")
+    without_end(asked)  # this is not read
+
+
+DOWNLOADS: dict[str, tuple[Answer, dict[str, float], str]] = {
+    "without end": (without_end, {}, "more than 1,437,973 bytes"),
+    "announced too large": (announced_too_large, {}, "more than 1,437,973 bytes"),
+    "longer than announced": (longer_than_announced, {}, "nothing was kept"),
+    "packed on the way": (packed_on_the_way, {}, "nothing was kept"),
+    "a byte now and then": (a_byte_now_and_then, {"DEADLINE": 1.0}, "more than 1 s"),
+    "a header without end": (a_header_without_end, {"DEADLINE": 1.0}, "more than 1 s"),
+    "silence": (silence, {"SILENCE": 0.5}, "silent for 0.5 s"),
+    "in a circle": (in_a_circle, {}, "redirected too often"),
+}
+
+
+@pytest.mark.parametrize("case", DOWNLOADS)
+def test_a_download_ends_at_a_known_size_and_after_a_stated_time(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    answer, limits, words = DOWNLOADS[case]
+    for name, seconds in limits.items():
+        monkeypatch.setattr(files, name, seconds)
+    begin = time.monotonic()
+    with answering(answer) as source:
+        refused(lambda: fetch(source), "IC50_v17.csv.gz", words)
+        assert time.monotonic() - begin < 30  # and not the minute that the place takes
+    assert not [*cache.iterdir()]
+
+
+def test_a_download_of_unknown_size_ends_at_a_stated_one(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MOST", 10_000)
+    with answering(without_end) as source:
+        refused(lambda: fetch(source._replace(size=None)), "more than 10,000 bytes")
+    assert not [*cache.iterdir()]
+    packed = source._replace(size=None, unpacked=5000)
+    assert 5000 < packed.most < 100_000
+
+
+def test_no_redirection_leaves_https(
+    server: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(self: object, asked: requests.PreparedRequest, **_: object) -> requests.Response:
+        assert asked.url is not None and asked.url.startswith("https://")
+        answer = requests.Response()
+        answer.status_code, answer.request, answer.url = 302, asked, asked.url
+        answer.headers["Location"] = server + gdsc.RESPONSES.name
+        answer.raw = io.BytesIO()
+        return answer
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", away)
+    refused(lambda: fetch(gdsc.RESPONSES), "cannot be downloaded (leaves https)")
+    assert not [*cache.iterdir()]
+
+
+def test_a_redirection_to_the_file_is_followed(server: str, small: Path, cache: Path) -> None:
+    def onward(asked: http.server.BaseHTTPRequestHandler) -> None:
+        header(asked, 302, Location=server + gdsc.RESPONSES.name)
+
+    with answering(onward) as source:
+        assert fetch(source).read_bytes() == (small / source.name).read_bytes()
 
 
 def test_a_file_that_was_damaged_in_the_cache_is_downloaded_anew(

@@ -21,6 +21,8 @@ from mtl_nt import report
 from mtl_nt.kernels import ThisPython, Warm
 from mtl_nt.report import NotebookFailed
 
+pytestmark = pytest.mark.kernel
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="warm kernels are for Linux alone")
 
 

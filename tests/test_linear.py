@@ -105,6 +105,7 @@ def test_ols_is_scikit_learns_least_squares_on_each_tasks_labelled_rows(
         np.testing.assert_allclose(found[:, t], plain, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [6, 60])
 @TUNED
 def test_a_penalised_model_is_what_a_plain_loop_over_scikit_learn_chooses(
@@ -129,6 +130,7 @@ def test_without_validation_rows_ridge_chooses_by_leave_one_out() -> None:
         np.testing.assert_allclose(found, plain, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_without_validation_rows_elastic_net_chooses_by_five_folds() -> None:
     data = table(noise=3, validation=0)
     test = data.x[data.split.test].double().numpy()
@@ -139,6 +141,7 @@ def test_without_validation_rows_elastic_net_chooses_by_five_folds() -> None:
         np.testing.assert_allclose(found, plain, atol=5e-3)
 
 
+@pytest.mark.slow
 @TUNED
 def test_a_task_without_validation_labels_is_chosen_on_its_training_rows(
     predict: Callable,
@@ -180,6 +183,7 @@ def test_what_is_not_tuned_ignores_the_validation_labels(predict: Callable) -> N
     assert torch.equal(predict(data), predict(other))
 
 
+@pytest.mark.slow
 @TUNED
 def test_validation_labels_choose_among_models_of_the_training_rows_alone(
     predict: Callable,
@@ -255,6 +259,7 @@ def test_a_constant_target_or_constant_features_predict_the_training_mean(
     torch.testing.assert_close(predict(still), constant_outputs(still, TEST))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("validation", [0, VALIDATION])
 @FITTED
 def test_a_constant_feature_changes_nothing(predict: Callable, validation: int) -> None:

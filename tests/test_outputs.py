@@ -40,6 +40,7 @@ def test_its_outputs_are_those_of_one_run_from_top_to_bottom(name: str) -> None:
     assert not [o for o in shown(BOOK[name]) if o.output_type == "error" or "stderr" in o.values()]
 
 
+@pytest.mark.slow
 @every_notebook
 def test_its_outputs_were_made_by_the_present_code(name: str) -> None:
     same = BOOK[name].metadata.mtl_nt[MADE_FROM] == made_from(BOOK[name])

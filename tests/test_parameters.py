@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from book import FOLDER
+from hypothesis import given
+from hypothesis import strategies as st
+from papermill.translators import PythonTranslator
 from refusals import refused
+from samples import write
 
-from mtl_nt.parameters import read_parameters
+from mtl_nt import report
+from mtl_nt.__main__ import main
+from mtl_nt.parameters import plain, read_parameters
+from mtl_nt.report import NotebookFailed
 
 DEFAULTS = """# a note
 alphas = [0.0, 0.5]
@@ -121,3 +130,121 @@ def test_papermill_stops_at_a_wrong_parameter_and_its_last_line_says_why(
     *_, last = ended.stderr.strip().splitlines()
     assert last.startswith(said)
     assert "read_parameters" not in ended.stderr.partition(said)[0].rpartition("In [")[2]
+
+
+# ---------------------------------------------------------------- what reaches papermill
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**40), 10**40)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS
+    | st.sampled_from(
+        ["'", '"', "\\", '\\"', "\n", "\r", "\0", "\u2028", "'''", "{x}", "#", "é", "𝛼"]
+    )
+)
+VALUES = st.recursive(
+    SCALARS, lambda each: st.lists(each, max_size=4) | st.dictionaries(TEXTS, each, max_size=4)
+)
+
+
+@given(VALUES)
+def test_a_notebook_sees_the_very_value_that_it_is_given(value: Any) -> None:
+    source = PythonTranslator.codify({"value": plain("value", value)})
+    seen: dict[str, Any] = {}
+    exec(compile(source, "a cell", "exec", dont_inherit=True), seen)
+    assert repr(seen["value"]) == repr(value)  # 1 is no True, and 0.0 no -0.0
+    assert json.loads(json.dumps(plain("value", value), allow_nan=False)) == value
+
+
+def test_tuples_and_numbers_of_other_libraries_are_lists_and_numbers() -> None:
+    given = plain("x", {"a": (1, (np.float64(0.5), np.int64(3)))})
+    assert given == {"a": [1, [0.5, 3]]}
+    assert [type(each) for each in given["a"][1]] == [float, int]
+
+
+def nested(depth: int) -> list[Any]:
+    made: list[Any] = [1]
+    for _ in range(depth - 1):
+        made = [made]
+    return made
+
+
+def endless() -> list[Any]:
+    made: list[Any] = []
+    made.append(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (b"x'+str(__import__('os').getcwd())", "bytes b"),
+        ([1, {"a": b"x"}], "bytes b'x'"),
+        ({1, 2}, "set {1, 2}"),
+        (1j, "complex 1j"),
+        (..., "ellipsis Ellipsis"),
+        (float("nan"), "float nan"),
+        (float("-inf"), "float -inf"),
+        (Path("a"), "Path('a')"),
+        ({1: 2}, "a dictionary whose keys are not all text"),
+        ("\ud800", "half of a pair"),
+        ({"\ud800": 1}, "half of a pair"),
+        (nested(22), "more than 20 lists within each other"),
+        (endless(), "more than 20 lists within each other"),
+        ("x" * 100_000, "more than 100,000 characters"),
+        ([[]] * 60_000, "more than 100,000 characters"),
+    ],
+)
+def test_what_is_no_plain_value_is_refused(value: Any, said: str) -> None:
+    refused(lambda: plain("alpha", value), "parameter alpha: ", said, "give None")
+    assert plain("alpha", nested(20)) == nested(20)
+
+
+def test_the_check_is_at_the_door_to_papermill(tmp_path: Path) -> None:
+    book = write(tmp_path / "book.ipynb", "parameters:\nalpha = 0")
+    refused(lambda: report.run(book, tmp_path / "x.ipynb", alpha=b"x'+"), "bytes b")
+    assert [path.name for path in tmp_path.iterdir()] == ["book.ipynb"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "b'x'+str(__import__('os').system('touch ran'))",
+        """b'"+str(__import__("os").system("touch ran"))+"'""",
+        "b'x'",
+        "{1, 2}",
+        "1+2j",
+        "...",
+        "1e999",
+        "'\\ud800'",
+        "[" * 50 + "]" * 50,
+        "[" * 5000 + "]" * 5000,
+        "-" * 20_000 + "1",
+    ],
+)
+def test_the_command_refuses_a_value_that_is_none_in_one_line(
+    value: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given: list[Any] = []
+
+    def execute(_: Path, __: Path, parameters: dict[str, Any], **options: Any) -> None:
+        given.append(parameters)
+        raise NotebookFailed("it ran")
+
+    monkeypatch.setattr("papermill.execute_notebook", execute)
+    write(tmp_path / "book.ipynb", "parameters:\nalpha = 0")
+    if value.startswith("b'x'+"):  # no literal, and so only text
+        assert main(["run", "book.ipynb", "-p", "alpha", value]) == 1
+        assert given == [{"alpha": value}] and not Path("ran").exists()
+        return
+    assert main(["run", "book.ipynb", "-p", "alpha", value]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("mtl_nt: ") and said.count("\n") == 1 and len(said) < 300, said
+    assert not given

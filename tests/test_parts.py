@@ -124,6 +124,28 @@ def test_a_missing_part_alone_is_trained(finished: tuple[Path, Study], copied: P
     assert told == ["MTL"]
 
 
+FORGED: dict[str, Callable[[list[Any]], object]] = {
+    "a table too few": lambda tables: tables.pop(),
+    "a column too many": lambda tables: tables[0].update(more=tables[0]["task"]),
+    "a short column": lambda tables: tables[2]["loss"].pop(),
+    "another task": lambda tables: tables[0]["task"].__setitem__(0, "<b>"),
+    "another method": lambda tables: tables[0]["method"].__setitem__(0, "<b>"),
+    "another run": lambda tables: tables[0]["seed"].__setitem__(0, 99),
+    "text for a number": lambda tables: tables[0]["value"].__setitem__(0, "1"),
+}
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_a_part_with_a_right_checksum_and_a_wrong_form_is_refused(case: str, copied: Path) -> None:
+    path = part(copied, "MTL")
+    label = json.dumps([json.loads((copied / "study.json").read_text()), path.name]).encode()
+    tables = json.loads(path.read_text().partition("\n")[2])
+    FORGED[case](tables)
+    text = json.dumps(tables)
+    path.write_text(f"{hashlib.sha256(label + text.encode()).hexdigest()}\n{text}")
+    refused(lambda: study(copied), f"{path.name} is no part of a study of this version")
+
+
 def test_parts_from_an_executor_are_kept_too(finished: tuple[Path, Study], tmp_path: Path) -> None:
     folder, told = tmp_path / "a" / "new" / "folder", []
     with ThreadPoolExecutor(2) as executor:
@@ -342,7 +364,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_training(
     def denied(*args: Any, **options: Any) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(parts.tempfile, "TemporaryFile", denied)
+    monkeypatch.setattr(parts, "temporary", denied)
     told: list[str] = []
     refused(lambda: study(tmp_path, told), str(tmp_path), "Permission denied", "another folder")
     assert told == []

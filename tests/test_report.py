@@ -105,6 +105,7 @@ def files(folder: Path) -> list[str]:
 # ---------------------------------------------------------------- running
 
 
+@pytest.mark.slow
 def test_a_notebook_runs_with_other_parameters_and_no_kernel_of_its_own(
     executed: NotebookNode,
 ) -> None:
@@ -113,6 +114,7 @@ def test_a_notebook_runs_with_other_parameters_and_no_kernel_of_its_own(
     assert "trained at 0.25" in text  # live training ran by itself, with the parameter
 
 
+@pytest.mark.slow
 def test_the_kernel_is_this_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kernels = tmp_path / "data/kernels/python3"
     kernels.mkdir(parents=True)
@@ -140,6 +142,7 @@ def test_a_misspelt_parameter_is_named_before_anything_runs(
     assert files(tmp_path / "out") == []
 
 
+@pytest.mark.slow
 def test_bad_input_in_a_cell_comes_out_as_its_line_and_leaves_nothing(tmp_path: Path) -> None:
     book = notebook(
         tmp_path,
@@ -167,6 +170,7 @@ LOST = {
 
 
 # nbclient answers an Output widget on the socket that it waits on, and can miss the kernel's reply.
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.flaky(reruns=3, only_rerun=["Timeout"])
 @pytest.mark.parametrize("where", LOST)
@@ -181,6 +185,7 @@ def test_no_error_is_lost(tmp_path: Path, where: str) -> None:
     assert source.splitlines()[0] in (out / "x.failed.ipynb").read_text()
 
 
+@pytest.mark.slow
 def test_a_live_training_that_fails_fails_its_cell(tmp_path: Path) -> None:
     book = notebook(
         tmp_path,
@@ -194,6 +199,7 @@ def test_a_live_training_that_fails_fails_its_cell(tmp_path: Path) -> None:
     assert not kept.cells[-1].outputs
 
 
+@pytest.mark.slow
 def test_a_good_run_takes_the_place_of_a_failed_one(tmp_path: Path) -> None:
     book = notebook(tmp_path, "parameters:\nalpha = 0", "1 / alpha")
     out = tmp_path / "out"
@@ -351,6 +357,7 @@ def test_bad_input_is_one_line_on_stderr_and_exit_2(
     assert set(files(tmp_path)) <= {"book.ipynb", "reports"}
 
 
+@pytest.mark.slow
 def test_a_failing_notebook_is_one_line_and_exit_1(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -361,6 +368,7 @@ def test_a_failing_notebook_is_one_line_and_exit_1(
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_values_are_read_as_python_or_as_text(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -377,6 +385,7 @@ def test_values_are_read_as_python_or_as_text(
     assert f"\nreplaces {tmp_path / 'x.html'} in " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_demo_runs_the_first_three_notebooks_on_their_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -403,6 +412,7 @@ def test_demo_runs_the_first_three_notebooks_on_their_data(
     assert printed.endswith("Open reports/index.html in a browser.\n")
 
 
+@pytest.mark.slow
 def test_the_book_is_a_page_a_notebook_at_full_length_or_fast(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -435,6 +445,7 @@ def test_a_notebook_without_fast_parameters_is_no_part_of_a_fast_book(
     assert "00_a.ipynb has no fast parameters" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_page_of_results_has_neither_code_nor_book(tmp_path: Path) -> None:
     cells = (
         "# The book's own title",
@@ -457,6 +468,7 @@ def test_a_page_of_results_has_neither_code_nor_book(tmp_path: Path) -> None:
     assert "told" not in soup.text and "answer 42" in soup.text
 
 
+@pytest.mark.slow
 def test_datasets_are_listed_with_their_options(capsys: pytest.CaptureFixture[str]) -> None:
     from mtl_nt.datasets import DATASETS
 
@@ -477,6 +489,7 @@ def wait(true: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_130_leaves_nothing_and_ends_the_kernel(tmp_path: Path) -> None:
     started = tmp_path / "started"
     book = notebook(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -101,6 +103,40 @@ def test_damage_is_said_in_one_line(study: Study, tmp_path: Path) -> None:
     del about["recipe"]
     (folder / "study.json").write_text(json.dumps(about))
     refused(lambda: stored(folder), "recipe", "keep it again")
+
+
+FORGED: dict[str, tuple[str, Callable[[str], str]]] = {
+    "an unknown setting": (FILES[2], lambda text: text.replace('"trunk"', '"trunks"')),
+    "a setting that is none": (FILES[2], lambda text: text.replace('"last"', '"<b>"')),
+    "no baseline": (FILES[2], lambda text: re.sub(r'(?s)("baselines": \[).*?\]', r"\1]", text)),
+    "a task without a metric": (FILES[2], lambda text: text.replace('"digit 0":', '"digit 10":')),
+    "a list of nothing": (FILES[2], lambda text: "[]"),
+    "too deep": (FILES[2], lambda text: "[" * 10**5),
+    "a column too many": (FILES[1], lambda text: text.replace("method,", "method,<b>,", 1)),
+    "text for a number": (FILES[1], lambda text: text.replace(",15,", ",<b>,", 1)),
+}
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_a_kept_study_says_what_it_may_or_is_refused(
+    case: str, study: Study, tmp_path: Path
+) -> None:
+    name, change = FORGED[case]
+    path = keep(study, tmp_path / "kept") / name
+    changed = change(path.read_text())
+    assert changed != path.read_text()
+    path.write_text(changed)
+    refused(lambda: stored(tmp_path / "kept"), "damaged", "keep")
+
+
+def test_a_task_may_be_called_as_a_number_or_nothing_is(study: Study, tmp_path: Path) -> None:
+    names = {"digit 0": "NA", "digit 1": "1"}
+    results = study.results.replace({"task": names})
+    metric = {names.get(task, task): kind for task, kind in study.metric.items()}
+    other = replace(study, results=results, metric=metric)
+    read = stored(keep(other, tmp_path / "kept"))
+    assert {"NA", "1"} < {*read.results["task"]}
+    assert read.counts()["mean"].notna().all()
 
 
 def test_an_unknown_study_is_refused(tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def images() -> Study:
 # -------------------------------------------------------------------------------- the tables
 
 
+@pytest.mark.slow
 def test_results_is_the_tidy_table(everything: Study) -> None:
     names = "dataset, data_seed, split, method, alpha, seed, task, metric, value"
     assert ", ".join(everything.results) == names
@@ -106,6 +107,7 @@ def test_results_is_the_tidy_table(everything: Study) -> None:
     assert everything.results["value"].notna().all()
 
 
+@pytest.mark.slow
 def test_every_method_is_there_with_its_alphas_and_stl_null_and_constant_always(
     everything: Study,
 ) -> None:
@@ -122,12 +124,14 @@ def test_every_method_is_there_with_its_alphas_and_stl_null_and_constant_always(
         assert methods == {asked, "STL", "STL'", "Constant"}
 
 
+@pytest.mark.slow
 def test_arms_are_all_but_stl_in_the_order_of_training(everything: Study) -> None:
     methods = [m for m, _ in everything.arms()]
     wanted = [m for name in SUITED for m in [name] * (2 if name in WITH_ALPHA else 1)]
     assert methods == ["STL'", *wanted[1:], "Constant"]
 
 
+@pytest.mark.slow
 def test_transfer_has_a_row_a_method_alpha_and_task(everything: Study) -> None:
     table = everything.transfer()
     names = "method, alpha, task, delta, low, high, p, adjusted, detectable, verdict"
@@ -139,6 +143,7 @@ def test_transfer_has_a_row_a_method_alpha_and_task(everything: Study) -> None:
     assert (table["detectable"] > 0).all()
 
 
+@pytest.mark.slow
 def test_counts_has_a_row_a_method_and_alpha_stl_first(everything: Study) -> None:
     table = everything.counts()
     compared = ["negative", "negative_per_run", "negative_null_low", "negative_null_high"]
@@ -157,6 +162,7 @@ def test_counts_has_a_row_a_method_and_alpha_stl_first(everything: Study) -> Non
     assert table.loc[1:, compared].notna().all(axis=None)
 
 
+@pytest.mark.slow
 def test_networks_steps_and_seconds_are_those_of_a_run(everything: Study) -> None:
     one, each, twice = 1, 3, 6  # of three tasks
     wanted = {"STL": each, "STL'": each, "Fine-Tuning": twice, "RMTL": each, "Constant": 0}
@@ -175,6 +181,7 @@ def test_networks_steps_and_seconds_are_those_of_a_run(everything: Study) -> Non
         assert seconds == pytest.approx(rows(training, method, alpha)["seconds"].sum()), method
 
 
+@pytest.mark.slow
 def test_seconds_add_up_to_the_time_that_training_took() -> None:
     start = time.perf_counter()
     study = quick(methods=("MTL", "LBTW"), alphas=(0, 0.25, 0.5, 1), seeds=4, steps=40)
@@ -182,6 +189,7 @@ def test_seconds_add_up_to_the_time_that_training_took() -> None:
     assert 0.3 * whole < study.training["seconds"].sum() < whole
 
 
+@pytest.mark.slow
 def test_history_follows_losses_and_weights_of_every_network(everything: Study) -> None:
     table = everything.history
     assert set(table) == {"method", "alpha", "seed", "network", "task", "step", "loss", "weight"}
@@ -200,6 +208,7 @@ def test_history_follows_losses_and_weights_of_every_network(everything: Study) 
 # -------------------------------------------------------------------------- runs and pairing
 
 
+@pytest.mark.slow
 def test_methods_start_from_the_same_weights_and_the_null_does_not() -> None:
     """With a learning rate that moves nothing, the scores are those of the initial networks."""
     study = quick(methods=tuple(SUITED), alphas=(0.5,), learning_rate=1e-30)
@@ -212,6 +221,7 @@ def test_methods_start_from_the_same_weights_and_the_null_does_not() -> None:
     assert (start.loc[0] - start.loc[1]).abs().min() > 0.01  # and so does another seed
 
 
+@pytest.mark.slow
 def test_methods_see_the_same_batches_and_the_null_does_not() -> None:
     same = Method("MTL, one network a task", networks="each")
     again = Method("MTL, other start", networks="each", reseeded=True)
@@ -221,6 +231,7 @@ def test_methods_see_the_same_batches_and_the_null_does_not() -> None:
     assert ((other - mtl).abs() > 1e-4).any(axis=None)
 
 
+@pytest.mark.slow
 def test_lbtw_with_alpha_zero_is_plain_mtl(everything: Study) -> None:
     mtl = values(everything, "MTL")
     pd.testing.assert_frame_equal(values(everything, "LBTW", 0.0), mtl, rtol=1e-6)
@@ -237,10 +248,12 @@ def test_run_k_is_the_data_of_seed_k() -> None:
         np.testing.assert_allclose(values(study, "Constant").loc[seed], mse, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_callable_stands_for_the_data_of_every_seed() -> None:
     assert_same_numbers(quick(dial), quick(dial()))
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_whichever_runs_and_methods_stand_beside_it() -> None:
     many = quick(methods=("RMTL", "LBTW", "MTL"), alphas=(0.1, 0.5), seeds=3)
     alone = quick(methods=("LBTW",), alphas=(0.5,), seeds=[1])
@@ -268,12 +281,14 @@ def test_results_say_what_a_seed_has_drawn(
     np.testing.assert_array_equal(drawn["max"], np.array(seeds, dtype=float))
 
 
+@pytest.mark.slow
 def test_on_a_fixed_split_the_start_varies_and_the_data_do_not() -> None:
     study = quick(dial(seed=5).fixed())
     assert (values(study, "Constant").loc[0] == values(study, "Constant").loc[1]).all()
     assert (values(study, "MTL").loc[0] != values(study, "MTL").loc[1]).all()
 
 
+@pytest.mark.slow
 def test_only_free_splits_overlap_and_widen_the_intervals(images: Study, everything: Study) -> None:
     assert images.overlap == pytest.approx(1247 / 550)
     assert everything.overlap == quick(load("digits"), steps=1, trunk=(2,)).overlap == 0
@@ -283,6 +298,7 @@ def test_only_free_splits_overlap_and_widen_the_intervals(images: Study, everyth
     np.testing.assert_allclose(table["p"], test.p)
 
 
+@pytest.mark.slow
 def test_the_same_call_gives_the_same_numbers() -> None:
     call = {"methods": ("MTL", "RandomWeights", "LBTW"), "dropout": 0.2}
     assert_same_numbers(quick(**call), quick(**call))
@@ -291,6 +307,7 @@ def test_the_same_call_gives_the_same_numbers() -> None:
 # ------------------------------------------------------------------- differences and counts
 
 
+@pytest.mark.slow
 def test_an_error_counts_with_its_sign_turned(everything: Study) -> None:
     for metric in ("MSE", "MSE (raw)"):
         wanted = values(everything, "STL", metric=metric) - values(everything, "MTL", metric=metric)
@@ -311,12 +328,14 @@ def test_a_score_counts_as_it_is(images: Study) -> None:
     assert images.delta("RMTL").equals(images.delta("RMTL", metric="PR-AUC"))
 
 
+@pytest.mark.slow
 def test_a_predictor_worse_than_stl_is_negative_everywhere() -> None:
     study = quick(steps=300)
     assert (study.delta("Constant") < 0).all(axis=None)
     assert rows(study.counts(), "Constant")["negative"].item() == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [None, "MSE (raw)", "R2"])
 def test_counts_are_those_of_the_tidy_table(everything: Study, metric: str | None) -> None:
     table, transfer = everything.counts(metric), everything.transfer(metric)
@@ -357,6 +376,7 @@ def lopsided(seed: int) -> TaskData:
     return TaskData("lopsided", x, y, ("a", "b", "c"), "binary", split, data_seed=seed)
 
 
+@pytest.mark.slow
 def test_means_are_over_the_tasks_that_are_scored_in_every_run_for_every_method() -> None:
     study = quick(lopsided, seeds=3, methods=("MTL", "RMTL"))
     scored = values(study, "MTL", metric="PR-AUC")
@@ -366,6 +386,7 @@ def test_means_are_over_the_tasks_that_are_scored_in_every_run_for_every_method(
         assert row.mean == pytest.approx(both.to_numpy().mean())
 
 
+@pytest.mark.slow
 def test_a_task_that_one_run_did_not_score_is_undecided_and_in_no_count() -> None:
     study = quick(lopsided, seeds=3)
     task = rows(study.transfer(), "MTL").set_index("task").loc["c"]

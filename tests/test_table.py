@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import os
 import pickle
@@ -20,10 +21,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from refusals import refused
 
-from mtl_nt import BadInput, Recipe, TaskData, load
+from mtl_nt import BadInput, Recipe, TaskData, files, load
 from mtl_nt.audit import labels_of
 from mtl_nt.bits import Bits
 from mtl_nt.datasets import cells, csv_sheet, parquet_sheet, sheets
+from mtl_nt.datasets import table as reading
 from mtl_nt.datasets.table import Table, is_table, read_table
 from mtl_nt.methods import METHODS
 from mtl_nt.pieces import train
@@ -761,7 +763,7 @@ def test_a_disk_that_fails_is_said(own: Path, monkeypatch: pytest.MonkeyPatch) -
     def fails(*args: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(csv_sheet, "open", fails, raising=False)
+    monkeypatch.setattr(files, "opened", fails)
     refused(lambda: read_table(own), "my.csv", "Permission denied")
 
 
@@ -796,6 +798,92 @@ def test_a_parquet_that_unpacks_to_too_much_is_refused_by_its_own_account(tmp_pa
     parquet.write_table(table, path, compression="zstd")
     assert path.stat().st_size < 2_000_000
     refused(lambda: read_table(path), "bomb.parquet", "more than 400,000,000 cells")
+
+
+def test_cells_that_a_small_file_makes_many_of_are_refused_by_the_memory_that_they_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    path = tmp_path / "bomb.parquet"
+    for rows, columns in ((40_000_000, 9), (100_000_000, 2)):
+        names = ["y", *(f"x{i}" for i in range(columns - 1))]
+        parquet.write_table(pa.table(dict.fromkeys(names, pa.nulls(rows))), path)
+        words = (f"for {rows:,} rows or more of {columns} columns", "4,294,967,296 at most")
+        refused(lambda: read_table(path), "bomb.parquet", *words)
+    sheets.check_cells(100_000, 2_200, "a table of the stated size", packed=1)
+    sheets.check_cells(100_000, 4_000, "one that is backed by its bytes", packed=400_000_000)
+    packed = saved(example(), tmp_path / "my.csv.gz")
+    monkeypatch.setattr(sheets, "MEMORY", 10_000)
+    monkeypatch.setattr(sheets, "TIMES", 1)
+    refused(lambda: read_table(packed), "my.csv.gz", "7 columns", "10,000 at most")
+    saved(example(), tmp_path / "my.csv")
+    assert len(load(tmp_path / "my.csv").y) == ROWS  # as many bytes as it seems
+
+
+def test_a_parquet_that_unpacks_to_more_than_its_size_makes_likely_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved(example(5000), tmp_path / "my.parquet")
+    monkeypatch.setattr(files, "FREE", 1000)
+    monkeypatch.setattr(files, "RATIO", 0)
+    refused(lambda: read_table(path), "my.parquet", "unpacks to more than 1,000 bytes")
+
+
+def test_lines_that_fill_no_table_are_soon_too_many(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bomb.csv.gz"
+    for line in (b"\n", b" \r\n", b" " * 1_000_000 + b"\n"):
+        path.write_bytes(gzip.compress(b"a,y\n1,0\n" + line * (3_000_000 // len(line)), 1))
+        refused(lambda: read_table(path), "bomb.csv.gz, line", "bytes of blank lines; drop them")
+    twice = tmp_path / "twice.csv"  # as a CSV that was written on Windows, opened as text
+    twice.write_bytes(own.read_bytes().replace(b"\n", b"\r\n\r\n"))
+    monkeypatch.setattr(csv_sheet, "BLANK", 10)
+    assert same(load(twice), load(own))
+    monkeypatch.setattr(csv_sheet, "LINES", 1000)
+    path.write_bytes(gzip.compress(b'a,y\n"' + b"0\n" * 10_000))
+    refused(lambda: read_table(path), "bomb.csv.gz", "more than 1,000 lines")
+
+
+@pytest.mark.parametrize("name", ["my.csv", "my.tsv.gz", "my.parquet"])
+def test_a_table_is_known_by_the_bytes_that_were_read(tmp_path: Path, name: str) -> None:
+    path = saved(example(), tmp_path / name)
+    table, sha256 = read_table(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    assert table.sha256 == sha256
+    assert f"SHA-256 {sha256[:12]}" in table.data.provenance
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "written anew": lambda path: path.write_bytes(path.read_bytes()),
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b"\n"),
+    "another in its place": lambda path: saved(example(50), path),
+    "gone": Path.unlink,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("name", ["my.csv", "my.tsv.gz", "my.parquet"])
+def test_a_table_that_changes_while_it_is_read_is_said_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, change: str
+) -> None:
+    path, gathered = saved(example(), tmp_path / name), reading.gathered
+    wrong = saved(example().assign(y_1="no label"), tmp_path / f"other-{name}")
+
+    def changed(*given: Any) -> Any:
+        found = gathered(*given)
+        CHANGES[change](path)
+        return found
+
+    def at_fault(*given: Any) -> Any:
+        CHANGES[change](wrong)
+        return gathered(*given)
+
+    monkeypatch.setattr(reading, "gathered", changed)
+    refused(lambda: read_table(path), f"{name} changed while it was read; try again")
+    monkeypatch.setattr(reading, "gathered", at_fault)
+    refused(lambda: read_table(wrong), f"other-{name} changed while it was read; try again")
 
 
 def test_one_long_text_in_every_row_of_a_parquet_is_kept_once(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ have the same fingerprint, also across folds; scaffold folds leave less to remem
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -19,11 +18,13 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
+from ..files import digest
 from ..streams import generator
 from ..tasks import BadInput, Split, TaskData, is_whole, nearest
 from .files import FOLDER, Source, fetch
-from .fingerprints import ACTIVE, INACTIVE, MISSING, Molecules, molecules
+from .fingerprints import ACTIVE, INACTIVE, MISSING, WANTED, Molecules, molecules
 from .folds import folds, rotation
+from .sheets import regular
 
 FOLDS = 5
 SPLITS = ("random", "scaffold")
@@ -72,7 +73,6 @@ class Panel(NamedTuple):
 
     title: str
     source: Source
-    size: int | None  # bytes
     tasks: int
     rows: int
     missing: float | None  # share of the labels; None where nobody has counted
@@ -81,7 +81,8 @@ class Panel(NamedTuple):
 
 
 def _panel(title: str, path: str, checksum: str, *about: Any) -> Panel:
-    return Panel(title, Source(Path(path).name, _PLACE + path, checksum), *about)
+    size, *known = about
+    return Panel(title, Source(Path(path).name, _PLACE + path, checksum, size=size), *known)
 
 
 _TOXCAST = _panel(
@@ -124,7 +125,7 @@ PANELS: dict[str, Panel] = {
             sha256="",
             blob="f87aa2e2ae9b739024d27ec6ba683a75e3d08b6e",
         ),
-        *(None, 128, 437_929, None, "PubChem (NIH)"),
+        *(128, 437_929, None, "PubChem (NIH)"),
     ),
 }
 _OPTIONS = """The file is downloaded from a pinned commit of deepchem, or taken from the folder that
@@ -266,8 +267,12 @@ def _found(name: str, file: str | Path | None) -> Molecules:
         if not isinstance(file, (str, Path)) or not str(file):
             raise BadInput(f"{name}: file {file!r}: give the path of a .csv or .csv.gz")
         path = Path(file)
-        checksum = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-        return molecules(f"{name}-own", checksum, lambda: path)
+        regular(path, str(path), WANTED)
+        try:
+            checksum = digest(path)
+        except OSError as error:
+            raise BadInput(f"{path} cannot be read ({error.strerror}); {WANTED}") from None
+        return molecules(f"{name}-own", checksum, lambda: path, checksum)
     source = PANELS[name].source
 
     def fetched() -> Path:

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import itertools
+import os
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, AnyStr, NoReturn
 
 import numpy as np
 
+from ..files import UNPACKED, unpacked
 from ..tasks import BadInput
-from .sheets import EMPTY, UNPACKED, Column, Piece, Texts, check_cells, check_header, plain
+from .sheets import (
+    EMPTY,
+    Column,
+    Piece,
+    Texts,
+    check_cells,
+    check_header,
+    check_unchanged,
+    plain,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 RECORD = 2**26  # bytes of one row's text: 32 for each of 2 million cells
+LINES = 2**25  # of a file: more take too long
+BLANK = 2**19  # bytes of blank lines, or as many as of others
 SEPARATORS = ",;\t|"  # that tables have, here or elsewhere
 PIECE = 2**25  # bytes of text that become numbers at once
 FIRST_BYTES = {
@@ -41,8 +53,10 @@ class TextSheet:
 
     unit = "line"
 
-    def __init__(self, path: Path, where: str, separator: str) -> None:
-        self.path, self.where, self.separator = path, where, separator
+    def __init__(self, path: Path, where: str, about: os.stat_result, separator: str) -> None:
+        self.path, self.where, self.about, self.separator = path, where, about, separator
+        self.packed = about.st_size if path.name.lower().endswith(".gz") else None
+        self.sha256 = ""  # of what has been read
         number, line = next(self._records(), (0, b""))
         if not number:
             raise BadInput(f"{where}: is empty; give a header and one line or more")
@@ -56,6 +70,15 @@ class TextSheet:
         check_header(names, where)
         self.names: tuple[str, ...] = tuple(names)
         self.texts = {*names}  # columns that may hold text
+
+    def digest(self) -> str:
+        """The SHA-256 of the file that was read.
+
+        Raises:
+            BadInput: it has changed since it was opened.
+        """
+        check_unchanged(self.path, self.about, self.where)
+        return self.sha256
 
     def hint(self) -> str:
         """What is said beside a fault if header and first row alike have another separator."""
@@ -90,7 +113,7 @@ class TextSheet:
             lines.append(self._checked(line, number))
             at.append(number)
             size, rows = size + len(line), rows + 1
-            check_cells(rows, len(self.names), self.where)
+            check_cells(rows, len(self.names), self.where, self.packed)
             if size >= PIECE:
                 yield self._piece(lines, at, {n: place[n] for n in wanted}, text)
                 lines, at, size = [], [], 0
@@ -99,39 +122,42 @@ class TextSheet:
 
     def _records(self) -> Iterator[tuple[int, bytes]]:
         """Number of the first line, and text, of every row that is not blank."""
-        unpack: Any = gzip.open if self.path.name.lower().endswith(".gz") else open
-        number = total = 0
+        number = blank = filled = 0
         try:
-            with unpack(self.path, "rb") as file:
-                while line := file.readline(RECORD):
-                    first, number = number + 1, number + 1
+            with unpacked(self.path, UNPACKED) as file:
+                rest = lines(file, self.where)
+                for line in rest:
+                    first = number = number + 1
                     if number == 1:
                         self._check_start(line)
-                    odd = line.count(b'"') % 2
-                    if odd:  # a quoted cell goes on in the next line
-                        parts, length = [line], len(line)
-                        while odd and length < RECORD and (more := file.readline(RECORD)):
-                            number, length = number + 1, length + len(more)
-                            odd = (odd + more.count(b'"')) % 2
-                            parts.append(more)
-                        line = b"".join(parts)
-                        if odd:
-                            self._refuse(first, "a quotation mark is not closed; close it")
-                    total += len(line)
-                    if len(line) >= RECORD:
-                        self._refuse(first, f"more than {RECORD:,} bytes in one row; mend it")
-                    if total > UNPACKED:
-                        self._refuse(first, f"more than {UNPACKED:,} bytes; give a smaller table")
+                    if line.count(b'"') % 2:
+                        line, more = self._quoted(line, rest, number)
+                        number += more
                     if b"\0" in line:
                         self._refuse(first, "has a zero byte, so this is no text; save it as CSV")
-                    if line.strip():
+                    if not line.isspace():
+                        filled += len(line)
                         yield first, line.rstrip(b"\r\n")
+                    elif (blank := blank + len(line)) > max(BLANK, filled):
+                        self._refuse(first, f"more than {BLANK:,} bytes of blank lines; drop them")
+                self.sha256 = file.digest()
         except (OSError, EOFError, zlib.error) as error:
             fault = plain(getattr(error, "strerror", None) or error)
             after = f" after line {number}" if number else ""
             raise BadInput(
                 f"{self.where}: cannot be read{after} ({fault}); save the table anew"
             ) from None
+
+    def _quoted(self, line: bytes, rest: Iterator[bytes], number: int) -> tuple[bytes, int]:
+        """A row with a quoted cell that goes on in the next lines, and how many these are."""
+        whole, more = bytearray(line), 0
+        for more, line in enumerate(rest, 1):
+            whole += line
+            if len(whole) >= RECORD:
+                break
+            if line.count(b'"') % 2:
+                return bytes(whole), more
+        self._refuse(number, "a quotation mark is not closed; close it")
 
     def _refuse(self, number: int, fault: str) -> NoReturn:
         raise BadInput(f"{self.where}, line {number}: {fault}")
@@ -213,10 +239,28 @@ class TextSheet:
         return Piece({n: _column(frame[i]) for n, i in place.items()}, np.array(at, np.int64))
 
 
+def lines(file: IO[AnyStr], where: str) -> Iterator[AnyStr]:
+    """The lines of a table's text.
+
+    Raises:
+        BadInput: one is too long, or they are too many.
+    """
+    for number in range(1, LINES + 1):
+        if not (line := file.readline(RECORD)):
+            return
+        if len(line) >= RECORD:
+            raise BadInput(
+                f"{where}, line {number}: more than {RECORD:,} bytes in one row; mend it"
+            )
+        yield line
+    raise BadInput(f"{where}: more than {LINES:,} lines; give a smaller table")
+
+
 def _column(cells: pd.Series) -> Column:
     import pandas as pd
 
     if cells.dtype.kind in "fiub":
         return cells.to_numpy(np.float64)
-    codes, values = pd.factorize(cells.astype("str"))
+    texts = cells.astype("str").where(cells.notna())  # pandas 2 makes a text "nan" of a gap
+    codes, values = pd.factorize(texts)
     return Texts(np.asarray(codes), [str(value) for value in values])

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import csv
-import gzip
+import errno
+import io
 import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int
 
+from ..files import unpacked
 from ..tasks import BadInput
+from .csv_sheet import lines
+from .parquet_sheet import check_declared
+from .sheets import check_unchanged, regular
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 SEPARATORS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t", ".parquet": ""}
 FORMS = ("counts", "logged")
 ROUNDING = 1e-5  # a standard deviation below it, relative to the mean, is float32's rounding
+CELLS = 100_000_000  # of a table: GDSC's own has 18 million
 LOGGED = 30  # counts that are no whole numbers and none of them above this are logarithms
 
 
@@ -49,17 +55,16 @@ def read(path: str | Path, known: Sequence[int], form: str) -> Expression:
     if not isinstance(path, (str, Path)):
         raise BadInput(f"expression {path!r}: give the path of a table, cell lines x genes")
     path = Path(path)
-    if not path.is_file():
-        kind = "is a folder" if path.is_dir() else "does not exist"
-        raise BadInput(f"expression: {path} {kind}; give the path of a table, cell lines x genes")
+    about = regular(path, f"expression: {path}", "give the path of a table, cell lines x genes")
     where = f"expression {path.name}"
     suffix = "".join(path.suffixes[-1 - (path.suffix.lower() == ".gz") :]).lower()
     if suffix not in SEPARATORS:
         raise BadInput(f"{where}: its name must end with one of {', '.join(SEPARATORS)}")
     if suffix == ".parquet":
-        genes, table = _parquet(path, where)
+        genes, table = _parquet(path, where, about.st_size)
     else:
         genes, table = _text(path, where, SEPARATORS[suffix])
+    check_unchanged(path, about, where)
     _check_genes(genes, where)
     row = _rows(table.index, where)
     lines = [int(line) for line in known if int(line) in row]
@@ -103,10 +108,13 @@ def standardised(
 def _text(path: Path, where: str, separator: str) -> tuple[list[str], pd.DataFrame]:
     import pandas as pd
 
-    unpack = gzip.open if path.suffix.lower() == ".gz" else open
     try:
-        with unpack(path, "rt", encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file, delimiter=separator), [])
+        with (
+            unpacked(path) as content,
+            io.BufferedReader(_Counted(content, separator.encode()), 2**20) as counted,
+            io.TextIOWrapper(counted, "utf-8-sig", newline="") as file,
+        ):
+            header = next(csv.reader(lines(file, where), delimiter=separator), [])
             table = pd.read_csv(
                 file, sep=separator, header=None, dtype={0: str}, low_memory=False, index_col=False
             )
@@ -116,8 +124,9 @@ def _text(path: Path, where: str, separator: str) -> tuple[list[str], pd.DataFra
         fault = str(error).partition("C error: ")[2] or str(error)
         raise BadInput(f"{where}: cannot be read as a table ({_line(fault)}); mend it") from None
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        fault = getattr(error, "strerror", None) or str(error)
         raise BadInput(
-            f"{where}: cannot be read as text ({_line(error)}); save the table anew"
+            f"{where}: cannot be read as text ({_line(fault)}); save the table anew"
         ) from None
     if table.shape[1] != len(header):
         raise BadInput(
@@ -127,7 +136,25 @@ def _text(path: Path, where: str, separator: str) -> tuple[list[str], pd.DataFra
     return header[1:], table.set_index(0)
 
 
-def _parquet(path: Path, where: str) -> tuple[list[str], pd.DataFrame]:
+class _Counted(io.RawIOBase):
+    """A text of `CELLS` cells at most, which pandas holds in memory all at once."""
+
+    def __init__(self, file: Any, separator: bytes) -> None:
+        self.file, self.separator, self.cells = file, separator, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = self.file.read(len(buffer))
+        self.cells += found.count(self.separator) + found.count(b"\n")
+        if self.cells > CELLS:
+            raise OSError(errno.EFBIG, f"more than {CELLS:,} cells or lines")
+        buffer[: len(found)] = found
+        return len(found)
+
+
+def _parquet(path: Path, where: str, size: int) -> tuple[list[str], pd.DataFrame]:
     try:
         import pyarrow.parquet as parquet
     except ImportError:
@@ -138,7 +165,12 @@ def _parquet(path: Path, where: str) -> tuple[list[str], pd.DataFrame]:
 
     try:
         with parquet.ParquetFile(path) as file:
+            check_declared(file, where, size)
+            if file.metadata.num_rows * file.metadata.num_columns > CELLS:
+                raise BadInput(f"{where}: more than {CELLS:,} cells; leave out genes or lines")
             table = file.read().to_pandas()
+    except BadInput:
+        raise
     except Exception as error:  # pyarrow's are many
         raise BadInput(
             f"{where}: cannot be read as Parquet ({_line(error)}); save the table anew"

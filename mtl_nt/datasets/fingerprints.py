@@ -9,11 +9,9 @@ folded to 1,024 bits and without chirality. Scaffolds are those of Bemis and Mur
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
 import json
-import sys
 import zipfile
 import zlib
 from collections import Counter
@@ -26,16 +24,26 @@ import torch
 from jaxtyping import Int32, UInt8
 
 from ..bits import Bits
+from ..files import opened, unpacked, write
 from ..tasks import BadInput, nearest
+from ..terminal import warn
+from .csv_sheet import BLANK, lines
+from .sheets import check_cells, check_unchanged, regular
 
 RADIUS, WIDTH = 2, 1024
 FORMAT = 1  # of the cache
+WANTED = "give the path of a .csv or .csv.gz"
 SMILES, IDENTIFIER = "smiles", "mol_id"  # columns that are no assays
 MISSING, INACTIVE, ACTIVE = 0, 1, 2
 CODES = {
     **dict.fromkeys(("", "NA", "nan", "NaN"), MISSING),
     **{"0": INACTIVE, "0.0": INACTIVE, "1": ACTIVE, "1.0": ACTIVE},
 }
+DAMAGED: tuple[type[Exception], ...] = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, NotImplementedError),
+    *(MemoryError, RecursionError, zlib.error, zipfile.BadZipFile),
+)
+KEPT = 2**30  # bytes of a table in the cache
 LONG = 20_000  # molecules that take so long that progress is shown
 AT_ONCE = 50_000  # molecules whose bits are unpacked at once, 50 MB
 
@@ -68,7 +76,9 @@ class Molecules(NamedTuple):
         )
 
 
-def molecules(name: str, checksum: str, file: Callable[[], Path]) -> Molecules:
+def molecules(
+    name: str, checksum: str, file: Callable[[], Path], sha256: str | None = None
+) -> Molecules:
     """The molecules of a table, from the cache or, where it has them not, from the table.
 
     A cache that is damaged or cannot be written is said in one line on stderr, no more.
@@ -77,6 +87,7 @@ def molecules(name: str, checksum: str, file: Callable[[], Path]) -> Molecules:
         name: of the data set, for messages.
         checksum: of the table, the cache's key.
         file: gives the table's path; only asked where the cache has nothing.
+        sha256: see `read`.
 
     Raises:
         BadInput: RDKit is missing, or the table is none (see `read`).
@@ -88,7 +99,7 @@ def molecules(name: str, checksum: str, file: Callable[[], Path]) -> Molecules:
             import rdkit  # noqa: F401
         except ImportError:
             raise BadInput(f"{name}: fingerprints need RDKit; pip install 'mtl_nt[chem]'") from None
-        found = read(file())
+        found = read(file(), sha256)
         _keep(path, key, found)
     return found
 
@@ -100,7 +111,7 @@ def cache() -> Path:
     return Path(pooch.os_cache("mtl_nt"))
 
 
-def read(path: Path) -> Molecules:
+def read(path: Path, sha256: str | None = None) -> Molecules:
     """Read a table in MoleculeNet's format and compute its fingerprints.
 
     A column `smiles`, perhaps one `mol_id`, and one column an assay with 0, 1 or nothing. Rows with
@@ -109,26 +120,26 @@ def read(path: Path) -> Molecules:
 
     Args:
         path: a .csv or .csv.gz.
+        sha256: of the file, where it is known.
 
     Raises:
-        BadInput: no such table, a column or a cell that is none, or no molecule that RDKit can
-            read. The message names file, line and column.
+        BadInput: no such table, one that changes while it is read, a column or a cell that is none,
+            or no molecule that RDKit can read. The message names file, line and column.
     """
     where = path.name
-    if not path.is_file():
-        kind = "is a folder" if path.is_dir() else "does not exist"
-        raise BadInput(f"{path} {kind}; give the path of a .csv or .csv.gz")
+    about = regular(path, str(path), WANTED)
     if not path.name.lower().endswith((".csv", ".csv.gz")):
         raise BadInput(f"{where}: its name must end with .csv or .csv.gz")
-    unpack = gzip.open if path.suffix.lower() == ".gz" else open
+    packed = about.st_size if path.suffix.lower() == ".gz" else None
     try:
-        with unpack(path, "rt", encoding="utf-8-sig", newline="") as text:
-            table = _table(text, where)
+        with unpacked(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
+            table = _table(text, where, packed)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        fault = " ".join(str(error).split())[:60]
+        fault = " ".join(str(getattr(error, "strerror", None) or error).split())[:60]
         raise BadInput(
             f"{where}: cannot be read as a table ({fault}); save or download it anew"
         ) from None
+    check_unchanged(path, about, where, same=sha256 in (None, file.digest()))
     return _featurised(table, where)
 
 
@@ -143,8 +154,8 @@ class _Table(NamedTuple):
     line: list[int]  # of every row in the file
 
 
-def _table(text: TextIO, where: str) -> _Table:
-    reader = csv.reader(text, strict=True)
+def _table(text: TextIO, where: str, packed: int | None = None) -> _Table:
+    reader = csv.reader(lines(text, where), strict=True)
     header = [name.strip() for name in next(reader, [])]
     _check_header(header, where)
     key = header.index(SMILES)
@@ -153,10 +164,13 @@ def _table(text: TextIO, where: str) -> _Table:
     labels: list[bytes] = []
     place: list[int] = []
     line: list[int] = []
+    blank = 0
     for row in reader:
-        if not row:
-            continue  # an empty line
         here = f"{where}, line {reader.line_num}"
+        if not row:
+            if (blank := blank + 1) > max(BLANK, len(line)):
+                raise BadInput(f"{here}: more than {BLANK:,} blank lines; drop them")
+            continue
         if len(row) != len(header):
             raise BadInput(
                 f"{here}: {len(row)} cells where the header has {len(header)}; mend the line"
@@ -178,6 +192,7 @@ def _table(text: TextIO, where: str) -> _Table:
             labels[at] = bytes(map(max, labels[at], codes))
         place.append(at)
         line.append(reader.line_num)
+        check_cells(len(line), len(columns), where, packed)
     if not place:
         raise BadInput(f"{where}: no molecules; give a header and one line a molecule")
     table = np.frombuffer(b"".join(labels), np.uint8).reshape(len(labels), len(columns))
@@ -255,8 +270,6 @@ def made(smiles: list[str]) -> Iterator[tuple[bytes, str] | None]:
 
 def _keep(path: Path, key: str, found: Molecules) -> None:
     """Keep the molecules: the whole file or nothing."""
-    from ..parts import write  # loads pandas
-
     about = {
         "key": key,
         "tasks": found.tasks,
@@ -265,23 +278,21 @@ def _keep(path: Path, key: str, found: Molecules) -> None:
         "rdkit": found.rdkit,
     }
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    arrays = {"bits": found.bits, "labels": found.labels, "scaffold": found.scaffold}
     file = io.BytesIO()
-    np.savez_compressed(file, about=text, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(
+        file, about=text, bits=found.bits, labels=found.labels, scaffold=found.scaffold
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, file.getvalue())
     except OSError as error:
-        print(
-            f"{path} cannot be written ({error.strerror}); fingerprints will be computed again",
-            file=sys.stderr,
-        )
+        warn(f"{path} cannot be written ({error.strerror}); fingerprints will be computed again")
 
 
 def _kept(path: Path, key: str) -> Molecules | None:
     """What the cache has, or None if that is nothing, damaged or of another kind."""
     try:
-        with zipfile.ZipFile(path) as file:
+        with opened(path, KEPT) as packed, zipfile.ZipFile(packed) as file:
             about = json.loads(_array(file, "about").tobytes())
             if about["key"] != key:
                 raise ValueError("of another table")
@@ -298,14 +309,16 @@ def _kept(path: Path, key: str) -> Molecules | None:
             raise ValueError("tables that do not fit")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, EOFError, ValueError, TypeError, LookupError, zlib.error, zipfile.BadZipFile):
-        print(f"{path} is damaged; fingerprints are computed again", file=sys.stderr)
+    except DAMAGED:
+        warn(f"{path} is damaged; fingerprints are computed again")
         return None
     return found
 
 
 def _array(file: zipfile.ZipFile, name: str) -> np.ndarray:
     # Read to the end, so that the zip's own checksum is checked; a pickle is refused.
+    if file.getinfo(f"{name}.npy").file_size > KEPT:
+        raise ValueError("too large")
     content = io.BytesIO(file.read(f"{name}.npy"))
     array: np.ndarray = np.lib.format.read_array(content, allow_pickle=False)
     return array

@@ -33,11 +33,13 @@ RESPONSES = Source(
     "IC50_v17.csv.gz",
     _PLACE + "IC50_v17.csv.gz",
     "db719ed21ab8725611b9c2ff74dfc0063ff657bc4758ccc97489a047ec46f9d7",
+    size=1_437_973,
 )
 FEATURES = Source(
     "genomic_features_v17.csv.gz",
     _PLACE + "genomic_features_v17.csv.gz",
     "1bc36a0d332b2d3d7acc14960a4c053a5b5415f78d063d488ad4808b72d4a93b",
+    size=42_772,
 )
 PRESETS = ("observed", "paper")
 OBSERVED, MOST = 0.8, 181  # share of lines that a drug is measured on; drugs of the paper

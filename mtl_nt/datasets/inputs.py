@@ -13,7 +13,7 @@ from .cells import MOST, Cells
 from .columns import Roles, few
 from .fingerprints import RADIUS, WIDTH, Molecules, made
 from .opening import Sheet
-from .sheets import CELLS, shown
+from .sheets import CELLS, check_cells, shown
 
 FARTHEST = 1e6  # standard deviations that a feature may lie off its mean, so that x stays finite
 ROUNDING = 1e-6  # a standard deviation below it, relative to the mean, is float32's rounding
@@ -84,6 +84,7 @@ def encoded(sheet: Sheet, roles: Roles, cells: Cells, notes: list[str]) -> Input
             f"{where}: {width:,} columns with one a category, more than {CELLS:,} cells; ignore "
             "some columns of text"
         )
+    check_cells(len(cells.y), width, where, sheet.packed)
     count = sum(len(c.values) for c in kept)
     notes.append(
         f"Features: columns of numbers: {len(varied):,}; of categories: {len(kept):,}, with "

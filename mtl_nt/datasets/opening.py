@@ -6,15 +6,14 @@ refused before it fills the memory.
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 
+from .. import files
 from ..tasks import BadInput
 from .csv_sheet import TextSheet
 from .expression import SEPARATORS
 from .parquet_sheet import ParquetSheet
-from .sheets import plain
+from .sheets import plain, regular
 
 Sheet = TextSheet | ParquetSheet
 
@@ -50,16 +49,7 @@ def opened(path: str | Path) -> Sheet:
         raise BadInput(f"table {path!r}: give the path of a .csv, .tsv or .parquet")
     path = Path(path)
     where = plain(path.name or path)
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        raise BadInput(f"{where}: no such file; give the path of a table") from None
-    except (OSError, ValueError) as error:
-        fault = getattr(error, "strerror", None) or error
-        raise BadInput(f"{where}: cannot be read ({plain(fault)}); give another path") from None
-    if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
-        raise BadInput(f"{where}: is {kind}; give the path of a table")
+    about = regular(path, f"{where}:", "give the path of a table", "no such file")
     name = path.name.lower()
     if answer := next((ANSWERS[end] for end in ANSWERS if name.endswith(end)), None):
         raise BadInput(f"{where}: is no table that is read here; {answer}")
@@ -67,8 +57,17 @@ def opened(path: str | Path) -> Sheet:
     if suffix is None:
         raise BadInput(f"{where}: its name must end with one of {', '.join(SEPARATORS)}")
     if suffix == ".parquet":
-        return ParquetSheet(path, where)
-    return TextSheet(path, where, SEPARATORS[suffix])
+        return ParquetSheet(path, where, about)
+    return TextSheet(path, where, about, SEPARATORS[suffix])
+
+
+def digest(path: str | Path) -> str:
+    """The SHA-256 of a table's file. Raises BadInput as `opened` does."""
+    sheet = opened(path)
+    try:
+        return files.digest(path)
+    except OSError as error:
+        raise BadInput(f"{sheet.where}: cannot be read ({plain(error.strerror)})") from None
 
 
 def stem(path: Path) -> str:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
+from .. import files
 from ..tasks import BadInput
-from .sheets import EMPTY, UNPACKED, Column, Piece, Texts, check_cells, check_header, plain, shown
+from .sheets import (
+    EMPTY,
+    Column,
+    Piece,
+    Texts,
+    check_cells,
+    check_header,
+    check_unchanged,
+    plain,
+    shown,
+)
 
 BLOCK = 8_000_000  # cells that are unpacked at once: 64 MB
 
@@ -19,8 +31,8 @@ class ParquetSheet:
 
     unit = "row"
 
-    def __init__(self, path: Path, where: str) -> None:
-        self.path, self.where = path, where
+    def __init__(self, path: Path, where: str, about: os.stat_result) -> None:
+        self.path, self.where, self.about, self.packed = path, where, about, about.st_size
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError:
@@ -29,20 +41,27 @@ class ParquetSheet:
                 "the table as .csv"
             ) from None
         with self._reader() as file:
-            about = file.metadata
-            groups = [about.row_group(g) for g in range(about.num_row_groups)]
-            sizes = [group.total_byte_size for group in groups]
+            check_declared(file, where, self.packed)
             names = [str(name) for name in file.schema_arrow.names]
             kinds = [str(kind) for kind in file.schema_arrow.types]
         if not names:
             raise BadInput(f"{where}: has no columns; give features and targets")
-        rows = [group.num_rows for group in groups]
-        check_cells(max(sum(rows), about.num_rows), about.num_columns, where)
-        if sum(sizes) > UNPACKED or min([*sizes, *rows], default=0) < 0:
-            raise BadInput(f"{where}: unpacks to more than {UNPACKED:,} bytes; leave out columns")
         check_header(names, where)
         self.names: tuple[str, ...] = tuple(names)
         self.texts = {name for name, kind in zip(names, kinds, strict=True) if "string" in kind}
+
+    def digest(self) -> str:
+        """The SHA-256 of the file that was read.
+
+        Raises:
+            BadInput: it has changed since it was opened.
+        """
+        try:
+            found = files.digest(self.path)
+        except OSError:
+            found = ""  # it is gone, which is said next
+        check_unchanged(self.path, self.about, self.where)
+        return found
 
     def hint(self) -> str:
         """Nothing: its columns are not to be mistaken."""
@@ -132,6 +151,22 @@ class _Columns(Mapping[str, Column]):
 
     def __len__(self) -> int:
         return len(self.wanted)
+
+
+def check_declared(file: Any, where: str, packed: int) -> None:
+    """Raise `BadInput` where a Parquet says that it is too large.
+
+    Args:
+        file: pyarrow's.
+        packed: bytes of the file.
+    """
+    about = file.metadata
+    groups = [about.row_group(g) for g in range(about.num_row_groups)]
+    sizes, rows = [g.total_byte_size for g in groups], [g.num_rows for g in groups]
+    check_cells(max(sum(rows), about.num_rows), about.num_columns, where, packed)
+    most = min(files.UNPACKED, max(files.FREE, files.RATIO * packed))
+    if sum(sizes) > most or min([*sizes, *rows], default=0) < 0:
+        raise BadInput(f"{where}: unpacks to more than {most:,} bytes; leave out columns")
 
 
 def _whole(column: Any) -> Any:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int
 
+from ..files import UNPACKED, check_regular
 from ..tasks import BadInput
 
 CELLS, COLUMNS = 400_000_000, 50_000  # of a table; as float32, so many cells take 1.6 GB
-UNPACKED = 8 * 2**30  # bytes of a file's content
+ROW, CELL = 200, 16  # bytes of memory that an audit takes for a row and for a cell, its runs' too
+MEMORY, TIMES = 2**32, 32
+"""A packed table may take so many bytes of memory, and more if these are at most so many times its
+own: 100,000 x 2,200 cells may be few bytes, and many more are to be backed by the file's size."""
 EMPTY = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")
 """Cells that say that there is nothing in them."""
 
@@ -60,10 +66,60 @@ def check_header(names: Sequence[str], where: str) -> None:
         raise BadInput(f"{where}: {often} columns are named {shown(name)}; rename or drop one")
 
 
-def check_cells(rows: int, columns: int, where: str) -> None:
-    """Raise `BadInput` where a table of this size is too large."""
+def check_cells(rows: int, columns: int, where: str, packed: int | None = None) -> None:
+    """Raise `BadInput` where a table of this size is too large.
+
+    Args:
+        packed: bytes of its file, where it may have many times as many cells.
+    """
     if rows * columns > CELLS:
         raise BadInput(
             f"{where}: more than {CELLS:,} cells; leave out some of its {columns:,} columns, or "
             "some rows"
         )
+    if packed is None:
+        return
+    taken = rows * (ROW + CELL * columns)
+    if taken > max(MEMORY, TIMES * packed):
+        raise BadInput(
+            f"{where}: {packed:,} bytes for {rows:,} rows or more of {columns:,} columns, which "
+            f"take {taken:,} bytes of memory; {MEMORY:,} at most, leave out columns or rows"
+        )
+
+
+def regular(path: Path, where: str, wanted: str, missing: str = "does not exist") -> os.stat_result:
+    """What the system says about a file that a person has named.
+
+    Args:
+        where: what the message begins with.
+        wanted: what to give instead.
+        missing: what is said of none.
+
+    Raises:
+        BadInput: it is none, no regular one, or larger than a table may be.
+    """
+    try:
+        return check_regular(path, UNPACKED)
+    except FileNotFoundError:
+        fault = missing
+    except IsADirectoryError:
+        fault = "is a folder"
+    except (OSError, ValueError) as error:  # a ValueError: no path at all
+        fault = f"cannot be read ({plain(getattr(error, 'strerror', None) or error)})"
+    raise BadInput(f"{where} {fault}; {wanted}")
+
+
+def check_unchanged(path: Path, about: os.stat_result, where: str, same: bool = True) -> None:
+    """Raise `BadInput` where the file is no longer the one that the system spoke of, or not the
+    `same` as another sign says.
+    """
+    try:
+        now = os.stat(path)
+    except OSError:
+        now = None
+    if not same or now is None or _state(now) != _state(about):
+        raise BadInput(f"{where} changed while it was read; try again")
+
+
+def _state(about: os.stat_result) -> tuple[int, ...]:
+    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns

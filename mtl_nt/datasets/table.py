@@ -6,12 +6,11 @@ a run's training rows alone, anew for every seed.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +25,6 @@ from .division import Division
 from .inputs import Inputs, encoded, fingerprinted
 from .opening import Sheet, is_table, opened, stem
 from .sheets import plain, shown
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Table", "is_table", "read_table"]
 
@@ -54,10 +50,12 @@ class Table:
     Args:
         data: as the run with the seed that was asked for has them; `data.run(seed)` has others.
         notes: what was read, by which rule, what was dropped or imputed: a sentence each.
+        sha256: of the file that was read.
     """
 
     data: TaskData
     notes: tuple[str, ...]
+    sha256: str
 
 
 def read_table(
@@ -109,7 +107,9 @@ def read_table(
         roles = assigned(sheet, targets, features, smiles, group, split, ignore, regression)
         cells = gathered(sheet, roles)
     except BadInput as error:
+        sheet.digest()  # a fault of half a file is none
         raise BadInput(f"{error}{sheet.hint()}") from None
+    sha256 = sheet.digest()
     _check_size(sheet, cells, folds)
     notes = [_size(sheet, cells), *roles.notes]
     if smiles is None:
@@ -128,7 +128,7 @@ def read_table(
         "y": torch.from_numpy(cells.y),
         "tasks": tuple(roles.targets),
         "kind": kinds if several else kinds[0],
-        "provenance": f"own file {sheet.where}: {len(cells.y):,} rows, SHA-256 {_digest(sheet)}",
+        "provenance": f"own file {sheet.where}: {len(cells.y):,} rows, SHA-256 {sha256[:12]}",
         "standardise": True,
         "recipe": _recipe(int(train.sum()), smiles is not None),
     }
@@ -148,7 +148,7 @@ def read_table(
     for s in seeds:  # now rather than in the middle of a study
         learn = division.parts(s)[0]
         _check_training(sheet, roles.targets, kinds, cells.y, learn, division.run(s))
-    return Table(draw(seed), tuple(notes))
+    return Table(draw(seed), tuple(notes), sha256)
 
 
 # -------------------------------------------------------------------------------------- labels
@@ -229,14 +229,6 @@ def _size(sheet: Sheet, cells: Cells) -> str:
     rows = len(cells.y) + cells.unlabelled
     left = f", {cells.unlabelled:,} rows left out that have no label" if cells.unlabelled else ""
     return f"{plain(sheet.where)}: {rows:,} rows, {len(sheet.names):,} columns{left}."
-
-
-def _digest(sheet: Sheet) -> str:
-    try:
-        with sheet.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
-    except OSError as error:
-        raise BadInput(f"{sheet.where}: cannot be read ({plain(error.strerror)})") from None
 
 
 def _recipe(rows: int, molecules: bool) -> dict[str, Any]:
