@@ -65,13 +65,15 @@ quick: $(STAMP) ## format, lint, types and the quick tests, at most 90 seconds: 
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "$(QUICK)" tests
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "$(QUICK)" --doctest-modules tests mtl_nt
 
 test: $(STAMP) ## format, lint, types and tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not release" --nbval $(COMPARED) tests
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not release" --doctest-modules --nbval $(COMPARED) tests mtl_nt
 
 seldom: $(STAMP) ## run the tests that `make test` leaves out, some minutes
 	@$(BIN)/python -m pytest -n auto -m release tests

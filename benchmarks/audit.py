@@ -85,8 +85,8 @@ def _against_plain(shape: tuple[int, int, int], steps: int | None) -> list[Row]:
 
 def plain(path: Path, seed: int, steps: int | None) -> dict[str, list[float]]:
     """One run, one network at a time: STL, STL', MTL, LBTW, RMTL and Fine-Tuning, and scores."""
-    data = read_table(path, "y_*").data.run(seed)
-    recipe = mtl_nt.Recipe.of(data, steps=steps)
+    data = read_table(path, "y_*").data.for_seed(seed)
+    recipe = mtl_nt.Recipe.for_data(data, steps=steps)
     count = len(data.tasks)
     every = range(count)
     found: dict[str, list[Tensor]] = {}

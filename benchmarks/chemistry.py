@@ -18,14 +18,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 import mtl_nt
-from mtl_nt.batches import Batches, Table
 from mtl_nt.bits import Bits
 from mtl_nt.datasets.chemistry import PRESETS
-from mtl_nt.datasets.files import FOLDER
-from mtl_nt.methods import METHODS, networks
-from mtl_nt.models import Linear
-from mtl_nt.pieces import train
-from mtl_nt.recipe import Recipe
+from mtl_nt.datasets.downloads import FOLDER
+from mtl_nt.networks import Linear, Recipe
+from mtl_nt.study import METHODS, make_replicas, train
+from mtl_nt.training import BatchSampler, CombinedTable
 
 WIDTH = 1024  # bits of a fingerprint
 ON = 30  # of them on, as in Tox21
@@ -89,7 +87,7 @@ def first_layer(units: int, batch: int, repeats: int = 7) -> Row:
 
         return lambda: float(np.median([once() for _ in range(9)]))
 
-    seconds = in_turns({"dense": step(x.dense()), "lists": step(x)}, repeats)
+    seconds = in_turns({"dense": step(x.to_dense()), "lists": step(x)}, repeats)
     where = f"1024 bits, {ON} on, {units:,} units, batch {batch:,}"
     found = ratios(seconds, "dense", "lists")
     return Row("first layer, step on lists of ones", where, found, f"{FASTER} than dense", ">= 3")
@@ -101,7 +99,7 @@ class Compounds(Dataset):
     def __init__(self, data: mtl_nt.TaskData) -> None:
         assert isinstance(data.x, Bits)
         labels = data.y.double().numpy()
-        self.x = data.x.dense(torch.float64).numpy()
+        self.x = data.x.to_dense(torch.float64).numpy()
         self.y, self.there = np.nan_to_num(labels), ~np.isnan(labels) * 1.0
 
     def __len__(self) -> int:
@@ -124,8 +122,8 @@ def input_pipeline(count: int, batch: int, repeats: int = 3) -> Row:
             pass
         return time.perf_counter() - begin
 
-    table = Table([every], "cpu", torch.float32)
-    batches = Batches([every], networks(METHODS["MTL"], 1, [0], TASKS), batch)
+    table = CombinedTable([every], "cpu", torch.float32)
+    batches = BatchSampler([every], make_replicas(METHODS["MTL"], 1, [0], TASKS), batch)
 
     def ours() -> float:
         begin = time.perf_counter()

@@ -16,9 +16,8 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from timing import Row, in_turns
 
 import mtl_nt
-from mtl_nt.methods import METHODS
-from mtl_nt.pieces import train
-from mtl_nt.recipe import Recipe
+from mtl_nt.networks import Recipe
+from mtl_nt.study import METHODS, train
 
 TASKS, ROWS, NETWORKS = (10, 30, 100, 200), (1_000, 10_000, 100_000), (1, 4, 16, 64, 256)
 FEATURES = 64

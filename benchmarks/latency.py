@@ -28,7 +28,7 @@ CELLS = (
     from ipywidgets import SelectionSlider, interact
 
     from mtl_nt import compare, figures, load
-    from mtl_nt.explorers import explorer
+    from mtl_nt.book.explorers import explorer
 
     %matplotlib inline
     torch.set_num_threads(1)
@@ -99,7 +99,7 @@ def rows(stops: int, rounds: int, repeats: int) -> list[Row]:
 
 def measured(stops: int, rounds: int, repeats: int) -> Taken:
     """Contestants take turns, in one JupyterLab and in the page exported from its notebook."""
-    from mtl_nt import report  # takes two seconds
+    from mtl_nt.book import report  # takes two seconds
 
     found: Taken = {}
     with (
@@ -110,7 +110,7 @@ def measured(stops: int, rounds: int, repeats: int) -> Taken:
         book, busy = Path(folder, "book.ipynb"), Path(folder, BUSY)
         lab = opened(browser, address, book, stops)
         page = browser.new_page(viewport={"width": 800, "height": 900})
-        page.goto(report.page(book, book.with_suffix(".html")).as_uri())
+        page.goto(report.write_page(book, book.with_suffix(".html")).as_uri())
 
         def both(where: str) -> None:
             for what, box in ("explorer", EXPLORER), ("interact", INTERACT):

@@ -16,7 +16,7 @@ import psutil
 from timing import Row
 
 import mtl_nt
-from mtl_nt.datasets.files import FOLDER
+from mtl_nt.datasets.downloads import FOLDER
 
 ROOT = Path(__file__).parent.parent
 BOOK = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -26,20 +26,20 @@ PERIOD = 0.5  # seconds between two looks at the memory, each of which takes 0.0
 
 def rows(fast: bool, names: tuple[str, ...] | None = None) -> list[Row]:
     """These notebooks or all, one after another: at their defaults, or in the fast profile."""
-    from mtl_nt import kernels, report  # takes two seconds
+    from mtl_nt.book import kernels, report  # takes two seconds
 
     found, paces = [], [pace()]
     where = "fast profile" if fast else "its own parameters, two cores"
-    kind = kernels.Warm if fast else kernels.ThisPython
+    kind = kernels.PreloadedKernel if fast else kernels.ThisPythonKernel
     if fast:
         found.append(Row("seconds of an empty notebook", "fast profile, the first", [empty()], ""))
     for path in [path for path in BOOK if names is None or path.stem in names]:
         values: list[list[float]] = [[], []]
         if there(path.stem):
             with tempfile.TemporaryDirectory() as folder, peak() as memory:
-                given = report.fast(path) if fast else {}
+                given = report.fast_parameters(path) if fast else {}
                 begin = time.perf_counter()
-                report.run(path, Path(folder, "out.ipynb"), kind, **given)
+                report.run_notebook(path, Path(folder, "out.ipynb"), kind, **given)
                 seconds = time.perf_counter() - begin
             values = [memory, [seconds]]
         lines = [("GB at most", "under 1.5"), ("seconds", "at most 10" if fast else "under 60")]
@@ -52,13 +52,13 @@ def rows(fast: bool, names: tuple[str, ...] | None = None) -> list[Row]:
 
 def empty() -> float:
     """Seconds until a first warm kernel is there: what all of them import is imported once."""
-    from mtl_nt import kernels, report
+    from mtl_nt.book import kernels, report
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "empty.ipynb")
         nbformat.write(nbformat.v4.new_notebook(), path)
         begin = time.perf_counter()
-        report.run(path, path, kernels.Warm)
+        report.run_notebook(path, path, kernels.PreloadedKernel)
         return time.perf_counter() - begin
 
 

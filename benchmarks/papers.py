@@ -15,9 +15,9 @@ from scipy import stats
 from timing import Row
 
 import mtl_nt
-from mtl_nt.datasets.files import FOLDER
-from mtl_nt.metrics import scores
-from mtl_nt.stored import stored
+from mtl_nt.datasets.downloads import FOLDER
+from mtl_nt.study import stored
+from mtl_nt.training import scores
 
 
 def rows(seeds: int, splits: int, steps: int | None) -> list[Row]:
@@ -48,7 +48,7 @@ def digits(seeds: int, steps: int) -> list[Row]:
     found = [
         Row("minutes of CNN twice, MTL-CNN, Deep-AMTFL, U-AMTFL", where, [minutes], "", target)
     ]
-    recipe = mtl_nt.Recipe.of(data, steps=steps)
+    recipe = mtl_nt.Recipe.for_data(data, steps=steps)
     errors = study.results[study.results["metric"] == "error"]
     for name in naive.METHODS:
         ours = errors[errors["method"] == name].groupby("seed")["value"].mean().to_numpy()
@@ -83,12 +83,12 @@ def drugs(splits: int, steps: int | None) -> list[Row]:
     study = stored(folder / "kept" / "gdsc")
     found = [Row(what, where, [minutes], "", "" if steps else "under 3")]
     raw = study.results[study.results["metric"] == "MSE (raw)"]
-    recipe = mtl_nt.Recipe.of(data, steps=steps)
+    recipe = mtl_nt.Recipe.for_data(data, steps=steps)
     for name in naive.METHODS[2:]:
         ours = raw[raw["method"] == name].groupby("seed")["value"].mean().to_numpy()
         theirs = []
         for seed in runs:
-            run = data.run(seed)
+            run = data.for_seed(seed)
             outputs = naive.predict(name, run, recipe, seed)
             theirs.append(scores(run, "test", outputs)["MSE (raw)"].mean())
         found.append(_against_naive(f"raw MSE of {name}", where, ours, np.array(theirs)))

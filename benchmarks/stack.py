@@ -10,9 +10,8 @@ from timing import Row, in_turns, ratios
 from torch import nn
 
 import mtl_nt
-from mtl_nt.methods import METHODS
-from mtl_nt.pieces import train
-from mtl_nt.recipe import Recipe
+from mtl_nt.networks import Recipe
+from mtl_nt.study import METHODS, train
 
 
 def rows(alphas: int, seeds: int, steps: int, repeats: int) -> list[Row]:
@@ -38,8 +37,8 @@ def gain(alphas: int, seeds: int, steps: int, repeats: int) -> list[float]:
     """How many times faster, in every repeat."""
     numbers, column = list(range(seeds)), tuple(np.linspace(0.1, 1.0, alphas))
     data = mtl_nt.load("dial", scenario="unrelated")
-    runs = [data.run(s) for s in numbers]
-    recipe = Recipe.of(data, steps=steps)
+    runs = [data.for_seed(s) for s in numbers]
+    recipe = Recipe.for_data(data, steps=steps)
 
     def stacked() -> float:
         start = time.perf_counter()

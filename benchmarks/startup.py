@@ -12,20 +12,20 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 from timing import Row, in_turns, ratios
 
-from mtl_nt.kernels import ThisPython, Warm
+from mtl_nt.book.kernels import PreloadedKernel, ThisPythonKernel
 
 STEP = "; w = torch.zeros(3); w.grad = torch.ones(3); {}.step()"
 SCRIPTS = {
     "torch": "import torch",
     "mtl_nt": "import mtl_nt",
     "class": "import torch" + STEP.format("torch.optim.Adam([w], fused=True)"),
-    "ours": "import torch; from mtl_nt.adam import Adam, Group"
-    + STEP.format("Adam([Group([w], 0.001)], fused=True)"),
+    "ours": "import torch; from mtl_nt.networks.adam import Adam, ParameterGroup"
+    + STEP.format("Adam([ParameterGroup([w], 0.001)], fused=True)"),
     "trained": "import mtl_nt; dial = mtl_nt.load('dial'); "
     "mtl_nt.compare(dial, ['MTL'], seeds=[0], steps=1, progress=False)",
 }
-KERNELS = {"kernel": ThisPython, "warm": Warm}
-CELL = "import mtl_nt.figures, mtl_nt.live"
+KERNELS = {"kernel": ThisPythonKernel, "warm": PreloadedKernel}
+CELL = "import mtl_nt.figures, mtl_nt.book.live"
 
 
 def rows(repeats: int, fresh: bool = True) -> list[Row]:
@@ -35,7 +35,10 @@ def rows(repeats: int, fresh: bool = True) -> list[Row]:
     run = program if fresh else inside
     starts: dict[str, Callable[[], object]] = {
         **{name: partial(run, text) for name, text in SCRIPTS.items()},
-        **{name: partial(notebook, kind if fresh else Warm) for name, kind in KERNELS.items()},
+        **{
+            name: partial(notebook, kind if fresh else PreloadedKernel)
+            for name, kind in KERNELS.items()
+        },
     }
     contestants = {name: partial(taken, start) for name, start in starts.items()}
     seconds = in_turns(contestants, repeats, warm_up=fresh)
@@ -64,7 +67,7 @@ def inside(text: str) -> None:
     exec(text, {})
 
 
-def notebook(kind: type[ThisPython]) -> object:
+def notebook(kind: type[ThisPythonKernel]) -> object:
     """A kernel from its start to its end, and the imports of a notebook."""
     made = new_notebook(cells=[new_code_cell(CELL)])
     return NotebookClient(made, kernel_manager_class=kind).execute()

@@ -13,9 +13,8 @@ import torch
 from timing import Row, in_turns, ratios
 
 import mtl_nt
-from mtl_nt.methods import METHODS, Given
-from mtl_nt.pieces import train
-from mtl_nt.recipe import Recipe
+from mtl_nt.networks import Recipe
+from mtl_nt.study import METHODS, WeighterArguments, train
 
 
 class Shape(NamedTuple):
@@ -34,7 +33,7 @@ SMALL, WIDE = Shape(64, (128, 128), 128, 200), Shape(1024, (2000, 2000), 256, 8)
 TASKS = (12, 128)
 
 
-def _focused(given: Given) -> mtl_nt.Weighter:
+def _focused(given: WeighterArguments) -> mtl_nt.Weighter:
     return mtl_nt.RMTL(0)
 
 

@@ -6,21 +6,23 @@ TYPE_CHECKING = False  # as in typing, which takes a moment to load
 if TYPE_CHECKING:
     from typing import Any
 
-    from .amtfl import AMTFL, UAMTFL, Balanced, SparseHeads
     from .datasets import load
-    from .methods import METHODS, Method, plain, tuned, with_alpha, with_target
-    from .recipe import Recipe
-    from .study import Study, compare
+    from .networks import Recipe
+    from .study import METHODS, Method, Study, compare, plain, tuned, with_alpha, with_target
     from .tasks import BadInput, Split, TaskData
     from .training import Stopped
     from .weighters import (
+        AMTFL,
         DWA,
         LBTW,
         RMTL,
+        UAMTFL,
+        Balanced,
         Fixed,
         GradNorm,
         RandomWeights,
         Shuffled,
+        SparseHeads,
         Step,
         Uncertainty,
         Uniform,
@@ -30,17 +32,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 HOMES = {
-    "amtfl": ("AMTFL", "UAMTFL", "Balanced", "SparseHeads"),
     "datasets": ("load",),
-    "methods": ("METHODS", "Method", "plain", "tuned", "with_alpha", "with_target"),
-    "recipe": ("Recipe",),
-    "study": ("Study", "compare"),
+    "networks": ("Recipe",),
+    "study": ("METHODS", "Method", "Study", "compare", "plain", "tuned", "with_alpha")
+    + ("with_target",),
     "tasks": ("BadInput", "Split", "TaskData"),
     "training": ("Stopped",),
-    "weighters": ("DWA", "LBTW", "RMTL", "Fixed", "GradNorm", "RandomWeights", "Shuffled", "Step")
-    + ("Uncertainty", "Uniform", "Weighter"),
+    "weighters": ("AMTFL", "DWA", "LBTW", "RMTL", "UAMTFL", "Balanced", "Fixed", "GradNorm")
+    + ("RandomWeights", "Shuffled", "SparseHeads", "Step", "Uncertainty", "Uniform", "Weighter"),
 }
-"""The module of every public name."""
+"""The room of every public name."""
 
 __all__ = [
     "AMTFL",

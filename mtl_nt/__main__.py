@@ -29,12 +29,12 @@ def _program() -> NoReturn:
     """
     _at(_end)
     from . import commands
-    from .files import temporary
+    from .files import temporary_folder
     from .terminal import warn
 
     try:
         _at(_interrupt)
-        with temporary() as folder:
+        with temporary_folder() as folder:
             commands.keep_temporary_in(folder)
             status = commands.main()
     except KeyboardInterrupt as stop:

@@ -1,4 +1,7 @@
-"""Features that are mostly zero, as lists of their ones: fingerprints never become dense rows."""
+"""Tables of zeros and ones that are mostly zero, such as molecular fingerprints.
+
+They are kept as lists of their ones and never become dense rows.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,20 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Bits:
-    """A table of zeros and ones that keeps the places of its ones alone.
+    """A table of zeros and ones that stores only where its ones are.
+
+    It is like a matrix in CSR format (compressed sparse rows) without values.
 
     Args:
-        on: columns of the ones, row after row; within a row each once, in ascending order.
+        on: the columns of the ones, row after row; in ascending order within a row, each once.
         starts: where every row's ones begin in `on`.
-        shape: `(*rows, features)`; `starts` counts the rows of all leading axes in one.
+        shape: `(*rows, features)`; `starts` counts the rows of all leading axes as one axis.
+
+    >>> bits = Bits.from_dense(torch.tensor([[True, False, True], [False, True, False]]))
+    >>> bits.on.tolist(), bits.starts.tolist(), bits.shape
+    ([0, 2, 1], [0, 2], (2, 3))
+    >>> bits.take(torch.tensor([1, 1])).to_dense().tolist()
+    [[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]
     """
 
     on: Int[Tensor, " ones"]
@@ -26,14 +37,14 @@ class Bits:
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, dense: Bool[Tensor, "... F"]) -> Bits:
-        """The lists of a table's ones."""
+    def from_dense(cls, dense: Bool[Tensor, "... F"]) -> Bits:
+        """The table that is True where `dense` is."""
         flat = dense.reshape(-1, dense.shape[-1])
         return cls(flat.nonzero()[:, 1].int(), _starts(flat.sum(1)), tuple(dense.shape))
 
     @classmethod
-    def joined(cls, tables: Sequence[Features]) -> Bits:
-        """Tables one after another, and an empty row at the end."""
+    def concatenated(cls, tables: Sequence[Features]) -> Bits:
+        """Tables one after another, and an empty row at the end that fills up ragged batches."""
         lists = [t for t in tables if isinstance(t, Bits)]
         lengths = torch.cat([*(t.lengths for t in lists), lists[0].starts.new_zeros(1)])
         shape = (len(lengths), lists[0].shape[-1])
@@ -49,7 +60,7 @@ class Bits:
 
     @property
     def device(self) -> torch.device:
-        """Where the lists lie."""
+        """The device of the lists."""
         return self.on.device
 
     @property
@@ -59,16 +70,16 @@ class Bits:
 
     @property
     def row(self) -> Int[Tensor, " ones"]:
-        """The row of every one, all leading axes counted in one."""
+        """The row of every one; all leading axes count as one axis."""
         rows = torch.arange(len(self.starts), device=self.device)
         return rows.repeat_interleave(self.lengths, output_size=len(self.on))
 
     def to(self, device: str | torch.device) -> Bits:
-        """The same on another device."""
+        """The same table on another device."""
         return Bits(self.on.to(device), self.starts.to(device), self.shape)
 
     def take(self, rows: Int[Tensor, "..."]) -> Bits:
-        """These rows, shaped `(*rows.shape, features)`."""
+        """The rows with these numbers, as a table of the shape `(*rows.shape, features)`."""
         wanted = rows.flatten()
         lengths, begins = self.lengths[wanted], self.starts[wanted]
         starts = _starts(lengths)
@@ -77,14 +88,14 @@ class Bits:
         on = self.on[shift + torch.arange(ones, device=self.device)]
         return Bits(on, starts, (*rows.shape, self.shape[-1]))
 
-    def dense(self, dtype: torch.dtype = torch.float32) -> Float[Tensor, "... F"]:
-        """The whole table, zeros and all."""
+    def to_dense(self, dtype: torch.dtype = torch.float32) -> Float[Tensor, "... F"]:
+        """The whole table as a tensor of zeros and ones."""
         out = torch.zeros(len(self.starts), self.shape[-1], dtype=dtype, device=self.device)
         out[self.row, self.on.long()] = 1
         return out.reshape(self.shape)
 
     def fault(self) -> str | None:
-        """What is wrong with these lists, or None."""
+        """A line that says what is wrong with these lists, or None."""
         whole = {torch.int32, torch.int64}
         if not {self.on.dtype, self.starts.dtype} <= whole or self.on.ndim + self.starts.ndim != 2:
             return "bits: on and starts must be whole numbers, each of one axis"

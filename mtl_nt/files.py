@@ -1,8 +1,10 @@
-"""Files on disk: only regular ones are read, their size is known first, and what is written is
-there as a whole or not at all.
+"""Safe reading and writing of files on disk.
+
+Only regular files are read, because a program would wait for ever at a FIFO or a device. Their size
+is checked first. A file is written as a whole or not at all.
 
 Every module that opens a file which a user names, or which lies in a folder that others can write
-to, does so here. A FIFO or a device would be waited for, or read, for ever.
+to, does so here.
 """
 
 from __future__ import annotations
@@ -28,30 +30,31 @@ if sys.platform != "win32":
 
 TEMPORARY = ".mtl_nt-"
 """How the names of temporary folders begin."""
-LEFT = re.compile(re.escape(TEMPORARY) + "[a-z0-9_]{8}")
-STALE = 7 * 24 * 3600.0  # seconds, where nothing says whether its process is gone
-SMALL = 2**28
-"""Bytes of a file that is read as a whole: JSON or a notebook."""
-LARGE = 2**31
-"""Bytes of a part of a study or of an audit, which many runs of many tasks make long."""
-UNPACKED = 2**33
-"""Bytes that a file may have, or unpack to."""
-FREE, RATIO = 2**31, 100
-"""A packed file may unpack to `FREE` bytes, and to more if these are at most so many times its own:
-a table of numbers shrinks to a tenth, one of zeros to a thousandth."""
+TEMPORARY_NAME = re.compile(re.escape(TEMPORARY) + "[a-z0-9_]{8}")
+STALE = 7 * 24 * 3600.0  # seconds, where nothing says whether the folder's process is gone
+SMALL_FILE = 2**28
+"""Largest size in bytes of a file that is read at once, such as JSON or a notebook."""
+LARGE_FILE = 2**31
+"""Largest size in bytes of one result of a study or an audit; many runs of many tasks are long."""
+LARGEST_FILE = 2**33
+"""Largest size in bytes of any file, and of what it unpacks to."""
+FREE_UNPACKING, UNPACKING_RATIO = 2**31, 100
+"""A packed file may unpack to `FREE_UNPACKING` bytes. It may unpack to more if that is at most
+`UNPACKING_RATIO` times its own size. A table of numbers shrinks to a tenth when it is packed, and a
+table of zeros to a thousandth."""
 
 
 def check_regular(path: str | Path, most: int | None = None) -> os.stat_result:
-    """What the system says about a regular file, or about the one that a link leads to.
+    """Check that a path leads to a regular file, and return what the system says about the file.
 
     Args:
+        path: a file, or a link to one.
         most: the largest size in bytes.
 
     Raises:
-        OSError: there is none, it is a folder, a FIFO, a socket or a device, or it is larger.
+        OSError: there is no file, or it is a folder, a FIFO, a socket or a device, or it is larger.
             `strerror` says which.
 
-    >>> import os
     >>> check_regular(os.devnull)
     Traceback (most recent call last):
     OSError: [Errno 22] no regular file: '/dev/null'
@@ -59,9 +62,14 @@ def check_regular(path: str | Path, most: int | None = None) -> os.stat_result:
     return _checked(os.stat(path), path, most)
 
 
-def opened(path: str | Path, most: int | None = None) -> io.BufferedReader:
-    """A regular file, open for reading its bytes. Arguments and errors are those of
-    `check_regular`.
+def open_regular(path: str | Path, most: int | None = None) -> io.BufferedReader:
+    """Open a regular file for reading its bytes.
+
+    Arguments and errors are those of `check_regular`.
+
+    >>> with open_regular(__file__) as file:
+    ...     len(file.read(3))
+    3
     """
     check_regular(path, most)  # to open a device may already do something
     flags = os.O_RDONLY
@@ -76,56 +84,89 @@ def opened(path: str | Path, most: int | None = None) -> io.BufferedReader:
     return os.fdopen(handle, "rb")
 
 
-def content(path: str | Path, most: int = SMALL) -> bytes:
-    """All bytes of a regular file. Errors are those of `check_regular`."""
-    with opened(path, most) as file:
-        found = file.read(most + 1)
-    if len(found) > most:  # it has grown since, or its size was not known
+def read_bytes(path: str | Path, most: int = SMALL_FILE) -> bytes:
+    """Read all bytes of a regular file.
+
+    Arguments and errors are those of `check_regular`.
+
+    >>> len(read_bytes(__file__)) == os.path.getsize(__file__)
+    True
+    >>> read_bytes(__file__, most=10)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    OSError: [Errno 27] more than 10 bytes: ...
+    """
+    with open_regular(path, most) as file:
+        data = file.read(most + 1)
+    if len(data) > most:  # it has grown since, or its size was not known
         raise _too_large(path, most)
-    return found
+    return data
 
 
 def digest(path: str | Path, algorithm: str = "sha256") -> str:
-    """The checksum of a regular file, read as a stream. Errors are those of `check_regular`."""
-    with opened(path) as file:
+    """The checksum of a regular file in hexadecimal digits, read as a stream.
+
+    Errors are those of `check_regular`.
+
+    >>> digest(__file__) == hashlib.sha256(read_bytes(__file__)).hexdigest()
+    True
+    """
+    with open_regular(path) as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
-def unpacked(path: str | Path, most: int = UNPACKED, packed: bool | None = None) -> Unpacked:
-    """The content of a regular file, to be read as a stream, unpacked where it is a gz.
-
-    Errors are those of `check_regular`, also while reading: nothing unpacks to more than `most`
-    bytes, nor to more than `FREE` and `RATIO` allow.
+def open_unpacked(
+    path: str | Path, most: int = LARGEST_FILE, packed: bool | None = None
+) -> UnpackedReader:
+    """Open a regular file as a stream of bytes that unpacks a gzip file as it is read.
 
     Args:
-        packed: whether it is a gz; by default as its name says.
+        most: the largest size in bytes of the content.
+        packed: whether the file is a gzip file; by default, whether its name ends in ".gz".
+
+    Raises:
+        OSError: the errors of `check_regular`. Reading raises one if the content is larger than
+            `most`, or than `FREE_UNPACKING` and `UNPACKING_RATIO` allow.
+
+    >>> with temporary_folder() as folder:
+    ...     (folder / "a.gz").write_bytes(gzip.compress(b"many words")) > 0
+    ...     with open_unpacked(folder / "a.gz") as file:
+    ...         file.read()
+    True
+    b'many words'
     """
     if packed is None:
         packed = str(path).lower().endswith(".gz")
-    return Unpacked(_Content(path, most, packed), 2**20)
+    return UnpackedReader(_UnpackedContent(path, most, packed), 2**20)
 
 
-class Unpacked(io.BufferedReader):
-    """See `unpacked`."""
+class UnpackedReader(io.BufferedReader):
+    """The content of a file, as a stream (see `open_unpacked`)."""
 
-    raw: _Content
+    raw: _UnpackedContent
 
     def digest(self) -> str:
-        """The SHA-256 of the file as it lies there, once all of it has been read."""
+        """The SHA-256 of the file as it lies on disk, once all of it has been read."""
         return self.raw.source.sha256.hexdigest()
 
 
-def write(path: Path, content: bytes, replace: bool = True) -> None:
-    """Write a whole file or nothing: into a temporary folder beside it first. The umask decides who
-    may read the file.
+def write_atomically(path: Path, content: bytes, replace: bool = True) -> None:
+    """Write a whole file or nothing, by way of a temporary folder beside it.
+
+    The umask decides who may read the file.
 
     Args:
-        replace: take the place of a file that is there; if not, leave that one as it is.
+        replace: whether to replace a file that is there; otherwise it stays as it is.
 
     Raises:
-        OSError: it cannot be written. Nothing is left then.
+        OSError: the file cannot be written. Then nothing is left behind.
+
+    >>> with temporary_folder() as folder:
+    ...     write_atomically(folder / "a.txt", b"first")
+    ...     write_atomically(folder / "a.txt", b"second", replace=False)
+    ...     read_bytes(folder / "a.txt")
+    b'first'
     """
-    with temporary(path.parent) as folder:
+    with temporary_folder(path.parent) as folder:
         half = folder / "new"
         with half.open("xb") as file:
             file.write(content)
@@ -146,15 +187,20 @@ def write(path: Path, content: bytes, replace: bool = True) -> None:
 def check_output(
     path: str | Path, ours: Callable[[Path], bool], *inputs: str | Path | None
 ) -> None:
-    """Nothing of anybody's is lost when this path is written to.
+    """Check that nobody loses anything when this path is written to.
 
     Args:
-        ours: whether a regular file is one that this package has made, and may replace.
-        inputs: what is read, if it is there: never written to, whatever it is called here.
+        ours: tells whether a regular file is one that this package has made, and may replace.
+        inputs: files that are read, if they are there. They are never written to, not even under
+            another name.
 
     Raises:
-        OSError: it is an input, somebody's file, a folder or no regular file. `strerror` says
+        OSError: the path is an input, somebody's file, a folder or no regular file. `strerror` says
             which.
+
+    >>> check_output(__file__, lambda path: False)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    FileExistsError: [Errno 17] a file that mtl_nt has not made is there: ...
     """
     path = Path(path)
     for given in inputs:
@@ -178,15 +224,23 @@ def _same(one: str | Path, other: str | Path) -> bool:
 
 
 @contextmanager
-def temporary(folder: str | Path | None = None) -> Iterator[Path]:
-    """A folder for what is half done: its name cannot be guessed, nobody else can write into it,
-    and it goes at the end. Those that killed programs have left beside it go first.
+def temporary_folder(folder: str | Path | None = None) -> Iterator[Path]:
+    """A folder for unfinished files, which is removed at the end.
+
+    Its name cannot be guessed, and nobody else can write into it. Folders that killed programs have
+    left beside it are removed first.
 
     Args:
-        folder: where it is made; by default where the system has such things.
+        folder: where the folder is made; by default in the system's own place for such folders.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be made.
+
+    >>> with temporary_folder() as folder:
+    ...     folder.is_dir()
+    True
+    >>> folder.is_dir()
+    False
     """
     place = Path(tempfile.gettempdir() if folder is None else folder)
     _sweep(place)
@@ -206,11 +260,12 @@ def temporary(folder: str | Path | None = None) -> Iterator[Path]:
 
 
 def _sweep(place: Path) -> None:
-    """Remove the temporary folders of this user that no living process holds. Where folders cannot
-    be locked, as on Windows, those that are a week old.
+    """Remove the temporary folders of this user that no living process holds.
+
+    Where folders cannot be locked, as on Windows, only those that are a week old are removed.
     """
     try:
-        left = [entry for entry in os.scandir(place) if LEFT.fullmatch(entry.name)]
+        left = [entry for entry in os.scandir(place) if TEMPORARY_NAME.fullmatch(entry.name)]
     except OSError:
         return
     for entry in left:
@@ -227,8 +282,10 @@ def _sweep(place: Path) -> None:
 
 
 def _lock(folder: str) -> int | None:
-    """Hold a folder until this number is closed or the process ends. None if another process holds
-    it or has removed it, -1 where folders cannot be locked.
+    """Hold a folder until the returned file descriptor is closed or the process ends.
+
+    It is None if another process holds the folder or has removed it, and -1 where folders cannot be
+    locked.
     """
     if sys.platform == "win32":
         return -1
@@ -245,26 +302,28 @@ def _lock(folder: str) -> int | None:
 
 
 class _Hashed:
-    """A file's bytes as they are read, and their SHA-256."""
+    """A file that computes the SHA-256 of its bytes as they are read."""
 
     def __init__(self, file: io.BufferedReader) -> None:
         self.file, self.sha256 = file, hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
-        found = self.file.read(size)
-        self.sha256.update(found)
-        return found
+        data = self.file.read(size)
+        self.sha256.update(data)
+        return data
 
 
-class _Content(io.RawIOBase):
+class _UnpackedContent(io.RawIOBase):
+    """The unpacked bytes of a file, of which there may be so many and no more."""
+
     def __init__(self, path: str | Path, most: int, packed: bool) -> None:
         self.path, self.most = path, most
-        self.stored = opened(path, UNPACKED)
+        self.stored = open_regular(path, LARGEST_FILE)
         self.source = _Hashed(self.stored)
         self.file: Any = self.source
         if packed:
             size = os.fstat(self.stored.fileno()).st_size
-            self.most = min(most, max(FREE, RATIO * size))
+            self.most = min(most, max(FREE_UNPACKING, UNPACKING_RATIO * size))
             self.file = gzip.GzipFile(fileobj=self.source, mode="rb")  # type: ignore[call-overload]
         self.left = self.most
 
@@ -272,12 +331,12 @@ class _Content(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        found = self.file.read(min(len(buffer), self.left) or 1)
-        if len(found) > self.left:
+        data = self.file.read(min(len(buffer), self.left) or 1)
+        if len(data) > self.left:
             raise _too_large(self.path, self.most)
-        self.left -= len(found)
-        buffer[: len(found)] = found
-        return len(found)
+        self.left -= len(data)
+        buffer[: len(data)] = data
+        return len(data)
 
     def close(self) -> None:
         self.stored.close()

@@ -1,4 +1,8 @@
-"""What every other room takes in: a table of tasks, validated once."""
+"""The data of a study: a table of tasks that share their features, and how its rows are split.
+
+`TaskData` checks its table once, so that every other room can rely on it. Beside it stand the error
+`BadInput`, which every room raises for input that a person can mend, and a few checks of arguments.
+"""
 
 from __future__ import annotations
 
@@ -15,29 +19,34 @@ from torch import Tensor
 
 from .bits import Bits
 
-Kind = Literal["binary", "regression"]
+TaskKind = Literal["binary", "regression"]
 
 
 class BadInput(ValueError):
     """Input that a person can mend. The message is one line: what, where, what to do.
 
-    Names and cells of somebody's table may be in it: what a terminal would obey, or show in another
-    order than it is written, is there as an escape.
+    A message may contain names and cells of somebody's table. Characters that a terminal would obey
+    or show in another order are escaped (see `printable`).
+
+    >>> str(BadInput("column 'a\\nb' has no numbers; give it some"))
+    "column 'a\\\\nb' has no numbers; give it some"
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(visible(message))
+        super().__init__(printable(message))
 
     def _render_traceback_(self) -> list[str]:
-        """All that IPython shows of it."""
+        """The one line that IPython shows instead of a traceback."""
         return [f"{type(self).__name__}: {self}"]
 
 
-def visible(text: object) -> str:
-    """The text on one line, with escapes in place of characters that are not to be printed:
-    control characters, marks that turn the direction of writing, and halves of a pair.
+def printable(text: object) -> str:
+    """The text on one line, with escapes in place of characters that must not be printed.
 
-    >>> print(visible("a\\x1b[2Jb"))
+    Those are control characters, marks that turn the direction of writing, and halves of a
+    surrogate pair.
+
+    >>> print(printable("a\\x1b[2Jb"))
     a\\x1b[2Jb
     """
     return "".join(c if c.isprintable() else _escape(c) for c in str(text))
@@ -47,26 +56,46 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def lacks_memory(kind: str, message: str) -> bool:
-    """Whether an error of this class, with this message, is for want of memory: that of torch is a
-    RuntimeError as many others.
+def is_out_of_memory(kind: str, message: str) -> bool:
+    """Whether an error means that memory ran out. Torch raises a plain RuntimeError then.
+
+    Args:
+        kind: name of the error's class.
+        message: the error's text.
+
+    >>> is_out_of_memory("RuntimeError", "CUDA out of memory."), is_out_of_memory("KeyError", "x")
+    (True, False)
     """
     said = ("can't allocate memory", "Cannot allocate memory", "out of memory")
     return kind.endswith("MemoryError") or any(words in message for words in said)
 
 
-def is_whole(value: object, least: int) -> bool:
-    """Whether this is a whole number of at least so much; True and False are not."""
+def is_whole_number(value: object, least: int) -> bool:
+    """Whether a value is a whole number of `least` or more. True and False are not.
+
+    >>> is_whole_number(3, least=1), is_whole_number(3.0, least=1), is_whole_number(True, least=0)
+    (True, False, False)
+    """
     return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
 
 
-def is_number(value: object) -> bool:
-    """Whether this is a finite number; True and False are not."""
+def is_finite_number(value: object) -> bool:
+    """Whether a value is a finite number. True and False are not.
+
+    >>> is_finite_number(0.5), is_finite_number(math.inf), is_finite_number("1")
+    (True, False, False)
+    """
     return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
 
 
-def nearest(name: object, known: Iterable[str]) -> str:
-    """One clause for an unknown name: the nearest known names, else all of them."""
+def suggestion(name: object, known: Iterable[str]) -> str:
+    """What an error message says after an unknown name: the most similar known names, or all.
+
+    >>> suggestion("MLT", ["MTL", "STL"])
+    "did you mean 'MTL'?"
+    >>> suggestion("xyz", ["MTL", "STL"])
+    'known: MTL, STL'
+    """
     name, names = name if isinstance(name, str) else "", list(known)
     lower = {n.lower(): n for n in names}
     close = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
@@ -77,10 +106,14 @@ def nearest(name: object, known: Iterable[str]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Row numbers of the training, validation (may be empty) and test rows.
+    """The numbers of the training, validation and test rows. There may be no validation rows.
 
-    `kind` says what a new seed changes: "new data" (everything is drawn anew), "free" (the same
-    rows, split anew) or "fixed" (nothing: then every sentence about it says "on this split").
+    `kind` says what a new seed changes. With "new data", everything is drawn anew. With "free", the
+    same rows are split anew. With "fixed", nothing changes, and every sentence about the results
+    says "on this split".
+
+    >>> Split(torch.arange(8), torch.arange(0), torch.arange(8, 10)).kind
+    'fixed'
     """
 
     train: Int[Tensor, " train"]
@@ -99,31 +132,49 @@ class TaskData:
             as lists of its ones.
         y: targets `[N, T]`; NaN is a missing label; binary targets are 0 or 1.
         tasks: `T` distinct names.
-        kind: "binary" or "regression", one for all tasks or one a task.
+        kind: "binary" or "regression", one for all tasks or one for each.
         split: rows for training, validation and test.
-        provenance: where the data come from, with licence.
-        groups: a group's name for every task, where groups are known.
-        row_groups: a group's name for every row (a tissue, say), where rows come in groups.
-        relatedness: `[T, T]`, correlation of what the tasks truly respond to, where it is known.
-        exclusive: the tasks are one class each (one against the rest), exactly one holds a row.
-        unit: `[T]`, the standard deviation in which a regression task's errors are counted;
-            by default that of its training labels.
-        standardise: train on `(y - mean) / unit` of the training labels instead of `y`.
-        recipe: training settings that suit these data (see `training.Recipe`).
-        single: those of single-task networks, where they are others: one task needs fewer units.
-        redraw: seed -> the same data as another run has them; None where nothing can vary.
+        provenance: where the data come from, with their licence.
+        groups: the name of every task's group, where groups are known.
+        row_groups: the name of every row's group (a tissue, say), where rows come in groups.
+        relatedness: `[T, T]`, the correlation of what the tasks truly respond to, where it is
+            known.
+        exclusive: whether the tasks are classes, of which each row has exactly one.
+        unit: `[T]`, the standard deviation in which a regression task's errors are counted; by
+            default that of its training labels.
+        standardise: whether networks are trained on `(y - mean) / unit`, with the mean of the
+            training labels, instead of on `y`.
+        recipe: training settings that suit these data (see `networks.Recipe`).
+        single: settings of single-task networks that differ from `recipe`: one task needs fewer
+            units.
+        redraw: a function of a seed that gives the same data as another run has them; None where
+            nothing can vary.
         data_seed: the seed that drew these data or this split; None where nothing can vary.
 
     Raises:
-        BadInput: shapes that disagree, features or targets that are not finite, a task without
-            training labels or with one class only, splits that overlap or leave the table.
+        BadInput: shapes disagree; features or targets are not finite; a task has no training labels
+            or only one class; or parts of the split overlap or leave the table.
+
+    Six rows, of which one has no label:
+
+    >>> rows = torch.arange(6)
+    >>> data = TaskData(
+    ...     name="tiny",
+    ...     x=torch.randn(6, 3),
+    ...     y=torch.tensor([[0.1], [0.2], [0.3], [torch.nan], [0.5], [0.6]]),
+    ...     tasks=("height",),
+    ...     kind="regression",
+    ...     split=Split(train=rows[:4], validation=rows[:0], test=rows[4:]),
+    ... )
+    >>> int(data.labelled.sum())
+    5
     """
 
     name: str
     x: Float[Tensor, "N ..."] | Bits
     y: Float[Tensor, "N T"]
     tasks: tuple[str, ...]
-    kind: Kind | Sequence[Kind]
+    kind: TaskKind | Sequence[TaskKind]
     split: Split
     provenance: str = ""
     groups: tuple[str, ...] | None = None
@@ -143,7 +194,7 @@ class TaskData:
         _check_labels(self)
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[TaskKind, ...]:
         """The kind of every task, `T` of them."""
         return (self.kind,) * len(self.tasks) if isinstance(self.kind, str) else tuple(self.kind)
 
@@ -154,12 +205,12 @@ class TaskData:
 
     @property
     def labelled(self) -> Bool[Tensor, "N T"]:
-        """Where a label is present."""
+        """Whether a label is present."""
         return ~self.y.isnan()
 
     @property
     def scale(self) -> tuple[Float[Tensor, " T"], Float[Tensor, " T"]]:
-        """Mean and unit of every task from its training labels; 0 and 1 for binary tasks."""
+        """Mean and unit of every task, from its training labels; 0 and 1 for binary tasks."""
         train = self.y[self.split.train].double()
         mean = train.nanmean(0)
         sd = (train - mean).square().nanmean(0).sqrt()
@@ -176,12 +227,25 @@ class TaskData:
         mean, unit = self.scale
         return ((self.y - mean) / unit).to(self.y.dtype)
 
-    def run(self, seed: int) -> TaskData:
-        """These data as the run with this seed has them."""
+    def for_seed(self, seed: int) -> TaskData:
+        """These data as the run with this seed has them.
+
+        >>> from mtl_nt import load
+        >>> load("dial").for_seed(7).data_seed
+        7
+        """
         return self if self.redraw is None else self.redraw(seed)
 
-    def fixed(self) -> TaskData:
-        """These very data and this split for every seed; only initialisation and batches vary."""
+    def with_fixed_split(self) -> TaskData:
+        """The same data and the same split for every seed.
+
+        Then runs differ only in their initialisation and batches.
+
+        >>> from mtl_nt import load
+        >>> data = load("dial").with_fixed_split()
+        >>> data.for_seed(7) is data
+        True
+        """
         return replace(self, redraw=None, split=replace(self.split, kind="fixed"))
 
 
@@ -265,10 +329,10 @@ def _check_split(data: TaskData) -> None:
             )
         if len(rows) == 0 and name != "validation":
             raise BadInput(f"{where}: the split leaves no {name} rows; give it some")
-    parts = torch.cat([split.train, split.validation, split.test])
-    if len(parts.unique()) != len(parts):
+    rows = torch.cat([split.train, split.validation, split.test])
+    if len(rows.unique()) != len(rows):
         raise BadInput(f"{where}: a row is in two parts of the split; give each row to one part")
-    if parts.min() < 0 or parts.max() >= len(data.x):
+    if rows.min() < 0 or rows.max() >= len(data.x):
         raise BadInput(
             f"{where}: the split names a row outside 0..{len(data.x) - 1}; "
             "give row numbers of this table"

@@ -20,11 +20,12 @@ from nbformat import NotebookNode
 from outputs_close import GDSC, HERE
 from refusals import refused
 
-from mtl_nt import BadInput, Study, report
-from mtl_nt.datasets import files
-from mtl_nt.kernels import Warm
-from mtl_nt.outputs import still
-from mtl_nt.stored import keep, stored
+from mtl_nt import BadInput, Study
+from mtl_nt.book import report
+from mtl_nt.book.kernels import PreloadedKernel
+from mtl_nt.book.outputs import static_outputs
+from mtl_nt.datasets import downloads as files
+from mtl_nt.study.stored import keep, stored
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 BOOK = {path.stem: nbformat.read(path, as_version=4) for path in sorted(FOLDER.glob("*.ipynb"))}
@@ -52,7 +53,7 @@ def parameters(name: str) -> dict[str, Any]:
 
 def fast(name: str) -> dict[str, Any]:
     """The parameters with which a notebook says that it runs in seconds."""
-    given: dict[str, Any] = report.fast(FOLDER / f"{name}.ipynb")
+    given: dict[str, Any] = report.fast_parameters(FOLDER / f"{name}.ipynb")
     return given
 
 
@@ -99,10 +100,11 @@ def kept(
     columns = ["dataset", "data_seed", "split", "method", "alpha", "seed", "task", "metric"]
     budget = ["method", "alpha", "seed", "steps", "networks", "seconds", "candidates", "chosen"]
     table = pd.DataFrame(results, columns=[*columns, "value"])
-    rows = [(*row, 1, 1.0, 4, 0, False, False) for row in training]
+    tuning = ["learning_rate", "weight_decay", "watched", "loss", "diverged", "still_improving"]
+    rows = [(*row, 1, 1.0, 4, 0, 1e-3, 0.0, "validation", 0.5, False, False) for row in training]
     study = Study(
         results=table,
-        training=pd.DataFrame(rows, columns=[*budget, "diverged", "still_improving"]),
+        training=pd.DataFrame(rows, columns=[*budget, *tuning]),
         history=pd.DataFrame(),
         metric=dict.fromkeys(table["task"], metric),
         checkpoint="last",
@@ -136,6 +138,7 @@ PAGES = re.compile(r'(?s)<script type="application/json">(.*?)</script>')
 class Run:
     """A notebook in a kernel of its own, with few steps. Every cell runs twice, one after the
     other, at last one in which every check must refuse a wrong answer; then all of it once more.
+    Only what is trained or drawn again for the same arguments comes from the first time.
 
     Args:
         wrong: a list of (check, wrong answer) in Python.
@@ -154,17 +157,32 @@ class Run:
         cells = [cell for cell in self.notebook.cells if cell.cell_type == "code"]
         resources = {"metadata": {"path": str(folder)}}
         self.client = NotebookClient(
-            self.notebook, kernel_manager_class=Warm, resources=resources, coalesce_streams=True
+            self.notebook,
+            kernel_manager_class=PreloadedKernel,
+            resources=resources,
+            coalesce_streams=True,
         )
         with pytest.MonkeyPatch.context() as patch:
             if HERE:
                 patch.setenv(files.FOLDER, str(GDSC))
             with self.client.setup_kernel():
+                self.remember()
                 once = {cell.id: (self.run(cell), self.run(cell)) for cell in cells}
                 again = {cell.id: self.run(cell) for cell in cells}
         self.changed = [name for name, (one, two) in once.items() if one != two]
         self.changed += [name for name, found in again.items() if found != once[name][0]]
         self.shown = sum(len(one) for one, _ in once.values())
+
+    def remember(self) -> None:
+        """Let the kernel train and draw the same things once (see remembered.py). No name of this
+        is left where the notebook could use it.
+        """
+        tests = str(Path(__file__).parent)
+        source = f"__import__('sys').path.insert(0, {tests!r}); __import__('remembered').install()"
+        self.notebook.cells.append(nbformat.v4.new_code_cell(source))
+        place = len(self.notebook.cells) - 1
+        self.client.execute_cell(self.notebook.cells[place], place, store_history=False)
+        self.notebook.cells.pop()
 
     def run(self, cell: NotebookNode) -> list[str]:
         """What it puts out now, as it would be kept, and every page of its explorers."""
@@ -174,7 +192,7 @@ class Run:
             return []
         html = [output.data.get("text/html", "") for output in done.outputs if "data" in output]
         pages = [found for text in html for found in PAGES.findall(text)]
-        shown = still(done.outputs, cell.id)
+        shown = static_outputs(done.outputs, cell.id)
         return [json.dumps({**output, "execution_count": None}) for output in shown] + pages
 
 

@@ -14,8 +14,8 @@ import pytest
 from bs4 import BeautifulSoup
 from nbval.plugin import IPyNbCell, IPyNbFile
 
-from mtl_nt.datasets import files
-from mtl_nt.outputs import still
+from mtl_nt.book.outputs import static_outputs
+from mtl_nt.datasets import downloads as files
 
 NUMBER = re.compile(r"\d[\d,]*\.?\d*(?:e[+-]?\d+)?|\.\d+")
 NEAR = 0.1  # of the larger of two numbers
@@ -45,7 +45,7 @@ def near(one: str, other: str) -> bool:
     return abs(a - b) <= max(NEAR * max(a, b), least)
 
 
-def visible(text: str) -> str:
+def printable(text: str) -> str:
     soup = BeautifulSoup(text, "html.parser") if text.lstrip().startswith("<") else None
     if soup is None:
         return text
@@ -60,7 +60,7 @@ exact, start = IPyNbCell.compare_outputs, IPyNbFile.setup
 
 
 def compare_outputs(self: Any, test: list, ref: list, skip_compare: Any = None) -> bool:
-    return bool(exact(self, still(test, self.cell.id), ref, skip_compare))
+    return bool(exact(self, static_outputs(test, self.cell.id), ref, skip_compare))
 
 
 def setup(self: Any) -> None:
@@ -72,6 +72,6 @@ def setup(self: Any) -> None:
         start(self)
 
 
-IPyNbCell.sanitize = lambda self, text: Close(visible(text)) if isinstance(text, str) else text
+IPyNbCell.sanitize = lambda self, text: Close(printable(text)) if isinstance(text, str) else text
 IPyNbCell.compare_outputs = compare_outputs
 IPyNbFile.setup = setup

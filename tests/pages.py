@@ -11,7 +11,7 @@ from lab import CHROMIUM, chromium, keep_screenshot
 from nbformat import NotebookNode
 from playwright.sync_api import Browser, Locator, expect
 
-from mtl_nt import report
+from mtl_nt.book import report
 
 NEEDED = pytest.mark.skipif(CHROMIUM is None, reason="no program named chromium: nothing to open")
 
@@ -54,7 +54,7 @@ def every_slider_reaches_every_position(notebook: NotebookNode, folder: Path, na
     of every choice of its pickers. Neither at 800 pixels nor on a phone does it scroll sideways.
     """
     nbformat.write(notebook, folder / f"{name}.ipynb")
-    page = report.page(folder / f"{name}.ipynb", folder / f"{name}.html")
+    page = report.write_page(folder / f"{name}.ipynb", folder / f"{name}.html")
     with chromium() as browser, Visit(browser, page) as visit:
         boxes = visit.page.locator(".nt-explorer").all()
         for box in boxes:

@@ -41,7 +41,7 @@ def table(seed: int, features: int = 6, bits: bool = False) -> TaskData:
     rows = torch.arange(len(x))
     y[rows % 4 > 0, 2] = math.nan
     split = Split(rows[:train], rows[train : train + 6], rows[train + 6 :])
-    given = Bits.of(x > 0.5) if bits else x
+    given = Bits.from_dense(x > 0.5) if bits else x
     return TaskData("tiny", given, y, ("a", "b", "c"), KINDS, split, standardise=True)
 
 
@@ -57,7 +57,7 @@ def classes(seed: int, features: int = 6, bits: bool = False) -> TaskData:
 
 def features(data: Any) -> Tensor:
     """Every row's features, zeros and all."""
-    x = data.x if isinstance(data.x, Tensor) else data.x.dense()
+    x = data.x if isinstance(data.x, Tensor) else data.x.to_dense()
     return x.double().flatten(1)
 
 

@@ -12,7 +12,7 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
-from mtl_nt.kernels import IMPORTED
+from mtl_nt.book.kernels import PRELOADED
 
 PYTHON = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
@@ -43,5 +43,5 @@ def write(path: Path, *cells: str, kernel: bool = False) -> Path:
 def forking() -> BaseContext:
     """Processes forked from the one that warm kernels come from, too: a test run has one alone."""
     context = get_context("forkserver")
-    context.set_forkserver_preload([*IMPORTED, "mtl_nt.audit", "pytest"])
+    context.set_forkserver_preload([*PRELOADED, "mtl_nt.audit.audit", "pytest"])
     return context

@@ -10,7 +10,7 @@ from refusals import refused
 from torch import Tensor
 
 from mtl_nt.bits import Bits
-from mtl_nt.models import Linear
+from mtl_nt.networks.layers import Linear
 from mtl_nt.tasks import Split, TaskData
 
 
@@ -24,11 +24,11 @@ def dense(rows: int = 7, features: int = 11, seed: int = 0) -> Tensor:
 
 def test_lists_of_ones_come_back_as_the_table_they_were_made_of() -> None:
     table = dense()
-    bits = Bits.of(table)
+    bits = Bits.from_dense(table)
     assert bits.fault() is None
     assert len(bits) == 7
     assert bits.shape == (7, 11)
-    assert torch.equal(bits.dense(torch.float64), table.double())
+    assert torch.equal(bits.to_dense(torch.float64), table.double())
     assert torch.equal(bits.lengths, table.sum(1))
 
 
@@ -36,15 +36,15 @@ def test_lists_of_ones_come_back_as_the_table_they_were_made_of() -> None:
 def test_rows_are_taken_in_any_order_and_shape_as_from_the_table(shape: tuple[int, ...]) -> None:
     table = dense()
     rows = torch.randint(7, shape, generator=torch.Generator().manual_seed(1))
-    taken = Bits.of(table).take(rows)
+    taken = Bits.from_dense(table).take(rows)
     assert taken.shape == (*shape, 11)
-    assert torch.equal(taken.dense(), table[rows].float())
+    assert torch.equal(taken.to_dense(), table[rows].float())
 
 
 def test_tables_are_joined_and_end_with_an_empty_row() -> None:
     tables = [dense(7), dense(5, seed=1)]
-    joined = Bits.joined([Bits.of(table) for table in tables])
-    assert torch.equal(joined.dense(), torch.cat([*tables, torch.zeros(1, 11)]))
+    joined = Bits.concatenated([Bits.from_dense(table) for table in tables])
+    assert torch.equal(joined.to_dense(), torch.cat([*tables, torch.zeros(1, 11)]))
     assert joined.fault() is None
 
 
@@ -56,7 +56,7 @@ def test_a_linear_layer_reads_lists_as_it_reads_the_table() -> None:
     table = torch.stack([dense(seed=s) for s in range(3)])
     pull = torch.randn(3, 7, 4, dtype=torch.float64)
     found = []
-    for x in (table.double(), Bits.of(table)):
+    for x in (table.double(), Bits.from_dense(table)):
         out = layer(x)
         found.append((out, *torch.autograd.grad((out * pull).sum(), [*layer.parameters()])))
     for plain, listed in zip(*found, strict=True):
@@ -96,6 +96,6 @@ def test_ones_of_neighbouring_rows_may_rise_and_fall() -> None:
 def test_lists_take_less_room_than_the_table() -> None:
     table = torch.zeros(100, 1024, dtype=torch.bool)
     table[:, ::32] = True
-    bits = Bits.of(table)
+    bits = Bits.from_dense(table)
     kept = sum(t.numel() * t.element_size() for t in (bits.on, bits.starts))
     assert kept < math.prod(table.shape) * 4 / 10

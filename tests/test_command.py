@@ -19,8 +19,9 @@ import pytest
 import torch
 from samples import write
 
-from mtl_nt import commands, report, terminal
+from mtl_nt import commands, terminal
 from mtl_nt.__main__ import main
+from mtl_nt.book import report
 from mtl_nt.tasks import BadInput
 
 NASTY = "a\x1b]0;x\x07\x9b\u202eb\udcff"
@@ -136,13 +137,14 @@ def test_another_error_is_a_bug_and_keeps_its_traceback(monkeypatch: pytest.Monk
         main(["datasets"])
 
 
+@pytest.mark.slow
 def test_a_notebook_without_memory_says_so_and_is_kept_where_it_can_be_found(
     tmp_path: Path,
 ) -> None:
     book = write(tmp_path / "book.ipynb", "raise MemoryError")
     failed = tmp_path / "page.failed.ipynb"
     with pytest.raises(report.NotebookFailed) as error:
-        report.run(book, tmp_path / "gone/x.ipynb", report.ThisPython, failed)
+        report.run_notebook(book, tmp_path / "gone/x.ipynb", report.ThisPythonKernel, failed)
     assert str(error.value) == (
         f"book.ipynb: cell 1: there was not enough memory (MemoryError) (see {failed})"
     )
@@ -178,6 +180,7 @@ def started(words: list[str], folder: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_sigterm_ends_a_run_as_ctrl_c_does_and_what_a_killed_one_leaves_the_next_sweeps(
     tmp_path: Path,

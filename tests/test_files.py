@@ -15,15 +15,15 @@ import pytest
 from refusals import refused
 
 from mtl_nt import files, load
-from mtl_nt.audit import audit
-from mtl_nt.audit_folder import Folder
-from mtl_nt.datasets import expression, fingerprints, gdsc
-from mtl_nt.datasets.files import FOLDER, fetch
+from mtl_nt.audit.audit import audit
+from mtl_nt.audit.folder import AuditFolder
+from mtl_nt.book.report import run_notebook
+from mtl_nt.datasets import expression, gdsc, molecule_cache
+from mtl_nt.datasets.downloads import FOLDER, fetch
 from mtl_nt.datasets.table import read_table
-from mtl_nt.parts import Shelf
-from mtl_nt.pieces import Piece
-from mtl_nt.report import run
-from mtl_nt.stored import stored
+from mtl_nt.study.chunks import Chunk
+from mtl_nt.study.result_store import ResultStore
+from mtl_nt.study.stored import stored
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,8 @@ NO_FILES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("kind", NO_FILES)
 @pytest.mark.parametrize(
-    "read", [files.check_regular, files.opened, files.content, files.digest, files.unpacked]
+    "read",
+    [files.check_regular, files.open_regular, files.read_bytes, files.digest, files.open_unpacked],
 )
 def test_what_is_no_regular_file_is_not_opened(
     tmp_path: Path, read: Callable[[Path], object], kind: str
@@ -91,13 +92,16 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a Parquet": ("my.parquet", read_table),
     "an audit's table": ("my.csv", lambda path: audit(str(path), say=quiet)),
     "a panel": ("my.csv.gz", lambda path: load("tox21", file=path)),
-    "expression": ("my.csv", lambda path: expression.read(path, [1], "counts")),
-    "a Parquet of expression": ("my.parquet", lambda path: expression.read(path, [1], "counts")),
+    "expression": ("my.csv", lambda path: expression.read_expression(path, [1], "counts")),
+    "a Parquet of expression": (
+        "my.parquet",
+        lambda path: expression.read_expression(path, [1], "counts"),
+    ),
     "a known file": (gdsc.RESPONSES.name, of_the_known),
-    "what an audit asked": ("asked.json", lambda path: Folder(path.parent, {})),
-    "which study it is": ("study.json", lambda path: Shelf(path.parent, [load("dial")], {})),
+    "what an audit asked": ("asked.json", lambda path: AuditFolder(path.parent, {})),
+    "which study it is": ("study.json", lambda path: ResultStore(path.parent, [load("dial")], {})),
     "a kept study's scores": ("results.csv.gz", lambda path: stored(kept_beside(path))),
-    "a notebook": ("my.ipynb", lambda path: run(path, path.with_name("out.ipynb"))),
+    "a notebook": ("my.ipynb", lambda path: run_notebook(path, path.with_name("out.ipynb"))),
 }
 """A file's name, and what reads it."""
 
@@ -111,7 +115,7 @@ def kept_beside(path: Path) -> Path:
 
 
 def stored_example() -> Path:
-    from mtl_nt.stored import KEPT
+    from mtl_nt.study.stored import KEPT
 
     return next(iter(sorted(KEPT.glob("*/study.json")))).parent
 
@@ -134,22 +138,22 @@ def test_whoever_reads_says_at_once_that_it_is_no_file(
 def test_what_is_kept_and_no_file_is_as_if_it_were_damaged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    shelf, piece = Shelf(tmp_path / "study", [load("dial")], {}), Piece(0, 0, 1)
-    folder, cached = Folder(tmp_path / "audit", {}), tmp_path / "molecules.npz"
-    paths = shelf._path("MTL"), shelf._path("MTL", piece), folder.path / "plan.json", cached
+    store, chunk = ResultStore(tmp_path / "study", [load("dial")], {}), Chunk(0, 0, 1)
+    folder, cached = AuditFolder(tmp_path / "audit", {}), tmp_path / "molecules.npz"
+    paths = store._path("MTL"), store._path("MTL", chunk), folder.path / "plan.json", cached
     for number, path in enumerate(paths):
         (tmp_path / str(number)).mkdir()
         NO_FILES[kind](tmp_path / str(number) / "file")
         path.symlink_to(tmp_path / str(number) / "file")
-    assert shelf.get("MTL") is None and shelf.get_piece("MTL", piece) is None
-    assert folder.get("plan.json") is None and fingerprints._kept(cached, "key") is None
+    assert store.get("MTL") is None and store.get_chunk("MTL", chunk) is None
+    assert folder.get("plan.json") is None and molecule_cache._read_cache(cached, "key") is None
     assert capsys.readouterr().err.count("is damaged") == 3
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "large").open("wb") as file:
         file.truncate(2**40)  # no block of it is on the disk
-    for read in (files.content, files.unpacked):
+    for read in (files.read_bytes, files.open_unpacked):
         with pytest.raises(OSError, match="more than"):
             read(tmp_path / "large")
     (tmp_path / "large").rename(tmp_path / "large.csv")
@@ -162,7 +166,7 @@ def test_a_files_content_and_checksum_are_had_in_one_reading(tmp_path: Path, nam
     content, path = os.urandom(3_000_000), tmp_path / name
     parts = (content[:1_000_000], content[1_000_000:])
     path.write_bytes(b"".join(map(gzip.compress, parts)) if name.endswith("gz") else content)
-    with files.unpacked(path) as file:
+    with files.open_unpacked(path) as file:
         assert file.read() == content
     assert file.digest() == hashlib.sha256(path.read_bytes()).hexdigest() == files.digest(path)
 
@@ -174,14 +178,14 @@ def test_nothing_unpacks_to_more_than_its_size_makes_likely(
     path.write_bytes(gzip.compress(bytes(10_000_000)))
 
     def unpacked(**limits: Any) -> int:
-        with files.unpacked(path, **limits) as file:
+        with files.open_unpacked(path, **limits) as file:
             return len(file.read())
 
     assert unpacked() == 10_000_000
-    monkeypatch.setattr(files, "FREE", 1_000_000)
+    monkeypatch.setattr(files, "FREE_UNPACKING", 1_000_000)
     with pytest.raises(OSError, match="more than 1,000,000 bytes"):
         unpacked()
-    monkeypatch.setattr(files, "RATIO", 2000)
+    monkeypatch.setattr(files, "UNPACKING_RATIO", 2000)
     assert unpacked() == 10_000_000
     with pytest.raises(OSError, match="more than 999 bytes"):
         unpacked(most=999)
@@ -191,6 +195,8 @@ def test_nothing_unpacks_to_more_than_its_size_makes_likely(
 def test_json_that_is_nested_without_end_is_damaged(tmp_path: Path) -> None:
     for name in ("asked.json", "study.json", "my.ipynb"):
         (tmp_path / name).write_text("[" * 100_000)
-    refused(lambda: Folder(tmp_path, {}), "asked.json is damaged")
-    refused(lambda: Shelf(tmp_path, [load("dial")], {}), "study.json is damaged")
-    refused(lambda: run(tmp_path / "my.ipynb", tmp_path / "out.ipynb"), "is not a notebook")
+    refused(lambda: AuditFolder(tmp_path, {}), "asked.json is damaged")
+    refused(lambda: ResultStore(tmp_path, [load("dial")], {}), "study.json is damaged")
+    refused(
+        lambda: run_notebook(tmp_path / "my.ipynb", tmp_path / "out.ipynb"), "is not a notebook"
+    )

@@ -247,20 +247,23 @@ def test_a_target_sets_up_first_when_needed(tmp_path: Path, target: str) -> None
     assert wanted[target] in own
 
 
+CHECKS = ["ruff format --check .", "ruff check .", "mypy", "lint-imports --no-cache", "pytest"]
+
+
 @pytest.mark.posix
-@pytest.mark.parametrize("check", ["ruff format --check .", "ruff check .", "mypy", "pytest"])
-def test_make_quick_and_make_test_fail_when_one_of_their_checks_fails(
+@pytest.mark.parametrize("check", [*CHECKS, ""])
+def test_make_quick_and_make_test_fail_exactly_when_one_of_their_checks_fails(
     tmp_path: Path, check: str
 ) -> None:
     fresh_clone(tmp_path)
     assert set_up(tmp_path).returncode == 0
     tool, _, arguments = check.partition(" ")
-    for name in ("ruff", "mypy"):
+    for name in ("ruff", "mypy", "lint-imports"):
         fails = f'[ "$*" = "{arguments}" ] && exit 1\nexit 0' if name == tool else "exit 0"
         script(tmp_path / ".venv/bin" / name, fails)
     script(tmp_path / ".venv/bin/python", f"exit {int(tool == 'pytest')}")
-    assert run("make", "quick", cwd=tmp_path).returncode != 0
-    assert run("make", "test", cwd=tmp_path).returncode != 0
+    for target in ("quick", "test"):
+        assert (run("make", target, cwd=tmp_path).returncode == 0) is (not check)
 
 
 def test_every_make_command_in_the_text_is_a_target() -> None:
@@ -328,6 +331,7 @@ def test_binder_starts_the_server_on_one_thread() -> None:
     assert started.stdout == "1\n"
 
 
+@pytest.mark.slow
 @pytest.mark.posix
 def test_binder_installs_the_package_trusts_the_notebooks_and_opens_jupyterlab_on_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -383,7 +387,7 @@ def test_a_dev_container_has_the_same_python_and_sets_itself_up() -> None:
 
 
 def test_the_package_alone_brings_the_notebook_of_a_report() -> None:
-    from mtl_nt.audit_command import NOTEBOOK
+    from mtl_nt.audit.command import NOTEBOOK
 
     (pair,) = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"].items()
     assert pair == (f"notebooks/{NOTEBOOK}", f"mtl_nt/notebooks/{NOTEBOOK}")
@@ -496,9 +500,10 @@ def test_reports_environments_and_trained_networks_stay_out_of_git() -> None:
 # ---------------------------------------------------------------- what an import costs
 
 
+@pytest.mark.slow
 def test_importing_the_package_loads_torch_and_little_else_and_the_rest_on_first_use() -> None:
     slow = ("pandas", "scipy", "sklearn", "matplotlib", "ipywidgets")
     code = f"import sys, mtl_nt; print([m for m in {slow} if m in sys.modules])\n"
     code += "print({*mtl_nt.__all__} <= {*dir(mtl_nt)}, mtl_nt.compare.__module__)"
     said = run(sys.executable, "-c", code, cwd=ROOT).stdout
-    assert said.splitlines() == ["[]", "True mtl_nt.study"]
+    assert said.splitlines() == ["[]", "True mtl_nt.study.comparison"]

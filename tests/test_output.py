@@ -20,10 +20,12 @@ from hypothesis import strategies as st
 from refusals import refused
 from samples import write
 
-from mtl_nt import files, report, stored
+from mtl_nt import files
 from mtl_nt.__main__ import main
-from mtl_nt.audit_folder import Folder
-from mtl_nt.spreadsheets import csv_of, unguarded
+from mtl_nt.audit.folder import AuditFolder
+from mtl_nt.book import report
+from mtl_nt.study.spreadsheets import restore_texts, safe_csv
+from mtl_nt.study.stored import FILES, keep, stored
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -37,7 +39,9 @@ def one_line(capsys: pytest.CaptureFixture[str], *words: str) -> None:
 @pytest.fixture(autouse=True)
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is refused is refused before a table is read or a notebook runs."""
-    monkeypatch.setattr("mtl_nt.audit.audit", lambda *_, **__: pytest.fail("it was trained"))
+    monkeypatch.setattr(
+        sys.modules["mtl_nt.audit.audit"], "audit", lambda *_, **__: pytest.fail("it was trained")
+    )
     monkeypatch.setattr(
         "papermill.execute_notebook", lambda *_, **__: pytest.fail("the notebook ran")
     )
@@ -122,9 +126,9 @@ def test_a_page_among_the_results_is_refused(
 
 def test_a_page_of_ours_is_replaced_by_the_next(tmp_path: Path) -> None:
     book = write(tmp_path / "book.ipynb", "# One")
-    page = report.page(book, tmp_path / "page.html")
+    page = report.write_page(book, tmp_path / "page.html")
     write(book, "# Two")
-    assert "Two" in report.page(book, page).read_text(encoding="utf-8")
+    assert "Two" in report.write_page(book, page).read_text(encoding="utf-8")
 
 
 # ---------------------------------------------------------------- notebooks and folders
@@ -136,16 +140,16 @@ def test_from_python_nothing_of_another_s_is_replaced_either(tmp_path: Path) -> 
     write(tmp_path / "own.ipynb", "# Own")
     os.mkfifo(tmp_path / "fifo.ipynb")
     before = state(tmp_path)
-    refused(lambda: report.page(book, book), "it is what is read")
-    refused(lambda: report.page(book, tmp_path / "own.html"), "has not made")
+    refused(lambda: report.write_page(book, book), "it is what is read")
+    refused(lambda: report.write_page(book, tmp_path / "own.html"), "has not made")
     refused(lambda: report.results_only(book, book), "it is what is read")
     refused(lambda: report.results_only(book, tmp_path / "own.ipynb"), "has not made")
-    refused(lambda: report.run(book, book), "it is what is read")
-    refused(lambda: report.run(book, tmp_path / "own.ipynb"), "has not made")
-    refused(lambda: report.run(book, tmp_path / "fifo.ipynb"), "no regular file")
+    refused(lambda: report.run_notebook(book, book), "it is what is read")
+    refused(lambda: report.run_notebook(book, tmp_path / "own.ipynb"), "has not made")
+    refused(lambda: report.run_notebook(book, tmp_path / "fifo.ipynb"), "no regular file")
     assert state(tmp_path) == before
     (tmp_path / "index.html").write_text("own")
-    refused(lambda: report.index(tmp_path), "has not made")
+    refused(lambda: report.write_index(tmp_path), "has not made")
 
 
 def test_a_run_never_replaces_its_notebook_nor_another_s_files(
@@ -196,7 +200,7 @@ def test_the_book_s_outputs_are_all_checked_before_its_first_notebook_runs(
 @pytest.mark.parametrize("name", ["asked.json", "plan.json", "audit.json", "notes.txt"])
 def test_a_results_folder_with_another_s_files_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text('{"mine": 1}')
-    refused(lambda: Folder(tmp_path, {"data": "x"}), f"results folder {str(tmp_path)!r}")
+    refused(lambda: AuditFolder(tmp_path, {"data": "x"}), f"results folder {str(tmp_path)!r}")
     assert [p.name for p in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == '{"mine": 1}'
 
@@ -206,39 +210,39 @@ def test_a_results_folder_may_be_missing_empty_or_an_audit_s(tmp_path: Path) -> 
     (tmp_path / "empty/.gitignore").write_text("*")
     for name in ("missing", "empty"):
         for _ in range(2):
-            Folder(tmp_path / name, {"data": "x"}).keep("plan.json", [1])
+            AuditFolder(tmp_path / name, {"data": "x"}).put("plan.json", [1])
     (tmp_path / "file").write_text("own")
     os.mkfifo(tmp_path / "fifo")
     for name in ("file", "fifo", "file/folder"):
-        refused(lambda name=name: Folder(tmp_path / name, {}), "cannot be used")
+        refused(lambda name=name: AuditFolder(tmp_path / name, {}), "cannot be used")
     assert (tmp_path / "file").read_text() == "own"
 
 
 # ---------------------------------------------------------------- kept studies
 
 
-@pytest.mark.parametrize("name", stored.FILES)
+@pytest.mark.parametrize("name", FILES)
 def test_a_kept_study_replaces_another_and_nothing_else(name: str, tmp_path: Path) -> None:
-    study = stored.stored("cure-noisy")
+    study = stored("cure-noisy")
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / name).write_text('{"mine": 1}')
-    refused(lambda: stored.keep(study, mine), name, "has not made")
+    refused(lambda: keep(study, mine), name, "has not made")
     assert [p.name for p in mine.iterdir()] == [name]
-    kept = stored.keep(study, tmp_path / "kept")
+    kept = keep(study, tmp_path / "kept")
     (kept / "study.json").write_text("damaged")
-    assert stored.stored(stored.keep(study, kept)).results.equals(
-        stored.stored("cure-noisy").results
-    )
+    assert stored(keep(study, kept)).results.equals(stored("cure-noisy").results)
     (kept / name).unlink()
     os.mkfifo(kept / name)
-    refused(lambda: stored.keep(study, kept), "cannot write")
+    refused(lambda: keep(study, kept), "cannot write")
 
 
 def test_results_of_a_case_go_into_no_other_s_folder_and_not_among_the_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("mtl_nt.reproduce.run", lambda *_, **__: pytest.fail("it was trained"))
+    monkeypatch.setattr(
+        "mtl_nt.study.reproduce.run_case", lambda *_, **__: pytest.fail("it was trained")
+    )
     (tmp_path / "mnist").mkdir()
     (tmp_path / "mnist/training.csv").write_text("own")
     case = ["results", "mnist", "--parts", str(tmp_path / "parts")]
@@ -256,9 +260,9 @@ def test_the_umask_decides_who_may_read_what_is_written(umask: int, tmp_path: Pa
     before = os.umask(umask)
     try:
         book = write(tmp_path / "book.ipynb", "# A book")
-        page = report.page(book, tmp_path / "page.html")
-        Folder(tmp_path / "results", {}).keep("plan.json", [1])
-        stored.keep(stored.stored("cure-noisy"), tmp_path / "study")
+        page = report.write_page(book, tmp_path / "page.html")
+        AuditFolder(tmp_path / "results", {}).put("plan.json", [1])
+        keep(stored("cure-noisy"), tmp_path / "study")
     finally:
         os.umask(before)
     made = [page, *(tmp_path / "results").iterdir(), *(tmp_path / "study").iterdir()]
@@ -274,7 +278,7 @@ def test_a_link_that_somebody_has_planted_is_not_written_through(
     precious = tmp_path / "precious"
     precious.write_text("own")
     (tmp_path / f".page.html.{os.getpid()}").symlink_to(precious)
-    report.page(book, tmp_path / "page.html")
+    report.write_page(book, tmp_path / "page.html")
     assert precious.read_text() == "own"
 
 
@@ -282,8 +286,8 @@ def test_a_link_that_somebody_has_planted_is_not_written_through(
 
 HELD = """
 import sys, time
-from mtl_nt.files import temporary
-with temporary(sys.argv[1]) as folder:
+from mtl_nt.files import temporary_folder
+with temporary_folder(sys.argv[1]) as folder:
     (folder / "half").write_text("half")
     print(folder, flush=True)
     time.sleep(600)
@@ -307,7 +311,7 @@ def test_what_a_killed_program_has_left_goes_and_what_a_living_one_has_stays(
         dead.kill()
         dead.wait()
         assert left.is_dir()
-        files.write(tmp_path / "new", b"whole")
+        files.write_atomically(tmp_path / "new", b"whole")
         assert sorted(p.name for p in tmp_path.iterdir()) == [kept.name, "new"]
         assert (kept / "half").read_text() == "half"
     finally:
@@ -323,8 +327,8 @@ def test_what_is_not_left_by_this_package_stays(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / ".mtl_nt-abcdefgj").symlink_to("elsewhere")
     before = sorted(tmp_path.iterdir())
-    files.write(tmp_path / "elsewhere/new", b"")
-    with files.temporary(tmp_path):
+    files.write_atomically(tmp_path / "elsewhere/new", b"")
+    with files.temporary_folder(tmp_path):
         pass
     assert sorted(tmp_path.iterdir()) == before
 
@@ -337,7 +341,7 @@ def test_where_folders_cannot_be_locked_age_decides(
         (tmp_path / f".mtl_nt-{name}").mkdir()
     week = time.time() - files.STALE - 1
     os.utime(tmp_path / ".mtl_nt-old00000", (week, week))
-    with files.temporary(tmp_path):
+    with files.temporary_folder(tmp_path):
         pass
     assert [p.name for p in tmp_path.iterdir()] == [".mtl_nt-new00000"]
 
@@ -354,7 +358,7 @@ def test_a_folder_that_was_swept_away_before_it_was_held_is_made_anew(
         return lock(folder)
 
     monkeypatch.setattr(files, "_lock", late)
-    with files.temporary(tmp_path) as folder:
+    with files.temporary_folder(tmp_path) as folder:
         assert folder.is_dir() and len(tried) == 2
     assert not list(tmp_path.iterdir())
 
@@ -369,7 +373,7 @@ def test_a_text_or_heading_that_a_spreadsheet_would_run_begins_with_an_apostroph
     text: str,
 ) -> None:
     table = pd.DataFrame({text: [text, "plain"], "value": [-1.5, 2.0]})
-    head, first, second = csv_of(table, 3).splitlines()
+    head, first, second = safe_csv(table, 3).splitlines()
     assert head.strip('"').startswith(f"'{text}") and first.strip('"').startswith(f"'{text}")
     assert first.endswith(",-1.5") and second == "plain,2"
 
@@ -379,8 +383,8 @@ def test_a_text_or_heading_that_a_spreadsheet_would_run_begins_with_an_apostroph
 def test_what_was_guarded_is_read_back_as_it_was(texts: list[str]) -> None:
     table = pd.DataFrame({"task": texts}, dtype=object)
     form = {"keep_default_na": False, "dtype": str, "skip_blank_lines": False}
-    read = pd.read_csv(io.StringIO(csv_of(table, 3)), **form)
-    assert unguarded(read)["task"].tolist() == texts
+    read = pd.read_csv(io.StringIO(safe_csv(table, 3)), **form)
+    assert restore_texts(read)["task"].tolist() == texts
 
 
 def test_our_notebooks_say_so(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 
 import mtl_nt
-from mtl_nt.audit import audit
-from mtl_nt.forks import workers
+from mtl_nt.audit.audit import audit
+from mtl_nt.book.processes import workers
 
 SMALL = {"alphas": (0.5,), "seeds": 2, "steps": 4, "progress": False}
 

@@ -11,7 +11,7 @@ import torch
 from refusals import refused
 
 from mtl_nt import BadInput, Split, TaskData
-from mtl_nt.tasks import nearest
+from mtl_nt.tasks import suggestion
 
 NAN, INF = math.nan, math.inf
 
@@ -186,17 +186,17 @@ def test_one_kind_serves_all_tasks_or_each_has_its_own() -> None:
 
 def test_a_run_is_redrawn_by_its_seed_where_anything_can_vary() -> None:
     data = table(redraw=lambda seed: table(data_seed=seed))
-    assert [data.run(seed).data_seed for seed in (0, 7)] == [0, 7]
+    assert [data.for_seed(seed).data_seed for seed in (0, 7)] == [0, 7]
     still = table()
-    assert still.run(0) is still.run(7) is still
+    assert still.for_seed(0) is still.for_seed(7) is still
 
 
 def test_fixed_data_stay_whatever_the_seed_and_say_so() -> None:
     moving = table(
         redraw=lambda seed: table(data_seed=seed), split=replace(table().split, kind="free")
     )
-    data = moving.fixed()
-    assert data.run(3) is data
+    data = moving.with_fixed_split()
+    assert data.for_seed(3) is data
     assert data.split.kind == "fixed"
     assert moving.split.kind == "free"
 
@@ -211,4 +211,4 @@ def test_fixed_data_stay_whatever_the_seed_and_say_so() -> None:
     ],
 )
 def test_an_unknown_name_comes_with_the_nearest_or_with_all(name: Any, hint: str) -> None:
-    assert nearest(name, ("dial", "digits", "mnist")) == hint
+    assert suggestion(name, ("dial", "digits", "mnist")) == hint

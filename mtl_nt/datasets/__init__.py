@@ -1,4 +1,17 @@
-"""Data sets by name."""
+"""The data sets: synthetic ones, known ones, and tables of your own, all as `TaskData`.
+
+`load` loads a data set by its name, and a table by its path. The synthetic data are in `dial` and
+`assays`, handwritten digits in `handwriting`, and cell lines in `gdsc`, which takes a user's
+`expression` too. `chemistry` loads the `panels` of assays: `molecule_table` parses their files,
+`fingerprints` computes the features, and `molecule_cache` keeps these on disk. `downloads` fetches
+the files of real data, and `folds` divides rows into folds.
+
+`table` reads a table of your own. `table_files` opens it as a sheet, by `csv_sheet` or
+`parquet_sheet`, which share `sheets`. `column_roles` tells targets from features, `cells` reads the
+rows, `features` scales and encodes them, and `row_splitter` splits them.
+
+This room uses the networks, for their random number streams, and the ground.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +20,37 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..tasks import BadInput, TaskData, nearest
+from ..tasks import BadInput, TaskData, suggestion
 from .assays import load_assays
-from .chemistry import LOADERS, PANELS
-from .dial import load_dial
-from .files import Source
+from .chemistry import LOADERS
+from .column_roles import shortlist
+from .dial import SCENARIOS, Group, load_dial
+from .downloads import FOLDER, Source, fetch, local_copy
 from .gdsc import FEATURES, RESPONSES, load_gdsc
 from .handwriting import TEST_IMAGES, TEST_LABELS, load_digits, load_mnist
-from .table import is_table, read_table
+from .panels import PANELS, Panel
+from .table import Table, read_table
+from .table_files import is_table, table_digest
+
+__all__ = [
+    "ABOUT",
+    "DATASETS",
+    "FOLDER",
+    "Group",
+    "PANELS",
+    "Panel",
+    "SCENARIOS",
+    "SOURCES",
+    "Source",
+    "Table",
+    "fetch",
+    "is_table",
+    "load",
+    "local_copy",
+    "read_table",
+    "shortlist",
+    "table_digest",
+]
 
 DATASETS: dict[str, Callable[..., TaskData]] = {
     "dial": load_dial,
@@ -24,46 +60,60 @@ DATASETS: dict[str, Callable[..., TaskData]] = {
     "gdsc": load_gdsc,
     **LOADERS,
 }
+"""The loader of every data set. Its docstring explains the options of the data set."""
 ABOUT = {
     "gdsc": "214 tasks (of 265 drugs, those with 80% or more observed), 988 rows, 18% of all "
     "labels missing; licence: GDSC's own terms, free for academic and non-commercial use"
 }
-"""Size and licence of data that have to be fetched and are no panel of assays."""
+"""The size and the licence of data sets that are downloaded and are no panel of assays."""
 SOURCES: dict[str, tuple[Source, ...]] = {
     "mnist": (TEST_IMAGES, TEST_LABELS),
     "gdsc": (RESPONSES, FEATURES),
     **{name: (panel.source,) for name, panel in PANELS.items()},
 }
-"""Files that are downloaded, by data set; `mnist` needs them for its official test images alone."""
+"""The files of every data set that has downloads. `mnist` needs them for its official test alone.
+"""
 
 
 def load(name: str | Path, **options: Any) -> TaskData:
-    """Load a data set: "dial" or "assays" (synthetic), "digits", "mnist", "gdsc", or a panel of
-    assays on molecules: "tox21", "toxcast", "toxcast128", "sider", "muv" or "pcba". A path that
-    ends in .csv, .tsv (also .gz) or .parquet is a table of one's own: see `table.read_table`.
+    """Load a data set by its name, or a table by its path.
 
-    `help(mtl_nt.datasets.DATASETS[name])` lists a data set's options. "dial-dominant" is short for
-    `load("dial", scenario="dominant")`.
+    The names are "dial" and "assays" (synthetic), "digits", "mnist", "gdsc", and the panels of
+    assays on molecules: "tox21", "toxcast", "toxcast128", "sider", "muv" and "pcba". The name
+    "dial-dominant" is short for `load("dial", scenario="dominant")`. A path that ends in .csv, .tsv
+    (also .gz) or .parquet is a table of your own (see `table.read_table`).
+
+    Args:
+        name: the name of the data set, or the path of the table.
+        options: its options, which `help(mtl_nt.datasets.DATASETS[name])` lists.
 
     Raises:
-        BadInput: an unknown name or option, with the nearest known ones.
+        BadInput: an unknown name or option, with the nearest known ones, or an option that the
+            loader refuses.
+
+    >>> data = load("dial-dominant", seed=1)
+    >>> data.name, len(data.tasks), data.x.shape
+    ('dial-dominant', 12, torch.Size([1940, 16]))
+    >>> load("mnits")
+    Traceback (most recent call last):
+    mtl_nt.tasks.BadInput: unknown dataset 'mnits'; did you mean 'mnist' or 'digits'?
     """
     if is_table(name):
         known = [*inspect.signature(read_table).parameters][1:]
-        _check(f"table {Path(name).name!r}", options, known)
+        _check_options(f"table {Path(name).name!r}", options, known)
         return read_table(name, **options).data
     base, _, scenario = str(name).partition("-")
     if base == "dial" and scenario:
         return load("dial", **{"scenario": scenario, **options})
     if not isinstance(name, str) or name not in DATASETS:
-        end = " (a table's path ends in .csv, .tsv or .parquet)" if "." in str(name) else ""
-        raise BadInput(f"unknown dataset {name!r}{end}; {nearest(name, DATASETS)}")
+        hint = " (a table's path ends in .csv, .tsv or .parquet)" if "." in str(name) else ""
+        raise BadInput(f"unknown dataset {name!r}{hint}; {suggestion(name, DATASETS)}")
     loader = DATASETS[name]
-    _check(f"dataset {name!r}", options, [*inspect.signature(loader).parameters])
+    _check_options(f"dataset {name!r}", options, [*inspect.signature(loader).parameters])
     return loader(**options)
 
 
-def _check(where: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
+def _check_options(where: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
     for option in options:
         if option not in known:
-            raise BadInput(f"{where}: unknown option {option!r}; {nearest(option, known)}")
+            raise BadInput(f"{where}: unknown option {option!r}; {suggestion(option, known)}")

@@ -1,4 +1,8 @@
-"""The cells of a user's table: numbers, categories and labels, gathered from its pieces."""
+"""The cells of a user's table: labels, numbers, categories and keys.
+
+`read_cells` goes through the chunks of a sheet once. If a column turns out to be text only in a
+later chunk, it reads the sheet a second time, with this column as text from the first row on.
+"""
 
 from __future__ import annotations
 
@@ -10,208 +14,214 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 
 from ..tasks import BadInput
-from .columns import Roles, few
-from .opening import Sheet
-from .sheets import EMPTY, Column, Piece, Texts, shown
+from .column_roles import Roles, shortlist
+from .sheets import EMPTY_CELLS, Chunk, Column, TextColumn, quoted
+from .table_files import Sheet
 
-MOST = 30  # categories of a column of text
-LARGEST = 1e30  # a number above it cannot be squared in float64 and stay far from infinity
-WORDS = {"true": 1.0, "false": 0.0, **dict.fromkeys(map(str.lower, EMPTY), math.nan)}
+MAX_CATEGORIES = 30  # a column of text with more is no feature
+LARGEST_NUMBER = 1e30  # a number above it cannot be squared in float64 and stay far from infinity
+NUMBER_WORDS = {"true": 1.0, "false": 0.0, **dict.fromkeys(map(str.lower, EMPTY_CELLS), math.nan)}
 
 
 class Category(NamedTuple):
-    """A feature of text."""
+    """A feature of text. Its codes are those of the sorted values, -1 where the cell is empty."""
 
     name: str
-    codes: Int[np.ndarray, " N"]  # -1 where missing
+    codes: Int[np.ndarray, " N"]
     values: list[str]
 
 
 class Cells(NamedTuple):
-    """The rows that have a label."""
+    """The N rows of a table that have a label, for T targets and F features of numbers."""
 
-    y: Float32[np.ndarray, "N T"]
-    numbers: Float32[np.ndarray, "N F"]
-    names: list[str]  # of the columns of numbers
+    y: Float32[np.ndarray, "N T"]  # NaN where a label is missing
+    numbers: Float32[np.ndarray, "N F"]  # NaN where a number is missing
+    names: list[str]  # the F columns of numbers
     categories: list[Category]
-    crowded: list[str]  # features of text with too many categories
-    keys: dict[str, Texts]  # of the columns for SMILES, groups and the split
-    at: Int[np.ndarray, " N"]  # where in the file the row is
-    unlabelled: int  # rows left out
+    crowded: list[str]  # features of text with more than `MAX_CATEGORIES`
+    keys: dict[str, TextColumn]  # the columns for SMILES, groups and the split
+    positions: Int[np.ndarray, " N"]  # the line or row of the file where each row begins
+    unlabelled: int  # how many rows were left out, since they have no label
 
 
-def gathered(sheet: Sheet, roles: Roles) -> Cells:
-    """The cells of all columns that have a role.
+def read_cells(sheet: Sheet, roles: Roles) -> Cells:
+    """Read the cells of all columns that have a role.
 
-    Numbers are finite numbers, true and false (1 and 0), and nothing, NA, NaN, null or None where
-    one is missing. A feature with any other cell is a column of categories, all of its cells.
+    A number is a finite number, or true or false (1 and 0). An empty cell, NA, NaN, null and None
+    are missing numbers. A feature with any other cell is a column of categories.
 
     Raises:
-        BadInput: a target that is no number, a number that is infinite or too large, a row that
-            is no row, no rows, or none with a label.
+        BadInput: a target that is no number, a number that is infinite or too large, a line that
+            is no row, no rows, or no row with a label.
     """
     text = {name for name in (roles.smiles, roles.group, roles.split) if name is not None}
-    heap = _Heap(sheet, roles, text)
-    while late := heap.fill():  # once at most: columns that turn out to be text in a later piece
-        heap = _Heap(sheet, roles, heap.text | late)
-    return heap.cells()
+    reader = _CellReader(sheet, roles, text)
+    while late_texts := reader.read():  # at most once
+        reader = _CellReader(sheet, roles, reader.text | late_texts)
+    return reader.cells()
 
 
-class _Codes:
-    """Texts of all pieces under one numbering; given up at more than `most` of them."""
+class _TextCodes:
+    """The texts of all chunks under one numbering, which gives up at more than `most` texts."""
 
     def __init__(self, most: float = math.inf) -> None:
         self.most, self.known = most, dict[str, int]()
         self.parts: list[np.ndarray] = []
         self.crowded = False
 
-    def add(self, cells: Texts, kept: np.ndarray) -> None:
+    def add(self, cells: TextColumn, kept: np.ndarray) -> None:
         if self.crowded:
             return
         used = np.unique(cells.codes[kept])
-        place = np.full(len(cells.values) + 1, -1, np.int64)  # the last one is that of -1
+        new_code = np.full(len(cells.values) + 1, -1, np.int64)  # its last entry is for -1
         for code in used[used >= 0]:
-            place[code] = self.known.setdefault(cells.values[code], len(self.known))
+            new_code[code] = self.known.setdefault(cells.values[code], len(self.known))
             if len(self.known) > self.most:
                 self.crowded, self.parts = True, []
                 return
-        codes = place[cells.codes[kept]]
+        codes = new_code[cells.codes[kept]]
         self.parts.append(codes.astype(np.int8 if self.most < 128 else np.int32))
 
-    def texts(self) -> Texts:
-        """In the order of the alphabet, whatever the order of the rows."""
+    def texts(self) -> TextColumn:
+        """Number the texts in alphabetical order, so that the order of the rows does not matter."""
         values = sorted(self.known)
         order = {value: i for i, value in enumerate(values)}
-        place = np.array([*(order[v] for v in self.known), -1], np.int32)
+        new_code = np.array([*(order[v] for v in self.known), -1], np.int32)
         codes = np.concatenate([np.zeros(0, np.int8), *self.parts])
-        return Texts(place[codes].astype(codes.dtype), values)
+        return TextColumn(new_code[codes].astype(codes.dtype), values)
 
 
-class _Heap:
-    """The cells that have been read."""
+class _CellReader:
+    """Collects the cells of a sheet, with the columns in `text` read as texts."""
 
     def __init__(self, sheet: Sheet, roles: Roles, text: set[str]) -> None:
         self.sheet, self.roles, self.text = sheet, roles, set(text)
         self.keys = {
-            name: _Codes() for name in (roles.smiles, roles.group, roles.split) if name is not None
+            name: _TextCodes()
+            for name in (roles.smiles, roles.group, roles.split)
+            if name is not None
         }
-        self.categories = {name: _Codes(MOST) for name in roles.features if name in text}
-        self.late: set[str] = set()
+        self.categories = {
+            name: _TextCodes(MAX_CATEGORIES) for name in roles.features if name in text
+        }
+        self.late_texts: set[str] = set()  # columns whose first text is in a later chunk
         self.y: list[np.ndarray] = []
         self.numbers: list[np.ndarray] = []
-        self.at: list[np.ndarray] = []
-        self.read = self.unlabelled = 0
+        self.positions: list[np.ndarray] = []
+        self.rows = self.unlabelled = 0
 
-    def fill(self) -> set[str]:
-        """Read the table; returns the columns that have to be read as text from its start."""
+    def read(self) -> set[str]:
+        """Read the whole sheet and return the late texts: with any, it must be read again."""
         roles = self.roles
         wanted = [*roles.targets, *roles.features, *self.keys]
-        for number, piece in enumerate(self.sheet.pieces(wanted, self.text)):
-            y = self._numbers_of(piece, roles.targets, needed=True)
-            if number == 0:  # text in the first piece is text from the start
+        for number, chunk in enumerate(self.sheet.chunks(wanted, self.text)):
+            y = self._numbers_of(chunk, roles.targets, needed=True)
+            if number == 0:  # a text in the first chunk comes in time
                 for name in [name for name in roles.features if name in self.sheet.texts]:
-                    if name not in self.text and _numbers(piece.columns[name]) is None:
+                    if name not in self.text and _numbers(chunk.columns[name]) is None:
                         self.text.add(name)
-                        self.categories[name] = _Codes(MOST)
+                        self.categories[name] = _TextCodes(MAX_CATEGORIES)
             names = [name for name in roles.features if name not in self.text]
-            x = self._numbers_of(piece, names, needed=False)
-            self.read += len(piece.at)
-            if self.late:
+            x = self._numbers_of(chunk, names, needed=False)
+            self.rows += len(chunk.positions)
+            if self.late_texts:
                 self.y, self.numbers = [], []
-                continue  # only to find the others
+                continue  # only to find the other late texts
             kept = ~np.isnan(y).all(1)
             self.unlabelled += int((~kept).sum())
             self.y.append(y[kept])
             self.numbers.append(x if kept.all() else x[kept])
-            self.at.append(piece.at[kept])
-            for some in (self.keys, self.categories):
-                for name, codes in some.items():
-                    codes.add(_as_texts(piece.columns[name]), kept)
-        return self.late
+            self.positions.append(chunk.positions[kept])
+            for columns in (self.keys, self.categories):
+                for name, codes in columns.items():
+                    codes.add(_as_texts(chunk.columns[name]), kept)
+        return self.late_texts
 
     def cells(self) -> Cells:
         where, roles = self.sheet.where, self.roles
-        if not self.read:
+        if not self.rows:
             raise BadInput(f"{where}: has a header and no rows; give one row or more")
-        if self.unlabelled == self.read:
-            raise BadInput(f"{where}: no row has a label; fill in {few(roles.targets, 2)}")
-        every = {n: self.categories[n] for n in roles.features if n in self.categories}
-        categories = {name: codes for name, codes in every.items() if not codes.crowded}
+        if self.unlabelled == self.rows:
+            raise BadInput(f"{where}: no row has a label; fill in {shortlist(roles.targets, 2)}")
+        found_categories = {n: self.categories[n] for n in roles.features if n in self.categories}
+        categories = {name: codes for name, codes in found_categories.items() if not codes.crowded}
         return Cells(
-            y=_joined(self.y),
-            numbers=_joined(self.numbers),
+            y=_concatenated(self.y),
+            numbers=_concatenated(self.numbers),
             names=[name for name in roles.features if name not in self.text],
             categories=[Category(name, *codes.texts()) for name, codes in categories.items()],
-            crowded=[name for name, codes in every.items() if codes.crowded],
+            crowded=[name for name, codes in found_categories.items() if codes.crowded],
             keys={name: codes.texts() for name, codes in self.keys.items()},
-            at=np.concatenate(self.at),
+            positions=np.concatenate(self.positions),
             unlabelled=self.unlabelled,
         )
 
     def _numbers_of(
-        self, piece: Piece, names: Sequence[str], needed: bool
+        self, chunk: Chunk, names: Sequence[str], needed: bool
     ) -> Float32[np.ndarray, "n columns"]:
-        found = np.empty((len(piece.at), len(names)), np.float32)
+        numbers = np.empty((len(chunk.positions), len(names)), np.float32)
         for i, name in enumerate(names):
-            values = _numbers(piece.columns[name])
+            values = _numbers(chunk.columns[name])
             if values is None and needed:
-                self._refuse_text(piece, name)
+                self._refuse_text(chunk, name)
             if values is None:
-                self.late.add(name)
+                self.late_texts.add(name)
                 continue
-            large = np.abs(values) > LARGEST
+            large = np.abs(values) > LARGEST_NUMBER
             if large.any():
-                here = self._place(piece, int(large.argmax()), name)
+                here = self._location(chunk, int(large.argmax()), name)
                 raise BadInput(
-                    f"{here}: infinite, or above {LARGEST:g} in size; mend the cell or leave it "
-                    "empty"
+                    f"{here}: infinite, or above {LARGEST_NUMBER:g} in size; mend the cell or "
+                    "leave it empty"
                 )
-            found[:, i] = values
-        return found
+            numbers[:, i] = values
+        return numbers
 
-    def _refuse_text(self, piece: Piece, name: str) -> None:
-        cells = piece.columns[name]
-        assert isinstance(cells, Texts)
+    def _refuse_text(self, chunk: Chunk, name: str) -> None:
+        cells = chunk.columns[name]
+        assert isinstance(cells, TextColumn)
         wrong = np.array([_number(value) is None for value in cells.values] + [False])
         row = int(wrong[cells.codes].argmax())
         raise BadInput(
-            f"{self._place(piece, row, name)}: {shown(cells.values[cells.codes[row]])} is no "
+            f"{self._location(chunk, row, name)}: {quoted(cells.values[cells.codes[row]])} is no "
             "label; write a number (0 or 1 for a class) or nothing"
         )
 
-    def _place(self, piece: Piece, row: int, name: str) -> str:
-        return f"{self.sheet.where}, {self.sheet.unit} {piece.at[row]}, column {shown(name)}"
+    def _location(self, chunk: Chunk, row: int, name: str) -> str:
+        return (
+            f"{self.sheet.where}, {self.sheet.unit} {chunk.positions[row]}, column {quoted(name)}"
+        )
 
 
 def _numbers(cells: Column) -> Float[np.ndarray, " n"] | None:
-    """The cells as numbers, or None where one of them is none."""
-    if not isinstance(cells, Texts):
+    """Return the cells as numbers, or None where one of them is no number."""
+    if not isinstance(cells, TextColumn):
         return cells
-    found = [_number(value) for value in cells.values]
-    known = [value for value in found if value is not None]
-    return np.array([*known, math.nan])[cells.codes] if len(known) == len(found) else None
+    numbers = [_number(value) for value in cells.values]
+    known = [number for number in numbers if number is not None]
+    return np.array([*known, math.nan])[cells.codes] if len(known) == len(numbers) else None
 
 
 def _number(text: str) -> float | None:
     word = text.strip().lower()
-    if word in WORDS:
-        return WORDS[word]
+    if word in NUMBER_WORDS:
+        return NUMBER_WORDS[word]
     try:
         return None if "_" in word else float(word)
     except ValueError:
         return None
 
 
-def _as_texts(cells: Column) -> Texts:
-    if isinstance(cells, Texts):
+def _as_texts(cells: Column) -> TextColumn:
+    if isinstance(cells, TextColumn):
         return cells
     values, codes = np.unique(cells, return_inverse=True)
     codes = np.where(np.isnan(cells), -1, codes)
-    return Texts(codes, [f"{value:.17g}" for value in values])
+    return TextColumn(codes, [f"{value:.17g}" for value in values])
 
 
-def _joined(parts: list[np.ndarray]) -> Float32[np.ndarray, "N columns"]:
-    """All parts in one table, each given up when it is there: a table is never there twice."""
+def _concatenated(parts: list[np.ndarray]) -> Float32[np.ndarray, "N columns"]:
+    """Join the parts, and free each one once it is copied: the table is never in memory twice."""
     if len(parts) == 1:
         return parts[0]
     whole = np.empty((sum(map(len, parts)), parts[0].shape[1]), np.float32)

@@ -1,4 +1,8 @@
-"""CSV and TSV, also as .gz, read a piece at a time; every fault is said with its line."""
+"""The reader of CSV and TSV files, plain or as .gz.
+
+It reads a file in chunks of `CHUNK_BYTES`, so that a large table never lies in memory as text. It
+checks every line before pandas parses it, and every message names the line at fault.
+"""
 
 from __future__ import annotations
 
@@ -13,27 +17,27 @@ from typing import IO, TYPE_CHECKING, Any, AnyStr, NoReturn
 
 import numpy as np
 
-from ..files import UNPACKED, unpacked
+from ..files import LARGEST_FILE, open_unpacked
 from ..tasks import BadInput
 from .sheets import (
-    EMPTY,
+    EMPTY_CELLS,
+    Chunk,
     Column,
-    Piece,
-    Texts,
+    TextColumn,
     check_cells,
     check_header,
     check_unchanged,
-    plain,
+    one_line,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RECORD = 2**26  # bytes of one row's text: 32 for each of 2 million cells
-LINES = 2**25  # of a file: more take too long
-BLANK = 2**19  # bytes of blank lines, or as many as of others
-SEPARATORS = ",;\t|"  # that tables have, here or elsewhere
-PIECE = 2**25  # bytes of text that become numbers at once
+MAX_ROW_BYTES = 2**26  # 32 bytes for each of 2 million cells
+MAX_LINES = 2**25  # a file with more takes too long
+MAX_BLANK = 2**19  # bytes of blank lines; more are allowed up to the bytes of the other lines
+KNOWN_SEPARATORS = ",;\t|"  # also those of other programs, to recognise them
+CHUNK_BYTES = 2**25  # the text that is parsed at once
 FIRST_BYTES = {
     b"PK\x03\x04": "a zip archive or an .xlsx by its content; save the table as CSV",
     b"\x1f\x8b": "compressed by its content; name it .csv.gz or .tsv.gz",
@@ -48,112 +52,131 @@ FIRST_BYTES = {
 }
 
 
-class TextSheet:
-    """A CSV or TSV. Rows are counted as an editor counts lines."""
+class CSVSheet:
+    """A CSV or TSV file whose header has been read.
+
+    Positions are numbers of lines, from 1 as in a text editor, so the first row is on line 2.
+
+    Args:
+        path: the file.
+        where: the name of the file, which begins every message.
+        status: the status of the file when it was opened.
+        separator: what separates the columns: a comma or a tab.
+
+    Raises:
+        BadInput: an empty file, one that is no text or cannot be read, or a header with a fault.
+    """
 
     unit = "line"
 
-    def __init__(self, path: Path, where: str, about: os.stat_result, separator: str) -> None:
-        self.path, self.where, self.about, self.separator = path, where, about, separator
-        self.packed = about.st_size if path.name.lower().endswith(".gz") else None
-        self.sha256 = ""  # of what has been read
+    def __init__(self, path: Path, where: str, status: os.stat_result, separator: str) -> None:
+        self.path, self.where, self.status, self.separator = path, where, status, separator
+        self.packed = status.st_size if path.name.lower().endswith(".gz") else None
+        self.sha256 = ""  # known once the file has been read to its end
         number, line = next(self._records(), (0, b""))
         if not number:
             raise BadInput(f"{where}: is empty; give a header and one line or more")
         names = self._parsed(line.removeprefix(b"\xef\xbb\xbf"), number)
         if len(names) == 1:
-            other = next((s for s in SEPARATORS if s != separator and s in names[0]), None)
+            other = next((s for s in KNOWN_SEPARATORS if s != separator and s in names[0]), None)
             fault = f"not by {other!r}" if other else "and more than one is needed"
             raise BadInput(
-                f"{where}, line {number}: the header has one column; {self._wanted()}, {fault}"
+                f"{where}, line {number}: the header has one column; {self._advice()}, {fault}"
             )
         check_header(names, where)
         self.names: tuple[str, ...] = tuple(names)
         self.texts = {*names}  # columns that may hold text
 
     def digest(self) -> str:
-        """The SHA-256 of the file that was read.
+        """Return the SHA-256 of the file that was read.
 
         Raises:
-            BadInput: it has changed since it was opened.
+            BadInput: the file has changed since it was opened.
         """
-        check_unchanged(self.path, self.about, self.where)
+        check_unchanged(self.path, self.status, self.where)
         return self.sha256
 
     def hint(self) -> str:
-        """What is said beside a fault if header and first row alike have another separator."""
+        """Return advice on the separator, where the header and the first row have another one."""
         try:
             (_, header), (_, row) = itertools.islice(self._records(), 2)
-        except (BadInput, ValueError):  # said by whoever reads them
+        except (BadInput, ValueError):  # whoever reads these rows raises it again
             return ""
-        for other in SEPARATORS:
-            often = header.count(other.encode())
-            if other != self.separator and often and often == row.count(other.encode()):
-                return f"; {self._wanted()}, not by {other!r}"
+        for other in KNOWN_SEPARATORS:
+            count = header.count(other.encode())
+            if other != self.separator and count and count == row.count(other.encode()):
+                return f"; {self._advice()}, not by {other!r}"
         return ""
 
-    def _wanted(self) -> str:
+    def _advice(self) -> str:
         wanted = "tabs" if self.separator == "\t" else "commas"
         return f"separate columns by {wanted}"
 
-    def pieces(self, wanted: Sequence[str], text: Collection[str]) -> Iterator[Piece]:
-        """The rows, a piece at a time. `text` is looked at anew for every piece.
+    def chunks(self, wanted: Sequence[str], text: Collection[str]) -> Iterator[Chunk]:
+        """Yield the rows in chunks.
 
         Args:
-            wanted: columns to read.
-            text: those of them whose cells are texts even where they look like numbers.
+            wanted: the columns to read.
+            text: those of them whose cells are texts even where they look like numbers. The caller
+                may add columns between two chunks.
+
+        Raises:
+            BadInput: a row with a fault. The message names its line.
         """
         place = {name: i for i, name in enumerate(self.names)}
+        column_numbers = {name: place[name] for name in wanted}
         lines: list[bytes] = []
-        at: list[int] = []
+        line_numbers: list[int] = []
         size = rows = 0
         records = self._records()
         next(records, None)  # the header
         for number, line in records:
             lines.append(self._checked(line, number))
-            at.append(number)
+            line_numbers.append(number)
             size, rows = size + len(line), rows + 1
             check_cells(rows, len(self.names), self.where, self.packed)
-            if size >= PIECE:
-                yield self._piece(lines, at, {n: place[n] for n in wanted}, text)
-                lines, at, size = [], [], 0
+            if size >= CHUNK_BYTES:
+                yield self._chunk(lines, line_numbers, column_numbers, text)
+                lines, line_numbers, size = [], [], 0
         if lines:
-            yield self._piece(lines, at, {n: place[n] for n in wanted}, text)
+            yield self._chunk(lines, line_numbers, column_numbers, text)
 
     def _records(self) -> Iterator[tuple[int, bytes]]:
-        """Number of the first line, and text, of every row that is not blank."""
+        """Yield the number of the first line and the text of every row that is not blank."""
         number = blank = filled = 0
         try:
-            with unpacked(self.path, UNPACKED) as file:
-                rest = lines(file, self.where)
-                for line in rest:
+            with open_unpacked(self.path, LARGEST_FILE) as file:
+                remaining = read_lines(file, self.where)
+                for line in remaining:
                     first = number = number + 1
                     if number == 1:
                         self._check_start(line)
                     if line.count(b'"') % 2:
-                        line, more = self._quoted(line, rest, number)
+                        line, more = self._quoted(line, remaining, number)
                         number += more
                     if b"\0" in line:
                         self._refuse(first, "has a zero byte, so this is no text; save it as CSV")
                     if not line.isspace():
                         filled += len(line)
                         yield first, line.rstrip(b"\r\n")
-                    elif (blank := blank + len(line)) > max(BLANK, filled):
-                        self._refuse(first, f"more than {BLANK:,} bytes of blank lines; drop them")
+                    elif (blank := blank + len(line)) > max(MAX_BLANK, filled):
+                        self._refuse(
+                            first, f"more than {MAX_BLANK:,} bytes of blank lines; drop them"
+                        )
                 self.sha256 = file.digest()
         except (OSError, EOFError, zlib.error) as error:
-            fault = plain(getattr(error, "strerror", None) or error)
+            fault = one_line(getattr(error, "strerror", None) or error)
             after = f" after line {number}" if number else ""
             raise BadInput(
                 f"{self.where}: cannot be read{after} ({fault}); save the table anew"
             ) from None
 
-    def _quoted(self, line: bytes, rest: Iterator[bytes], number: int) -> tuple[bytes, int]:
-        """A row with a quoted cell that goes on in the next lines, and how many these are."""
+    def _quoted(self, line: bytes, remaining: Iterator[bytes], number: int) -> tuple[bytes, int]:
+        """Join a row whose quoted cell continues on the next lines, and count these lines."""
         whole, more = bytearray(line), 0
-        for more, line in enumerate(rest, 1):
+        for more, line in enumerate(remaining, 1):
             whole += line
-            if len(whole) >= RECORD:
+            if len(whole) >= MAX_ROW_BYTES:
                 break
             if line.count(b'"') % 2:
                 return bytes(whole), more
@@ -168,12 +191,12 @@ class TextSheet:
                 raise BadInput(f"{self.where}: is {fault}")
 
     def _checked(self, line: bytes, number: int) -> bytes:
-        """The line, if it has as many cells as the header."""
+        """Return the line, if it has as many cells as the header."""
         cells = line.count(self.separator.encode()) + 1
         if b'"' in line or b"\r" in line:
             row = self._parsed(line, number)
             cells, written = len(row), io.StringIO()
-            # Written anew with every cell in quotes, so that pandas sees the same cells.
+            # Every cell is written again in quotes, so that pandas sees the same cells.
             csv.writer(
                 written, delimiter=self.separator, quoting=csv.QUOTE_ALL, lineterminator=""
             ).writerow(row)
@@ -189,33 +212,34 @@ class TextSheet:
         except UnicodeDecodeError:
             self._refuse(number, "is no UTF-8; save the table as UTF-8")
         except csv.Error as error:
-            self._refuse(number, f"cannot be read as cells ({plain(error)}); mend the line")
+            self._refuse(number, f"cannot be read as cells ({one_line(error)}); mend the line")
         if len(rows) != 1:
             self._refuse(number, "has a carriage return; end lines with a line feed, and mend it")
         return rows[0]
 
-    def _piece(
+    def _chunk(
         self,
         lines: Sequence[bytes],
-        at: Sequence[int],
-        place: Mapping[str, int],
+        line_numbers: Sequence[int],
+        column_numbers: Mapping[str, int],
         text: Collection[str],
-    ) -> Piece:
+    ) -> Chunk:
         import pandas as pd
 
         options: dict[str, Any] = {
             "sep": self.separator,
             "header": None,
             "names": range(len(self.names)),
-            "usecols": [*place.values()],
+            "usecols": [*column_numbers.values()],
             "low_memory": False,
             "skip_blank_lines": False,
             "index_col": False,
             "keep_default_na": False,
-            "na_values": [*EMPTY],
+            "na_values": [*EMPTY_CELLS],
         }
+        here = f"{self.where}, lines {line_numbers[0]} to {line_numbers[-1]}"
         content = b"\n".join(lines) + b"\n"
-        forced = {place[name]: "str" for name in text if name in place}
+        forced = {column_numbers[name]: "str" for name in text if name in column_numbers}
         try:
             content.decode("utf-8")
             try:
@@ -223,37 +247,42 @@ class TextSheet:
             except (ValueError, OverflowError):  # a whole number of more digits than Python reads
                 frame = pd.read_csv(io.BytesIO(content), dtype="str", **options)
         except UnicodeDecodeError:
-            for number, line in zip(at, lines, strict=True):
+            for number, line in zip(line_numbers, lines, strict=True):
                 self._parsed(line, number)
             raise
         except ValueError as error:
-            fault = plain(error)
+            fault = one_line(error)
+            raise BadInput(f"{here}: cannot be read ({fault}); mend them") from None
+        if len(frame) != len(line_numbers):
             raise BadInput(
-                f"{self.where}, lines {at[0]} to {at[-1]}: cannot be read ({fault}); mend them"
-            ) from None
-        if len(frame) != len(at):
-            raise BadInput(
-                f"{self.where}, lines {at[0]} to {at[-1]}: {len(frame)} rows in {len(at)} lines; "
-                "save the table anew"
+                f"{here}: {len(frame)} rows in {len(line_numbers)} lines; save the table anew"
             )
-        return Piece({n: _column(frame[i]) for n, i in place.items()}, np.array(at, np.int64))
+        columns = {name: _column(frame[i]) for name, i in column_numbers.items()}
+        return Chunk(columns, np.array(line_numbers, np.int64))
 
 
-def lines(file: IO[AnyStr], where: str) -> Iterator[AnyStr]:
-    """The lines of a table's text.
+def read_lines(file: IO[AnyStr], where: str) -> Iterator[AnyStr]:
+    """Yield the lines of a table's text.
+
+    Args:
+        file: a file that is open for reading texts or bytes.
+        where: the name of the file, which begins the message.
 
     Raises:
-        BadInput: one is too long, or they are too many.
+        BadInput: a line of `MAX_ROW_BYTES` or more, or more than `MAX_LINES`.
+
+    >>> list(read_lines(io.StringIO("x,y\\n1,0\\n"), "my.csv"))
+    ['x,y\\n', '1,0\\n']
     """
-    for number in range(1, LINES + 1):
-        if not (line := file.readline(RECORD)):
+    for number in range(1, MAX_LINES + 1):
+        if not (line := file.readline(MAX_ROW_BYTES)):
             return
-        if len(line) >= RECORD:
+        if len(line) >= MAX_ROW_BYTES:
             raise BadInput(
-                f"{where}, line {number}: more than {RECORD:,} bytes in one row; mend it"
+                f"{where}, line {number}: more than {MAX_ROW_BYTES:,} bytes in one row; mend it"
             )
         yield line
-    raise BadInput(f"{where}: more than {LINES:,} lines; give a smaller table")
+    raise BadInput(f"{where}: more than {MAX_LINES:,} lines; give a smaller table")
 
 
 def _column(cells: pd.Series) -> Column:
@@ -261,6 +290,6 @@ def _column(cells: pd.Series) -> Column:
 
     if cells.dtype.kind in "fiub":
         return cells.to_numpy(np.float64)
-    texts = cells.astype("str").where(cells.notna())  # pandas 2 makes a text "nan" of a gap
+    texts = cells.astype("str").where(cells.notna())  # pandas 2 makes "nan" of a missing cell
     codes, values = pd.factorize(texts)
-    return Texts(np.asarray(codes), [str(value) for value in values])
+    return TextColumn(np.asarray(codes), [str(value) for value in values])

@@ -1,9 +1,13 @@
-"""A family of regression tasks in which the cause of negative transfer is known, and a dial.
+"""Synthetic regression tasks with a dial for the cause of negative transfer.
 
-Task t is y = scale * (standardised tanh(u_t . x) + noise * epsilon), x ~ N(0, I_16), with a
-direction u_t of its own. Two tasks are as related as their directions are close: the angle between
-a group and its outsiders is the dial. 0 degrees: one task measured twice, sharing helps. 90
-degrees: nothing to share, and a narrow trunk has to choose.
+The target of task t is
+
+    y = scale * (tanh(u_t . x) / sd + noise * epsilon),
+
+where x ~ N(0, I_16), epsilon ~ N(0, 1), u_t is the task's own direction and sd is the standard
+deviation of the tanh. Two tasks are as related as their directions are close, so the angle between
+a group and its outsiders is the dial. At 0 degrees, the two are one task measured twice, and
+sharing helps. At 90 degrees they have nothing to share, and a narrow trunk has to choose.
 """
 
 from __future__ import annotations
@@ -16,8 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..streams import generator
-from ..tasks import BadInput, Split, TaskData, is_number, is_whole, nearest
+from ..networks import generator
+from ..tasks import BadInput, Split, TaskData, is_finite_number, is_whole_number, suggestion
 
 FEATURES = 16
 TEST_ROWS = 500
@@ -29,10 +33,19 @@ TANH_SD = 0.6279287
 class Group:
     """Tasks of one kind.
 
-    `angle` (degrees) lies between the first group's centre and this group's direction, or each
-    task's own one where the tasks are `independent`. `spread` (degrees) lies between a task and
-    its group's centre. `samples` are training rows a task, `noise` is in units of the target's
-    standard deviation, `scale` multiplies target and noise: the loss then weighs scale^2.
+    Args:
+        name: the group's name, with which the names of its tasks begin.
+        tasks: the number of tasks, 1 or more.
+        samples: training rows per task, 2 or more, and as many for validation.
+        angle: degrees between the centre of the first group and the centre of this one.
+        spread: degrees between a task and the centre of its group.
+        independent: whether every task has a centre of its own, at the same angle.
+        noise: the noise of the labels, in standard deviations of the target; 0 or more.
+        scale: multiplies target and noise, and so the loss by scale^2; above 0.
+
+    >>> data = load_dial(groups=(Group("large", 4, samples=50), Group("small", 1, 10, angle=60)))
+    >>> data.tasks
+    ('large 1', 'large 2', 'large 3', 'large 4', 'small 1')
     """
 
     name: str
@@ -92,18 +105,25 @@ def load_dial(
     """Draw one data set of the family.
 
     Args:
-        scenario: "related" (control), "unrelated", "dominant", "noisy" or "combined".
-        seed: draws directions, rows and noise.
-        angle: degrees, 0 to 90, between the first group and every other one.
-        tasks, samples, noise, scale: one number a group, in place of the scenario's.
-        groups: groups of your own in place of a scenario's.
+        scenario: "related" (the control), "unrelated", "dominant", "noisy" or "combined".
+        seed: draws the directions, the rows and the noise.
+        angle: degrees between the first group and every other group, 0 to 90.
+        tasks, samples, noise, scale: one number per group, in place of the scenario's.
+        groups: your own groups, in place of the scenario's.
 
     Raises:
-        BadInput: an unknown scenario, a dial out of range, more directions than dimensions.
+        BadInput: an unknown scenario, a number out of range, or more directions than the 16
+            dimensions.
+
+    >>> data = load_dial("dominant", tasks=(3, 1), angle=45)
+    >>> data.tasks
+    ('dominant 1', 'dominant 2', 'dominant 3', 'outsider 1')
+    >>> round(float(data.relatedness[0, 3]), 2)  # the true correlation of these two targets
+    0.69
     """
     if groups is None and scenario not in SCENARIOS:
-        raise BadInput(f"unknown scenario {scenario!r}; {nearest(scenario, SCENARIOS)}")
-    if not is_whole(seed, 0):
+        raise BadInput(f"unknown scenario {scenario!r}; {suggestion(scenario, SCENARIOS)}")
+    if not is_whole_number(seed, 0):
         raise BadInput(f"seed {seed!r}: must be a whole number, 0 or more")
     chosen = tuple(groups) if groups is not None else SCENARIOS[scenario]
     dials: dict[str, Sequence[Any] | None] = {
@@ -118,22 +138,22 @@ def load_dial(
                 raise BadInput(f"{field} {values!r}: give {len(chosen)} numbers, one a group")
             chosen = tuple(replace(g, **{field: v}) for g, v in zip(chosen, values, strict=True))
     if angle is not None:
-        if not is_number(angle) or not 0 <= angle <= 90:
+        if not is_finite_number(angle) or not 0 <= angle <= 90:
             raise BadInput(f"angle {angle!r}: must be 0 to 90 degrees")
         if len(chosen) < 2:
             raise BadInput(f"angle {angle}: {scenario!r} has one group; give a scenario of several")
         chosen = (chosen[0], *(replace(g, angle=angle) for g in chosen[1:]))
-    _check(chosen)
+    _check_groups(chosen)
 
     return _draw(scenario if groups is None else "custom", chosen, seed)
 
 
-def _check(groups: Sequence[Group]) -> None:
+def _check_groups(groups: Sequence[Group]) -> None:
     if not groups or not all(isinstance(g, Group) for g in groups):
         raise BadInput(f"groups {groups!r}: give one Group or more")
     for g in groups:
-        numbers = all(is_number(n) for n in (g.angle, g.spread, g.noise, g.scale))
-        counts = is_whole(g.tasks, 1) and is_whole(g.samples, 2)
+        numbers = all(is_finite_number(n) for n in (g.angle, g.spread, g.noise, g.scale))
+        counts = is_whole_number(g.tasks, 1) and is_whole_number(g.samples, 2)
         if not (counts and numbers and g.noise >= 0 and g.scale > 0):
             raise BadInput(
                 f"group {g.name!r}: needs 1 or more tasks, 2 or more samples, "
@@ -147,26 +167,29 @@ def _check(groups: Sequence[Group]) -> None:
         )
 
 
-def _directions(groups: Sequence[Group], random: np.random.Generator) -> np.ndarray:
-    """Unit vectors `[T, 16]`, at exactly the angles that the groups ask for."""
+def _draw_directions(groups: Sequence[Group], random: np.random.Generator) -> np.ndarray:
+    """Draw unit vectors `[T, 16]` at exactly the angles that the groups ask for."""
     axes = iter(np.linalg.qr(random.standard_normal((FEATURES, FEATURES)))[0].T)
-    first, found = next(axes), []
+    first, directions = next(axes), []
     for g in groups:
-        turn, spread = math.radians(g.angle), math.radians(g.spread)
-        own = None if g is groups[0] else next(axes)
+        angle, spread = math.radians(g.angle), math.radians(g.spread)
+        axis = None if g is groups[0] else next(axes)
         for t in range(g.tasks):
-            if own is not None and g.independent and t > 0:
-                own = next(axes)
-            centre = first if own is None else math.cos(turn) * first + math.sin(turn) * own
-            aside = random.standard_normal(FEATURES)
-            aside -= aside @ centre * centre
-            aside /= np.linalg.norm(aside)
-            found.append(math.cos(spread) * centre + math.sin(spread) * aside)
-    return np.array(found)
+            if axis is not None and g.independent and t > 0:
+                axis = next(axes)
+            centre = first if axis is None else math.cos(angle) * first + math.sin(angle) * axis
+            orthogonal = random.standard_normal(FEATURES)
+            orthogonal -= orthogonal @ centre * centre
+            orthogonal /= np.linalg.norm(orthogonal)
+            directions.append(math.cos(spread) * centre + math.sin(spread) * orthogonal)
+    return np.array(directions)
 
 
 def _correlation(directions: np.ndarray) -> np.ndarray:
-    """Correlation of tanh(u . x) and tanh(v . x) for all pairs of these unit vectors, x normal."""
+    """Integrate the correlation of tanh(u . x) and tanh(v . x), for all pairs of unit vectors.
+
+    x is standard normal, and the integral is a Gauss-Hermite sum.
+    """
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     cosine = (directions @ directions.T).clip(-1, 1)[..., None, None]
     one, other = nodes[:, None], nodes[None, :]
@@ -177,20 +200,20 @@ def _correlation(directions: np.ndarray) -> np.ndarray:
 
 def _draw(name: str, groups: Sequence[Group], seed: int) -> TaskData:
     random = generator(seed, "data")
-    directions = _directions(groups, random)
-    of = [g for g in groups for _ in range(g.tasks)]
+    directions = _draw_directions(groups, random)
+    group_of = [g for g in groups for _ in range(g.tasks)]
     xs, ys, ends = [], [], [0]
-    for _ in ("train", "validation"):  # rows of their own for every task, with noise
-        for t, g in enumerate(of):
+    for _ in ("train", "validation"):  # every task has rows of its own, with noise
+        for t, g in enumerate(group_of):
             x = random.standard_normal((g.samples, FEATURES))
-            y = np.full((g.samples, len(of)), np.nan)
+            y = np.full((g.samples, len(group_of)), np.nan)
             clean = np.tanh(x @ directions[t]) / TANH_SD
             y[:, t] = g.scale * (clean + g.noise * random.standard_normal(g.samples))
             xs.append(x)
             ys.append(y)
         ends.append(sum(map(len, xs)))
-    x = random.standard_normal((TEST_ROWS, FEATURES))  # shared, without noise
-    scale = np.array([g.scale for g in of], dtype=float)
+    x = random.standard_normal((TEST_ROWS, FEATURES))  # the tasks share these, without noise
+    scale = np.array([g.scale for g in group_of], dtype=float)
     xs.append(x)
     ys.append(scale * np.tanh(x @ directions.T) / TANH_SD)
     ends.append(ends[-1] + TEST_ROWS)
@@ -203,7 +226,7 @@ def _draw(name: str, groups: Sequence[Group], seed: int) -> TaskData:
         kind="regression",
         split=Split(train, validation, test, "new data"),
         provenance="drawn by mtl_nt (synthetic)",
-        groups=tuple(g.name for g in of),
+        groups=tuple(g.name for g in group_of),
         relatedness=torch.from_numpy(_correlation(directions)),
         unit=torch.from_numpy(scale),
         recipe={**RECIPE, "trunk": TRUNKS.get(name, RECIPE["trunk"])},

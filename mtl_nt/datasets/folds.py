@@ -1,4 +1,8 @@
-"""Folds: which rows a run trains on, which it validates on and which it is tested on."""
+"""Cross-validation folds: which rows a run trains on, validates on and is tested on.
+
+`assign_folds` puts every row into a fold, and `split_folds` shares the folds out. With K folds,
+seed s takes repeat s // K and rotates its folds by s % K: K runs in a row test on every row once.
+"""
 
 from __future__ import annotations
 
@@ -7,42 +11,58 @@ import heapq
 import numpy as np
 from jaxtyping import Bool, Int, Int16
 
-from ..streams import generator
+from ..networks import generator
 
 
-def folds(
-    count: int, number: int, division: int, group: Int[np.ndarray, " N"] | None = None
+def assign_folds(
+    rows: int, folds: int, repeat: int, group: Int[np.ndarray, " N"] | None = None
 ) -> Int16[np.ndarray, " N"]:
-    """The fold of every row in this division.
+    """Assign every row to a fold, at random or by group.
 
-    By group, the largest is placed first, each into the fold with the fewest rows; among groups of
-    one size the order is drawn.
+    Groups are placed from the largest to the smallest, each into the fold with the fewest rows so
+    far. Groups of one size come in random order.
 
     Args:
-        count: rows.
-        number: of folds.
-        division: which of the divisions, the seed of what is drawn.
-        group: every row's group, a number from 0; rows of one group share a fold.
+        rows: the number of rows.
+        folds: the number of folds.
+        repeat: which of the random assignments; it is the seed.
+        group: the group of every row, a number from 0. Rows of one group share a fold.
+
+    Returns:
+        The fold of every row, from 0 to `folds` - 1.
+
+    >>> assign_folds(6, 3, repeat=0, group=np.array([0, 0, 1, 1, 2, 2])).tolist()
+    [0, 0, 1, 1, 2, 2]
     """
-    random = generator(division, "split")
-    fold = np.empty(count, np.int16)
+    random = generator(repeat, "split")
+    fold = np.empty(rows, np.int16)
     if group is None:
-        fold[random.permutation(count)] = np.arange(count) % number
+        fold[random.permutation(rows)] = np.arange(rows) % folds
         return fold
     sizes = np.bincount(group)
-    drawn = random.permutation(len(sizes))
-    filled = [(0, k) for k in range(number)]
-    place = np.empty(len(sizes), np.int16)
-    for s in drawn[np.argsort(-sizes[drawn], kind="stable")]:
-        held, k = filled[0]
-        place[s] = k
-        heapq.heapreplace(filled, (held + int(sizes[s]), k))
-    return place[group]
+    shuffled = random.permutation(len(sizes))
+    fold_sizes = [(0, k) for k in range(folds)]  # a heap with the smallest fold first
+    fold_of_group = np.empty(len(sizes), np.int16)
+    for g in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        size, k = fold_sizes[0]
+        fold_of_group[g] = k
+        heapq.heapreplace(fold_sizes, (size + int(sizes[g]), k))
+    return fold_of_group[group]
 
 
-def rotation(
-    fold: Int16[np.ndarray, " N"], number: int, first: int
+def split_folds(
+    fold: Int16[np.ndarray, " N"], folds: int, first: int
 ) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
-    """Training, validation and test rows: all folds from `first` on but two, then one, then one."""
-    train = np.isin(fold, [(first + k) % number for k in range(number - 2)])
-    return train, fold == (first + number - 2) % number, fold == (first + number - 1) % number
+    """Mark the training, validation and test rows of one rotation of the folds.
+
+    Args:
+        fold: the fold of every row.
+        folds: the number of folds.
+        first: the first training fold. The training takes all folds from there on but two; the next
+            one is for validation, and the last one for the test.
+
+    >>> [np.flatnonzero(part).tolist() for part in split_folds(np.arange(5, dtype=np.int16), 5, 3)]
+    [[0, 3, 4], [1], [2]]
+    """
+    train = np.isin(fold, [(first + k) % folds for k in range(folds - 2)])
+    return train, fold == (first + folds - 2) % folds, fold == (first + folds - 1) % folds

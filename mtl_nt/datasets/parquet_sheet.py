@@ -1,4 +1,8 @@
-"""Parquet, read a piece at a time; what it would unpack to is looked at before."""
+"""The reader of Parquet files.
+
+It checks the declared size of a file before anything is unpacked, and reads one row group at a
+time, a few columns at once.
+"""
 
 from __future__ import annotations
 
@@ -12,27 +16,39 @@ import numpy as np
 from .. import files
 from ..tasks import BadInput
 from .sheets import (
-    EMPTY,
+    EMPTY_CELLS,
+    Chunk,
     Column,
-    Piece,
-    Texts,
+    TextColumn,
     check_cells,
     check_header,
     check_unchanged,
-    plain,
-    shown,
+    one_line,
+    quoted,
 )
 
-BLOCK = 8_000_000  # cells that are unpacked at once: 64 MB
+CELLS_AT_ONCE = 8_000_000  # cells that are unpacked at once: 64 MB
 
 
 class ParquetSheet:
-    """A Parquet. Rows are counted from 1."""
+    """A Parquet file whose schema has been read.
+
+    Positions are numbers of rows, from 1.
+
+    Args:
+        path: the file.
+        where: the name of the file, which begins every message.
+        status: the status of the file when it was opened.
+
+    Raises:
+        BadInput: pyarrow is missing, the file is no Parquet or unpacks to too much, or a column
+            has no name of its own.
+    """
 
     unit = "row"
 
-    def __init__(self, path: Path, where: str, about: os.stat_result) -> None:
-        self.path, self.where, self.about, self.packed = path, where, about, about.st_size
+    def __init__(self, path: Path, where: str, status: os.stat_result) -> None:
+        self.path, self.where, self.status, self.packed = path, where, status, status.st_size
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError:
@@ -41,7 +57,7 @@ class ParquetSheet:
                 "the table as .csv"
             ) from None
         with self._reader() as file:
-            check_declared(file, where, self.packed)
+            check_declared_size(file, where, self.packed)
             names = [str(name) for name in file.schema_arrow.names]
             kinds = [str(kind) for kind in file.schema_arrow.types]
         if not names:
@@ -51,45 +67,50 @@ class ParquetSheet:
         self.texts = {name for name, kind in zip(names, kinds, strict=True) if "string" in kind}
 
     def digest(self) -> str:
-        """The SHA-256 of the file that was read.
+        """Return the SHA-256 of the file that was read.
 
         Raises:
-            BadInput: it has changed since it was opened.
+            BadInput: the file has changed since it was opened.
         """
         try:
-            found = files.digest(self.path)
+            sha256 = files.digest(self.path)
         except OSError:
-            found = ""  # it is gone, which is said next
-        check_unchanged(self.path, self.about, self.where)
-        return found
+            sha256 = ""  # the file has gone, so the next line raises
+        check_unchanged(self.path, self.status, self.where)
+        return sha256
 
     def hint(self) -> str:
-        """Nothing: its columns are not to be mistaken."""
+        """Return no advice, since a Parquet has no separator."""
         return ""
 
-    def pieces(self, wanted: Sequence[str], text: Collection[str]) -> Iterator[Piece]:
-        """The rows, a piece at a time; a column says itself whether it is text.
+    def chunks(self, wanted: Sequence[str], text: Collection[str]) -> Iterator[Chunk]:
+        """Yield the rows, one row group at a time.
 
         Args:
-            wanted: columns to read.
-            text: not looked at.
+            wanted: the columns to read.
+            text: not used here, since a column of a Parquet knows whether it is text.
+
+        Raises:
+            BadInput: a row group that cannot be read.
         """
         start = 0
         with self._reader([*wanted]) as file:
             for number in range(file.num_row_groups):
                 rows = file.metadata.row_group(number).num_rows
-                at = np.arange(start + 1, start + rows + 1)
-                yield Piece(_Columns(self, file, number, rows, wanted), at)
+                positions = np.arange(start + 1, start + rows + 1)
+                yield Chunk(_Columns(self, file, number, rows, wanted), positions)
                 start += rows
 
-    def block(self, file: Any, number: int, rows: int, names: Sequence[str]) -> dict[str, Column]:
-        """Some columns of a row group."""
+    def read_columns(
+        self, file: Any, number: int, rows: int, names: Sequence[str]
+    ) -> dict[str, Column]:
+        """Read these columns of the row group with this number, which declares so many rows."""
         table = file.read_row_group(number, columns=[*names]).unify_dictionaries()
         if len(table) != rows:
             raise BadInput(
                 f"{self.where}: {len(table):,} rows where it says {rows:,}; save the table anew"
             )
-        return {name: self._values(_whole(table.column(name)), name) for name in names}
+        return {name: self._values(_one_chunk(table.column(name)), name) for name in names}
 
     def _values(self, cells: Any, name: str) -> Column:
         import pyarrow as pa
@@ -104,16 +125,16 @@ class ParquetSheet:
                 codes = packed.indices.fill_null(-1).to_numpy(zero_copy_only=False)
                 cells = packed.dictionary
             values = [str(value) for value in cells.to_pylist()]
-            empty = np.array([value in EMPTY for value in values] + [True])
-            return Texts(np.where(empty[codes], -1, codes), values)
+            empty = np.array([value in EMPTY_CELLS for value in values] + [True])
+            return TextColumn(np.where(empty[codes], -1, codes), values)
         if pa.types.is_boolean(kind):
             cells = cells.cast(pa.int8())
         elif pa.types.is_null(kind) or pa.types.is_decimal(kind):
             cells = cells.cast(pa.float64())
         elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
             raise BadInput(
-                f"{self.where}, column {shown(name)}: {plain(kind)} is neither number nor text; "
-                "convert the column or name it under ignore"
+                f"{self.where}, column {quoted(name)}: {one_line(kind)} is neither number nor text"
+                "; convert the column or name it under ignore"
             )
         numbers = cells.to_numpy(zero_copy_only=False).astype(np.float64)
         return numbers if codes is None else np.append(numbers, np.nan)[codes]
@@ -123,7 +144,7 @@ class ParquetSheet:
 
 
 class _Columns(Mapping[str, Column]):
-    """The columns of a row group, unpacked a few at a time: in all they may be too large."""
+    """The columns of a row group. Few are unpacked at once, since all may not fit into memory."""
 
     def __init__(
         self, sheet: ParquetSheet, file: Any, number: int, rows: int, wanted: Sequence[str]
@@ -131,20 +152,20 @@ class _Columns(Mapping[str, Column]):
         self.sheet, self.file, self.number, self.rows = sheet, file, number, rows
         self.place = {name: i for i, name in enumerate(wanted)}
         self.wanted = wanted
-        self.held: dict[str, Column] = {}
+        self.loaded: dict[str, Column] = {}
 
     def __getitem__(self, name: str) -> Column:
-        if name not in self.held:
-            self.held = {}
-            start, width = self.place[name], max(1, BLOCK // max(1, self.rows))
-            some = self.wanted[start : start + width]
+        if name not in self.loaded:
+            self.loaded = {}
+            start, width = self.place[name], max(1, CELLS_AT_ONCE // max(1, self.rows))
+            names = self.wanted[start : start + width]
             try:
-                self.held = self.sheet.block(self.file, self.number, self.rows, some)
+                self.loaded = self.sheet.read_columns(self.file, self.number, self.rows, names)
             except BadInput:
                 raise
-            except Exception as error:  # pyarrow's are many
-                refuse(self.sheet.where, error)
-        return self.held[name]
+            except Exception as error:  # pyarrow raises errors of many classes
+                refuse_parquet(self.sheet.where, error)
+        return self.loaded[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.wanted)
@@ -153,36 +174,40 @@ class _Columns(Mapping[str, Column]):
         return len(self.wanted)
 
 
-def check_declared(file: Any, where: str, packed: int) -> None:
-    """Raise `BadInput` where a Parquet says that it is too large.
+def check_declared_size(file: Any, where: str, packed: int) -> None:
+    """Check the size that a Parquet declares, before anything is unpacked.
 
     Args:
-        file: pyarrow's.
-        packed: bytes of the file.
+        file: an open `pyarrow.parquet.ParquetFile`.
+        where: the beginning of the message.
+        packed: the size of the file in bytes.
+
+    Raises:
+        BadInput: too many cells, or too many bytes when unpacked.
     """
-    about = file.metadata
-    groups = [about.row_group(g) for g in range(about.num_row_groups)]
+    metadata = file.metadata
+    groups = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
     sizes, rows = [g.total_byte_size for g in groups], [g.num_rows for g in groups]
-    check_cells(max(sum(rows), about.num_rows), about.num_columns, where, packed)
-    most = min(files.UNPACKED, max(files.FREE, files.RATIO * packed))
+    check_cells(max(sum(rows), metadata.num_rows), metadata.num_columns, where, packed)
+    most = min(files.LARGEST_FILE, max(files.FREE_UNPACKING, files.UNPACKING_RATIO * packed))
     if sum(sizes) > most or min([*sizes, *rows], default=0) < 0:
         raise BadInput(f"{where}: unpacks to more than {most:,} bytes; leave out columns")
 
 
-def _whole(column: Any) -> Any:
+def _one_chunk(column: Any) -> Any:
     whole = column.combine_chunks()
     return whole.chunk(0) if hasattr(whole, "num_chunks") else whole
 
 
-def refuse(where: str, error: Exception) -> NoReturn:
-    """Say in one line what pyarrow said."""
+def refuse_parquet(where: str, error: Exception) -> NoReturn:
+    """Raise `BadInput` with the message of pyarrow in one line."""
     raise BadInput(
-        f"{where}: cannot be read as Parquet ({plain(error)}); save the table anew"
+        f"{where}: cannot be read as Parquet ({one_line(error)}); save the table anew"
     ) from None
 
 
 class _Reader:
-    """pyarrow's file; whatever it finds wrong becomes one line."""
+    """An open `pyarrow.parquet.ParquetFile`, whose every error becomes a `BadInput`."""
 
     def __init__(self, path: Path, where: str, columns: Sequence[str]) -> None:
         self.path, self.where, self.columns = path, where, columns
@@ -191,13 +216,13 @@ class _Reader:
         import pyarrow.parquet as parquet
 
         try:
-            # Texts stay numbered, so that one long text in many rows is kept once.
+            # Texts stay codes, so that one long text in many rows is in memory once.
             self.file = parquet.ParquetFile(self.path, read_dictionary=[*self.columns])
-        except Exception as error:  # pyarrow's are many
-            refuse(self.where, error)
+        except Exception as error:  # pyarrow raises errors of many classes
+            refuse_parquet(self.where, error)
         return self.file
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self.file.close()
         if isinstance(error, Exception) and not isinstance(error, BadInput):
-            refuse(self.where, error)
+            refuse_parquet(self.where, error)

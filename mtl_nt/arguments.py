@@ -1,0 +1,113 @@
+"""The arguments of the command line: which commands there are, and which options each takes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .tasks import BadInput
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line. Its result has the name of the command in `command`.
+
+    >>> options = parser().parse_args(["report", "my_tasks.csv", "--budget", "5min"])
+    >>> options.command, options.source, options.budget
+    ('report', 'my_tasks.csv', '5min')
+    """
+    top = _Parser(prog="python -m mtl_nt", description="Reports on negative transfer.")
+    known = "report | demo | book | run | results | datasets | fetch"
+    commands = top.add_subparsers(required=True, metavar=known)
+    _add_report(commands)
+
+    demo = commands.add_parser("demo", help="run the first three notebooks, a few minutes")
+    demo.add_argument("--out", default="reports", type=Path, help="folder (default: reports)")
+    demo.set_defaults(command="demo")
+
+    book = commands.add_parser("book", help="run all notebooks and write a page of each")
+    book.add_argument("--out", default="reports", type=Path, help="folder (default: reports)")
+    book.add_argument("--fast", action="store_true", help="with a few steps each, to see it run")
+    book.add_argument("--keep", action="store_true", help="write the outputs into notebooks/, too")
+    book.set_defaults(command="book")
+
+    run = commands.add_parser("run", help="run one notebook with other parameters")
+    run.add_argument("notebook", type=Path)
+    run.add_argument(
+        *("-p", "--parameter"),
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="a parameter of the notebook; may be given several times",
+    )
+    run.add_argument("--out", default="reports", type=Path, help="folder (default: reports)")
+    run.add_argument("--name", help="of the report (default: the notebook's)")
+    run.set_defaults(command="run")
+
+    results = commands.add_parser("results", help="train a paper's case study, whole, and keep it")
+    results.add_argument("case", nargs="*", help="by default all that come with the package")
+    results.add_argument("--out", type=Path, help="folder (default: the package's own)")
+    results.add_argument("--parts", default="reports/parts", type=Path, help="what is finished")
+    results.add_argument("--seeds", type=_seeds, help="how many runs, or which: 100,101")
+    results.add_argument("--file", type=Path, help="a table of your own in place of the case's")
+    results.add_argument("--steps", type=int, help="another budget, to try it out")
+    results.add_argument("--workers", default=1, type=int, help="processes (default: 1)")
+    results.add_argument("--device", default="cpu", help="cpu, cuda or auto")
+    results.set_defaults(command="results")
+
+    datasets = commands.add_parser("datasets", help="list the data sets, options and files")
+    datasets.set_defaults(command="datasets")
+
+    fetch = commands.add_parser("fetch", help="download the files of a data set and check them")
+    fetch.add_argument("name", help="of the data set")
+    fetch.set_defaults(command="fetch")
+    return top
+
+
+def _add_report(commands: argparse._SubParsersAction) -> None:
+    """Add the command `report`."""
+    report = commands.add_parser(
+        "report", help="which of your tasks training together harms, and what helps: one page"
+    )
+    report.add_argument("source", help="a table (.csv, .tsv, .parquet) or a data set's name")
+    report.add_argument("--out", type=Path, help="the page (default: SOURCE.html, here)")
+    report.add_argument("--targets", help='columns to predict: "y_*", or names with commas')
+    report.add_argument("--features", help="columns to predict from (default: all others)")
+    report.add_argument("--smiles", help="a column of molecules, in place of features")
+    report.add_argument("--group", help="a column: rows of one group are never split")
+    report.add_argument("--split", help="a column that says train, validation or test")
+    report.add_argument("--ignore", help="columns to leave out")
+    report.add_argument("--regression", help="targets of 0 and 1 that are numbers, not classes")
+    report.add_argument("--folds", type=_whole_number, help="of the rows (default: 5)")
+    report.add_argument("--methods", help="names with semicolons or commas (default: most)")
+    report.add_argument("--alphas", help="numbers with commas (default: 0,0.1,0.25,0.5,1)")
+    report.add_argument("--seeds", help="how many runs, or which: 100,101 (default: 5)")
+    report.add_argument("--steps", type=_whole_number, help="optimiser steps a network")
+    report.add_argument("--budget", help="of time: 90s, 5min, 2h; what does not fit is left out")
+    report.add_argument("--device", default="cpu", help="cpu, cuda or auto")
+    report.add_argument("--results", type=Path, help="keep what is finished here, and go on")
+    report.add_argument("--json", action="store_true", help="print the findings as JSON")
+    report.set_defaults(command="report")
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises `BadInput` where argparse would print its usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message}; see {self.prog} --help")
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+
+
+def _seeds(text: str) -> Any:
+    """A number of runs, or a list of seeds."""
+    from .book.parameters import parse_literal  # loads pandas
+
+    value = parse_literal(text)
+    return list(value) if isinstance(value, tuple) else value

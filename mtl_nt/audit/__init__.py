@@ -1,0 +1,29 @@
+"""The audit of a user's own table: which tasks multi-task training harms, and what helps.
+
+`source` reads the data, `plan` fits the work into a budget of time, `audit` trains, and `result`
+holds what was found. `saved` and `folder` keep it on disk. `findings` puts it into numbers and
+sentences, `tables` and `figures` show it. `command` is what `python -m mtl_nt report` does.
+
+This room uses all others.
+"""
+
+from .audit import audit
+from .figures import affinity_map, width_check
+from .findings import findings, sentences
+from .plan import parse_methods
+from .result import Audit, repeat_command
+from .tables import csv_link, settings_table, task_table
+
+__all__ = [
+    "Audit",
+    "affinity_map",
+    "audit",
+    "repeat_command",
+    "csv_link",
+    "findings",
+    "parse_methods",
+    "sentences",
+    "task_table",
+    "settings_table",
+    "width_check",
+]

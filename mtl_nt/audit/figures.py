@@ -1,0 +1,163 @@
+"""The figures of an audit alone: the affinity of its tasks, and the width check."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
+
+from ..figures.drawing import (
+    COLOURS,
+    FOOTER_HEIGHT,
+    INK,
+    SMALL_SIZE,
+    TEXT_SIZE,
+    TITLE_HEIGHT,
+    WIDTH,
+    add_axes,
+    add_legend,
+    new_figure,
+    shorten,
+    without_formulas,
+)
+from ..figures.tables import arm_tables, scope_line
+from ..study import TRAINING_STAGES
+from ..tasks import BadInput, suggestion
+from .findings import findings
+from .result import Audit
+
+MOST_NAMED = 30  # tasks at most that are named beside the map
+VERDICT_MARKERS = {"harmed": "v", "undecided": "o", "helped": "^"}
+
+
+def affinity_map(audit: Audit, stage: str = "to 20%") -> Figure:
+    """The cosines of the gradients of all pairs of tasks, in one stage of training.
+
+    Tasks with alike gradients stand side by side: the order comes from average linkage on 1 -
+    cosine. It uses the mean over all stages, so it is the same for every stage.
+
+    Args:
+        stage: one of `TRAINING_STAGES`.
+
+    Raises:
+        BadInput: an unknown stage; an audit whose affinity was left out.
+    """
+    if audit.cosines is None:
+        raise BadInput("this audit has no affinity: its budget had no room for it")
+    if stage not in TRAINING_STAGES:
+        raise BadInput(f"unknown stage {stage!r}; {suggestion(stage, TRAINING_STAGES)}")
+    tasks, order = list(audit.labels["task"]), cluster_order(audit.cosines)
+    matrix = audit.cosines[list(TRAINING_STAGES).index(stage)][np.ix_(order, order)]
+    off = np.where(np.eye(len(order), dtype=bool), np.nan, matrix)
+    title = f"Training, {stage}: no two tasks ever share a batch"
+    text = "So there is no cosine of their gradients."
+    if np.isfinite(off).any():
+        mean, against = np.nanmean(off), np.nanmean(off < 0)
+        title = (
+            f"Training, {stage}: two tasks' gradients have a cosine of {mean:+.2f} on average, "
+            f"{against:.0%} of the pairs point apart"
+        )
+        i, j = np.unravel_index(np.nanargmin(off), off.shape)
+        k, m = np.unravel_index(np.nanargmax(off), off.shape)
+        text = (
+            f"Most apart: {tasks[order[i]]} and {tasks[order[j]]} ({off[i, j]:+.2f}); "
+            f"most alike: {tasks[order[k]]} and {tasks[order[m]]} ({off[k, m]:+.2f})."
+        )
+    side, few = 4.4, len(tasks) <= MOST_NAMED
+    names = [shorten(tasks[i], 20) for i in order] if few else []
+    left = 0.4 + 0.085 * max(map(len, names), default=0)
+    figure = new_figure(
+        TITLE_HEIGHT + side + 0.75,
+        title,
+        text,
+        scope_line(audit.study, arm_tables(audit.main_study)),
+    )
+    ax = add_axes(figure, left, FOOTER_HEIGHT + 0.35, side, side)
+    image = ax.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+    ax.set_xticks([])
+    ax.set_yticks(
+        range(len(names)), names, size=min(SMALL_SIZE, 9 if len(names) > 18 else SMALL_SIZE)
+    )
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(True)
+    ax.set_xlabel("the same tasks in the same order", size=TEXT_SIZE)
+    bar = figure.colorbar(
+        image, cax=add_axes(figure, left + side + 0.25, FOOTER_HEIGHT + 0.35, 0.15, side)
+    )
+    bar.ax.tick_params(labelsize=SMALL_SIZE)
+    bar.ax.set_title("cosine", size=SMALL_SIZE, loc="left")
+    return without_formulas(figure)
+
+
+def cluster_order(cosines: Float[np.ndarray, "stages T T"]) -> Int[np.ndarray, " T"]:
+    """An order of the tasks in which those with alike gradients are neighbours.
+
+    >>> alike = np.array([[[1, -0.5, 0.9], [-0.5, 1, -0.5], [0.9, -0.5, 1]]])
+    >>> cluster_order(alike).tolist()
+    [1, 2, 0]
+    """
+    if cosines.shape[1] < 3:
+        return np.arange(cosines.shape[1])
+    with np.errstate(invalid="ignore"):
+        known = np.isfinite(cosines)
+        mean = np.where(known, cosines, 0).sum(0) / np.maximum(known.sum(0), 1)
+    apart = 1 - (mean + mean.T) / 2
+    np.fill_diagonal(apart, 0)
+    return leaves_list(linkage(squareform(apart, checks=False), "average", optimal_ordering=True))
+
+
+def width_check(audit: Audit) -> Figure:
+    """What MTL does to every task at three widths of the trunk.
+
+    At each width MTL is compared with single-task networks of the same width. There is one line per
+    task, and a filled mark where the test decided.
+
+    Raises:
+        BadInput: an audit whose width check was left out.
+    """
+    found = findings(audit)["widths"]
+    if found is None:
+        raise BadInput("this audit has no width check: its budget had no room for it")
+    study, t = audit.main_study, arm_tables(audit.main_study)
+    own = next(i for i, w in enumerate(found) if w["factor"] == 1)
+    counts = [f"{w['harmed'] or 'none'} on {'-'.join(map(str, w['trunk']))}" for w in found]
+    title = f"MTL harms {', '.join(counts)} (trunk), each against single-task networks as wide"
+    text = f"The data's own trunk is the one in place {own + 1} of {len(found)}."
+    figure = new_figure(TITLE_HEIGHT + 4.2, title, text, scope_line(study, t))
+    ax = add_axes(figure, 1.0, FOOTER_HEIGHT + 1.0, WIDTH - 1.4, 2.6)
+    ax.axhline(0, color=INK, lw=1.2)
+    tasks = list(audit.labels["task"])
+    table = np.array([[w["delta"][task] for w in found] for task in tasks], dtype=float)
+    worst = np.nanargmin(np.where(np.isfinite(table[:, own]), table[:, own], np.inf))
+    for k in range(len(tasks)):
+        ax.plot(range(len(found)), table[k], color=COLOURS["MTL"], lw=1, alpha=0.35, zorder=2)
+    for x, w in enumerate(found):
+        for verdict, marker in VERDICT_MARKERS.items():
+            here = [table[k, x] for k, name in enumerate(tasks) if w["verdict"][name] == verdict]
+            decided = verdict != "undecided"
+            ax.scatter(
+                [x] * len(here),
+                here,
+                s=60 if decided else 26,
+                marker=marker,
+                facecolor=COLOURS["MTL"] if decided else "white",
+                edgecolor=INK if decided else COLOURS["MTL"],
+                linewidth=0.7,
+                zorder=4 if decided else 3,
+            )
+    named = f"  {shorten(tasks[worst], 22)}"
+    ax.annotate(named, (own, table[worst, own]), size=SMALL_SIZE, va="center", color=INK, zorder=5)
+    ticks = [f"x {w['factor']:g}\n{'-'.join(map(str, w['trunk']))}" for w in found]
+    ax.set_xticks(range(len(found)), ticks, size=TEXT_SIZE)
+    ax.set_xlim(-0.3, len(found) - 0.5)
+    sign = ", sign turned" if t.sign_turned else ""
+    ax.set_title(f"difference from STL in {t.metric}{sign}", size=TEXT_SIZE, loc="left")
+    marks = [
+        Line2D([], [], color=INK, marker=m, ls="", ms=8, mfc=INK if v != "undecided" else "white")
+        for v, m in VERDICT_MARKERS.items()
+    ]
+    add_legend(figure, marks, list(VERDICT_MARKERS))
+    return without_formulas(figure)

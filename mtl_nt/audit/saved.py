@@ -1,0 +1,148 @@
+"""The form in which an audit is saved as JSON, and the check of what is read back.
+
+A folder of results may come from anyone. So a saved audit is read by its types (`SavedAudit`), and
+it counts only where its parts agree with each other (`is_consistent`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, TypedDict
+
+import numpy as np
+import pandas as pd
+
+from ..networks import Recipe
+from ..study import (
+    CONSTANT,
+    STL,
+    TRAINING_STAGES,
+    FiniteFloat,
+    NonNegativeInt,
+    Study,
+    StudyTables,
+    equal_lengths,
+    methods_at_widths,
+    satisfies,
+    twin,
+)
+from ..tasks import TaskKind
+from ..training import Checkpoint
+from .plan import WIDTH_FACTORS, Plan, parse_methods
+from .result import TABLES, Audit
+
+FILE = "audit.json"
+"""The name of the file that holds a whole audit."""
+
+
+def to_json(audit: Audit) -> dict[str, Any]:
+    """The audit as a dictionary that JSON can write. `from_json` reads it back."""
+    study = audit.study
+    return {
+        "name": audit.name,
+        "tables": {name: getattr(study, name).to_dict("list") for name in TABLES},
+        "metric": dict(study.metric),
+        "overlap": study.overlap,
+        "recipe": asdict(study.recipe),
+        "checkpoint": study.checkpoint,
+        "plan": asdict(audit.plan),
+        "cosines": None if audit.cosines is None else audit.cosines.tolist(),
+        "labels": audit.labels.astype(object).where(audit.labels.notna(), None).to_dict("list"),
+        "notes": list(audit.notes),
+        "made": dict(audit.provenance),
+    }
+
+
+def from_json(saved: SavedAudit) -> Audit:
+    """The audit that `to_json` has written."""
+    tables = saved["tables"]
+    study = Study(
+        pd.DataFrame(tables["results"]),
+        pd.DataFrame(tables["training"]),
+        pd.DataFrame(tables["history"]),
+        metric=saved["metric"],
+        overlap=saved["overlap"],
+        recipe=saved["recipe"],
+        checkpoint=saved["checkpoint"],
+    )
+    cosines = None if saved["cosines"] is None else np.array(saved["cosines"], dtype=float)
+    labels = pd.DataFrame(saved["labels"]).astype({"positives": "Int64"})
+    return Audit(
+        saved["name"], study, saved["plan"], cosines, labels, saved["notes"], saved["made"]
+    )
+
+
+Cosines = list[list[list[float]]]
+Option = None | bool | int | float | str
+
+
+class LabelCounts(TypedDict):
+    """The columns of `Audit.labels`, one entry per task."""
+
+    task: Annotated[list[str], satisfies(lambda tasks: len({*tasks}) == len(tasks) > 1)]
+    kind: list[TaskKind]
+    labels: list[NonNegativeInt]
+    positives: list[NonNegativeInt | None]
+
+
+class Provenance(TypedDict):
+    """What repeats an audit, and what it took. See `Audit.provenance`."""
+
+    seconds: FiniteFloat
+    version: str
+    torch: str
+    source: str
+    options: dict[str, Option | list[Option]]
+    steps: int | None
+    rows: NonNegativeInt
+    features: NonNegativeInt
+    split: Literal["new data", "free", "fixed"]
+    parts: Annotated[list[NonNegativeInt], satisfies(lambda parts: len(parts) == 3)]
+
+
+class SavedAudit(TypedDict):
+    """The content of `audit.json`."""
+
+    name: str
+    tables: StudyTables
+    metric: dict[str, Literal["PR-AUC", "MSE"]]
+    overlap: FiniteFloat
+    recipe: Recipe
+    checkpoint: Checkpoint
+    plan: Plan
+    cosines: Cosines | None
+    labels: Annotated[LabelCounts, equal_lengths]
+    notes: tuple[str, ...]
+    made: Provenance
+
+
+def is_consistent(saved: SavedAudit) -> bool:
+    """Whether all parts of a saved audit speak of the same tasks, methods and runs."""
+    plan, tasks = saved["plan"], {*saved["labels"]["task"]}
+    tables = saved["tables"]
+    results, training, history = tables["results"], tables["training"], tables["history"]
+    methods = {STL.name, twin(STL).name, CONSTANT, *plan.methods}
+    if plan.widths:
+        methods |= {m.name for m in methods_at_widths(saved["recipe"], WIDTH_FACTORS)}
+    keys = ["method", "alpha", "seed", "task", "metric"]
+    cosines = saved["cosines"]
+    return (
+        [m.name for m in parse_methods(plan.methods)] == [*plan.methods]
+        and {*results["method"]} == {*training["method"], CONSTANT} == methods
+        and {*history["method"]} <= methods
+        and {*results["seed"]} == {*training["seed"]} == {*plan.seeds} >= {*history["seed"]}
+        and {*results["task"]} == {*saved["metric"]} == tasks >= {*history["task"]}
+        and {*results["metric"]} >= {*saved["metric"].values()}
+        and {*results["split"]} == {saved["made"]["split"]}
+        and not pd.DataFrame(results)[keys].duplicated().any()
+        and (cosines is not None) == plan.affinity
+        and (cosines is None or are_cosines(cosines, len(tasks)))
+    )
+
+
+def are_cosines(saved: Cosines, tasks: int) -> bool:
+    """Whether these are cosines of every pair of so many tasks, in every stage of training."""
+    return (
+        np.shape(saved) == (len(TRAINING_STAGES), tasks, tasks)
+        and not (np.abs(saved) > 1.001).any()
+    )

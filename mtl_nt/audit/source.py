@@ -1,0 +1,60 @@
+"""The data that an audit is of: a table's file, or one of the data sets of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..datasets import is_table, load, read_table
+from ..tasks import BadInput, TaskData
+
+
+@dataclass(frozen=True)
+class Source:
+    """The data that an audit is asked for, and how to read them.
+
+    Args:
+        name: the name of a data set, or the path of a table.
+        options: the options of the data set, or of `datasets.table.read_table` for a table.
+        sha256: the digest of the table's file; a file with other content is refused.
+
+    >>> data, notes = Source("dial-unrelated", {}).read()
+    >>> len(data.tasks), notes
+    (9, ())
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    sha256: str | None = None
+
+    def read(self) -> tuple[TaskData, tuple[str, ...]]:
+        """The data, and sentences that say what was read, dropped and imputed.
+
+        Raises:
+            BadInput: the data cannot be read, or the file has changed.
+        """
+        if is_table(self.name):
+            table = read_table(self.name, **self.options)
+            if self.sha256 not in (None, table.sha256):
+                raise BadInput(f"{Path(self.name).name} changed since it was asked for; try again")
+            return _without_features(table.data), table.notes
+        return load(self.name, **self.options), ()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells these data from others, found without reading the table."""
+        return {"data": self.sha256 or self.name, "options": dict(self.options)}
+
+
+def _without_features(data: TaskData) -> TaskData:
+    """The data without the numbers of the features, which every run reads anew.
+
+    So a large table is not kept in memory a second time beside the run that trains.
+    """
+    if data.redraw is None or not isinstance(data.x, torch.Tensor):
+        return data
+    return replace(data, x=data.x.new_zeros(1).expand(data.x.shape))

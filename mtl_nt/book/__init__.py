@@ -1,0 +1,29 @@
+"""What notebooks and pages need beside the methods themselves.
+
+In a notebook, `explorers` are sliders over finished pictures, and `live` trains at every change of
+a slider. `parameters` checks what a reader sets, and `processes` uses several cores. `markup` makes
+HTML that is safe to show.
+
+Around a notebook, `report` runs it, `page` turns it into one HTML page, `outputs` stores what it
+has shown, and `kernels` starts its kernels. Import these four by their names, since they load
+papermill and nbconvert.
+
+This room uses the figures and all that is below them.
+"""
+
+from .explorers import explorer
+from .live import Live
+from .markup import SORT_SCRIPT, script_tag, styled_table
+from .parameters import parse_literal, read_parameters
+from .processes import workers
+
+__all__ = [
+    "Live",
+    "SORT_SCRIPT",
+    "explorer",
+    "parse_literal",
+    "read_parameters",
+    "script_tag",
+    "styled_table",
+    "workers",
+]

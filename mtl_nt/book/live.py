@@ -1,0 +1,239 @@
+"""Controls in a notebook that train anew at every change."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from numbers import Real
+from typing import Any
+
+import ipywidgets as widgets
+from IPython import get_ipython
+
+from ..figures.picture import (
+    FULL_DESCRIPTION,
+    Picture,
+    figure_html,
+    format_value,
+    mime_bundle,
+    screen_reader_names,
+    wrapping_row,
+)
+from ..tasks import BadInput
+
+Train = Callable[[dict[str, Any], Callable[[float, str], None], Callable[[], bool]], Picture]
+
+DEBOUNCE_SECONDS = 0.15  # seconds that a control must rest before training starts
+REFRESH_SECONDS = 0.1  # seconds between two signs of progress
+
+
+class Live:
+    """Controls that train anew at every change, and show the picture of the last training.
+
+    Training runs in a thread of its own. Only the latest values count, and a training that they
+    replace is told to stop. Where nobody can move a slider, as under papermill, the start values
+    are trained at once, and an error is raised.
+
+    Args:
+        train: a function (values, progress, stop) that returns a PNG and its caption. It calls
+            `progress(fraction, text)` now and then. It asks `stop()` often, and ends in any way
+            when that is True.
+        controls: for each name its options and the one to start with. Numbers become a slider,
+            anything else a menu.
+        title: what is trained, in a few words.
+
+    Raises:
+        BadInput: a start value that is none of its options.
+
+    >>> from mtl_nt.figures import captioned_png, new_figure
+    >>> def train(values, progress, stop):
+    ...     return captioned_png(new_figure(2, f"alpha = {values['alpha']}", "A text.", ""))
+    >>> live = Live(train, {"alpha": ([0.0, 0.5, 1.0], 0.5)})
+    >>> _, caption = live.run_sync()
+    >>> caption
+    'alpha = 0.5. A text.'
+    """
+
+    def __init__(
+        self,
+        train: Train,
+        controls: Mapping[str, tuple[Sequence[Any], Any]],
+        title: str = "Training",
+    ) -> None:
+        self.title = title
+        self.picture: Picture | None = None
+        self.made_with: dict[str, Any] = {}  # the picture's values
+        self.error: BaseException | None = None  # of the latest training
+        self._train = train
+        self._latest = 0  # number of the latest request: a training with another one is stale
+        self._shown = threading.RLock()  # holds the state and what is shown together
+        self._training = threading.Lock()  # one training at a time
+        self._controls = {n: _make_control(n, options, at) for n, (options, at) in controls.items()}
+        self._bar = widgets.FloatProgress(min=0, max=1, layout=widgets.Layout(width="12em"))
+        self._button = widgets.Button(layout=widgets.Layout(width="8em"))
+        self._status = widgets.HTML().add_class("nt-status")
+        self._figure = widgets.HTML().add_class("nt-figure")
+        self._idle("")
+        for control in self._controls.values():
+            control.observe(lambda _: self._request(DEBOUNCE_SECONDS), "value")
+        self._button.on_click(self._press)
+        note = f"Live: {title}, anew at every change, by a running kernel"
+        self.widget = widgets.VBox(
+            [
+                widgets.Label(note),
+                wrapping_row(*self._controls.values()),
+                wrapping_row(self._button, self._bar),
+                self._status,  # a line of its own, so that the picture never jumps
+                self._figure,
+                screen_reader_names(),
+            ]
+        ).add_class("nt-live")
+        if running_headless():
+            self.run_sync()
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The present values of the controls."""
+        return {name: control.value for name, control in self._controls.items()}
+
+    def run_sync(self) -> Picture:
+        """Train with the present values in this thread; show and return the picture."""
+        start, values = time.monotonic(), self.values
+        picture = self._train(values, lambda *_: None, lambda: False)
+        self._finish(values, picture, start)
+        return picture
+
+    @property
+    def html(self) -> str:
+        """The last picture, and the values that it was made with, for pages without a kernel."""
+        other = "Other values train live, which needs JupyterLab or Binder."
+        with self._shown:
+            made = (
+                f"trained with {_describe_values(self.made_with)}."
+                if self.picture
+                else "no picture yet."
+            )
+            figure = figure_html(*self.picture) if self.picture else ""
+        note = f"<b>{escape(self.title)}</b>: {escape(made)} {other}"
+        return f'<div class="nt-live"><p>{note}</p>{figure}</div>'
+
+    def __repr__(self) -> str:
+        return f"{self.title}: {self.picture[1] if self.picture else 'no picture yet'}"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        if self._latest == 0 and self.picture is None:
+            self._request(0)
+        return mime_bundle(self.widget, self.html, repr(self))
+
+    def _request(self, delay: float) -> None:
+        """Train with the present values, unless another request comes before `delay` is over."""
+        with self._shown:
+            self._latest += 1
+            self.error, values = None, self.values
+            self._button.description, self._button.disabled = "Stop", False
+            self._bar.value, self._bar.layout.display = 0, ""
+            self._say(self._doing(values))
+            timer = threading.Timer(delay, self._work, (self._latest, values))
+            timer.daemon = True
+            timer.start()
+
+    def _press(self, _: object) -> None:
+        with self._shown:
+            if self._button.description != "Stop":
+                self._request(0)
+                return
+            self._latest += 1
+            shown = (
+                f"; the picture shows {_describe_values(self.made_with)}" if self.picture else ""
+            )
+            self._idle(f"stopped{shown}")
+
+    def _work(self, number: int, values: dict[str, Any]) -> None:
+        last = start = time.monotonic()
+
+        def stale() -> bool:
+            return number != self._latest
+
+        def progress(fraction: float, text: str = "") -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last < REFRESH_SECONDS:
+                return
+            last = now
+            with self._shown:
+                if not stale():
+                    self._bar.value = fraction
+                    self._say(self._doing(values, text, fraction, now - start))
+
+        with self._training:
+            last = start = time.monotonic()
+            if stale():
+                return
+            try:
+                picture = self._train(values, progress, stale)
+                with self._shown:
+                    if not stale():
+                        self._finish(values, picture, start)
+            except BaseException as error:  # a thread's error would be seen nowhere
+                with self._shown:
+                    if not stale():
+                        self._fail(error)
+
+    def _finish(self, values: dict[str, Any], picture: Picture, start: float) -> None:
+        self._figure.value = figure_html(*picture)
+        self.picture, self.made_with, self.error = picture, values, None
+        self._idle(f"{_describe_values(values)}: trained in {time.monotonic() - start:.1f} s")
+
+    def _fail(self, error: BaseException) -> None:
+        self.error = error
+        line = " ".join(str(error).split())
+        if not isinstance(error, BadInput):
+            line = f"{type(error).__name__}: {line}" if line else type(error).__name__
+        self._idle(line)
+        self._say(line, "nt-error", "color: var(--jp-error-color1, #b00020)")
+
+    def _idle(self, line: str) -> None:
+        self._bar.layout.display = "none"
+        self._button.description = "Train again"
+        up_to_date = self.picture is not None and self.made_with == self.values
+        self._button.disabled = up_to_date and self.error is None
+        self._say(line)
+
+    def _doing(
+        self, values: dict[str, Any], text: str = "", fraction: float = 0, elapsed: float = 0
+    ) -> str:
+        words = [f"training {_describe_values(values)}"] + [text] * bool(text)
+        if fraction > 0.02 and elapsed > 0.5:
+            words.append(f"{elapsed * (1 - fraction) / fraction:.0f} s left")
+        return ", ".join(words)
+
+    def _say(self, line: str, kind: str = "", style: str = "") -> None:
+        self._status.value = f'<span class="{kind}" style="{style}">{escape(line)}</span>'
+
+
+def running_headless() -> bool:
+    """Whether a program such as papermill runs this notebook, and nobody can move a slider."""
+    shell = get_ipython()
+    if not hasattr(shell, "kernel"):
+        return False
+    request = shell.get_parent()
+    asked = request.get("header", {}).get("msg_type") == "execute_request"
+    return asked and "cellId" not in request.get("metadata", {})  # front ends name the cell
+
+
+def _make_control(name: str, options: Sequence[Any], start: Any) -> widgets.Widget:
+    if start not in options:
+        known = ", ".join(format_value(option) for option in options)
+        raise BadInput(f"{name}: cannot start at {format_value(start)}; the options are {known}")
+    numbers = all(isinstance(o, Real) and not isinstance(o, bool) for o in options)
+    kind = widgets.SelectionSlider if numbers else widgets.Dropdown
+    labelled = [(format_value(option), option) for option in options]
+    return kind(
+        options=labelled, value=start, description=name, tooltip=name, style=FULL_DESCRIPTION
+    )
+
+
+def _describe_values(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {format_value(value)}" for name, value in values.items())

@@ -1,0 +1,237 @@
+"""HTML that is safe to show: names in it are text, and only the scripts of this package run.
+
+A file, a column, a task or a folder of results may have a name that looks like HTML. Names are
+escaped where HTML is made (`html.escape`, `styled_table`). What a notebook has put out passes
+`sanitized` before it becomes a page.
+
+A page runs the scripts in `OWN_SCRIPTS` and no others. They hold no data, so the page's policy can
+name each by its SHA-256. Their data are in attributes, or in a block of JSON (`data_block`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bs4 import BeautifulSoup, Tag
+from bs4.builder import ParserRejectedMarkup
+from bs4.element import PreformattedString
+
+from .. import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandas.io.formats.style import Styler
+
+SLIDER_SCRIPT = """
+(() => {
+  const root = document.currentScript.parentElement, find = (what) => root.querySelector(what);
+  const { values, pages } = JSON.parse(find("script[type='application/json']").textContent);
+  const slider = find("input"), pickers = [...root.querySelectorAll("select")];
+  const show = () => {
+    const place = (k, picker) => k * picker.length + picker.selectedIndex;
+    const row = pages[pickers.reduce(place, 0)];
+    const { src, alt, width, height } = row[row.length > 1 ? slider.value : 0];
+    find("output").textContent = values[slider.value];
+    slider.setAttribute("aria-valuetext", values[slider.value]);
+    Object.assign(find("img"), { src, alt, width, height });
+    find("figure").style.maxWidth = width + "px";
+    find("figcaption").textContent = alt;
+  };
+  slider.addEventListener("input", show);
+  pickers.forEach((picker) => picker.addEventListener("change", show));
+  find("p").hidden = false;
+  show();
+})();
+"""
+"""Shows the picture at the position of a slider. See `explorers`."""
+SORT_SCRIPT = """
+(() => {
+  const root = document.currentScript.parentElement, body = root.querySelector("tbody");
+  const heads = [...root.querySelectorAll("thead th")];
+  const value = (row, k) => row.children[k].dataset.value;
+  heads.forEach((head, k) => head.querySelector("button").addEventListener("click", () => {
+    const up = head.getAttribute("aria-sort") !== "ascending", sign = up ? 1 : -1;
+    const order = (a, b) => {
+      const [x, y] = [value(a, k), value(b, k)];
+      if (x === "" || y === "") return (x === "") - (y === "");  // what is missing comes last
+      const both = [Number(x), Number(y)];
+      return sign * (both.some(Number.isNaN) ? x.localeCompare(y) : both[0] - both[1]);
+    };
+    heads.forEach((other) => other.setAttribute("aria-sort", "none"));
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    body.append(...[...body.rows].sort(order));
+  }));
+})();
+"""
+"""Sorts a table at a click on a heading. See `sortable_table` in the room `audit`."""
+OWN_SCRIPTS = (SLIDER_SCRIPT, SORT_SCRIPT)
+
+
+def _policy() -> str:
+    digests = (hashlib.sha256(source.encode()).digest() for source in OWN_SCRIPTS)
+    scripts = " ".join(f"'sha256-{b64encode(digest).decode()}'" for digest in digests)
+    rules = ["default-src 'none'", "img-src data:", "style-src 'unsafe-inline'"]
+    return "; ".join([*rules, f"script-src {scripts}", "base-uri 'none'", "form-action 'none'"])
+
+
+POLICY = _policy()
+"""What a page may do: show pictures that are in it, and run `OWN_SCRIPTS`.
+
+Styles may stand anywhere, since they cannot fetch anything.
+"""
+STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+GENERATOR = f"mtl_nt {__version__}"
+DOCUMENT = """\
+<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="{generator}">
+<title>{title}</title>
+<style>
+{style}
+</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def html_document(title: str, body: str, style: str = STYLE) -> str:
+    """A whole page as HTML.
+
+    Args:
+        title: a text, which is escaped.
+        body: HTML, which is `sanitized`.
+        style: the CSS of the page.
+
+    >>> "<title>a &lt; b</title>" in html_document("a < b", "<p>text</p>")
+    True
+    """
+    whole = DOCUMENT.format(
+        policy=POLICY, generator=GENERATOR, title=escape(title), style=style, body=sanitized(body)
+    )
+    return whole.encode("utf-8", "backslashreplace").decode()  # a file's name may be no UTF-8
+
+
+def script_tag(source: str) -> str:
+    """One of `OWN_SCRIPTS` as HTML. It must be the last child of the element that it works on."""
+    return f"<script>{source}</script>"
+
+
+def data_block(value: Any) -> str:
+    """Data for the script beside it. A text in the data may even say `</script>`.
+
+    >>> data_block({"task": "</script>"})
+    '<script type="application/json">{"task": "\\\\u003c/script>"}</script>'
+    """
+    text = json.dumps(value).replace("<", "\\u003c")
+    return f'<script type="application/json">{text}</script>'
+
+
+def styled_table(
+    table: pd.DataFrame,
+    forms: str | dict[Any, str | Callable[[object], str] | None] | None = None,
+    caption: str = "",
+    **options: Any,
+) -> Styler:
+    """The table as a pandas `Styler` whose cells, headings and caption are escaped.
+
+    pandas alone would put them into HTML as they are.
+
+    Args:
+        forms: how the cells are formatted, as `Styler.format` takes it.
+        caption: a text above the table.
+        options: more options of `Styler.format`.
+
+    >>> import pandas as pd
+    >>> "&lt;b&gt;" in styled_table(pd.DataFrame({"task": ["<b>"]})).to_html()
+    True
+    """
+    named = table.rename_axis(index=_escaped_name, columns=_escaped_name)
+    shown = named.style.format(forms, escape="html", **options)
+    for axis in (0, 1):
+        shown = shown.format_index(escape="html", axis=axis)
+    return shown.set_caption(escape(caption)) if caption else shown
+
+
+def _escaped_name(of_axis: Any) -> str | None:
+    return None if of_axis is None else escape(str(of_axis))
+
+
+FORBIDDEN_TAGS = {
+    *("applet", "embed", "frame", "frameset", "iframe", "object"),  # bring other pages
+    *("base", "form", "link", "meta"),  # lead to them
+    *("animate", "animatemotion", "animatetransform", "set"),  # change what a link leads to
+    *("noembed", "noframes", "noscript", "plaintext", "template", "xmp"),  # are no markup to some
+}
+FORBIDDEN_ATTRIBUTES = {"action", "formaction", "http-equiv", "ping", "srcdoc", "srcset", "target"}
+PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_.:-]*")
+SAFE_LINK = re.compile(r"(https?:|mailto:|data:text/csv[;,]|[^:]*$|[^:/?#]*[/?#])", re.I)
+
+
+def sanitized(html: str) -> str:
+    """HTML without anything that runs, fetches, or leads a reader away unasked.
+
+    A remote picture is replaced by its alternative text. All that is left is written anew: text and
+    attributes are escaped, and styles, data and our own scripts hold no `<`. So every tag that a
+    browser can find was checked here.
+
+    >>> sanitized("<p onclick='run()'>text<script>run()</script></p>")
+    '<p>text</p>'
+    """
+    try:
+        soup = BeautifulSoup(html, "html.parser")
+    except ParserRejectedMarkup:  # no tag is to be found in it, so all of it is text
+        return escape(html)
+    for string in soup.find_all(string=lambda text: isinstance(text, PreformattedString)):
+        string.extract()  # comments and the like, which are written as they are
+    for element in soup.find_all(True):
+        if element.decomposed:
+            continue
+        if (
+            element.name in FORBIDDEN_TAGS
+            or not PLAIN_NAME.fullmatch(element.name)
+            or not _is_trusted(element)
+        ):
+            element.decompose()
+            continue
+        element.attrs = {n: v for n, v in element.attrs.items() if _is_allowed(n, v)}
+        if element.name in ("img", "source") and "src" not in element.attrs:
+            element.replace_with(str(element.get("alt", "")))
+        elif element.name == "style":
+            element.string = str(element.string or "").replace("<", "\\3c ")
+    return str(soup)
+
+
+def _is_trusted(element: Tag) -> bool:
+    """Whether the element is no script, one of `OWN_SCRIPTS`, or data for one."""
+    if element.name != "script":
+        return True
+    text = str(element.string or "")
+    if element.attrs == {"type": "application/json"}:
+        return "<" not in text
+    return not element.attrs and text in OWN_SCRIPTS
+
+
+def _is_allowed(name: str, value: Any) -> bool:
+    """Whether an attribute can stay. Browsers ignore spaces and control codes in a link."""
+    if name.startswith("on") or name in FORBIDDEN_ATTRIBUTES or not PLAIN_NAME.fullmatch(name):
+        return False
+    plain = re.sub(r"[\x00-\x20]", "", value if isinstance(value, str) else " ".join(value))
+    if name == "src":
+        return plain.lower().startswith("data:image/")
+    return name.rpartition(":")[2] != "href" or SAFE_LINK.match(plain) is not None

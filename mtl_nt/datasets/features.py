@@ -1,0 +1,198 @@
+"""The features of a user's table as networks read them.
+
+Numbers are imputed and standardised, a category becomes one column of 0 and 1 for each of its
+values, and SMILES become fingerprints.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int
+
+from ..bits import Bits
+from ..tasks import BadInput
+from .cells import MAX_CATEGORIES, Cells
+from .column_roles import Roles, shortlist
+from .fingerprints import FINGERPRINT_BITS, RADIUS, Molecules, compute_fingerprints
+from .sheets import MAX_CELLS, check_cells, quoted
+from .table_files import Sheet
+
+LARGEST_SCALED = 1e6  # standard deviations; a larger feature is clipped, so that x stays finite
+ROUNDING = 1e-6  # a standard deviation below it, relative to the mean, is float32's rounding
+COLUMNS_AT_ONCE = 128  # columns that are scaled at once: in float64, 100 MB of 100,000 rows
+
+
+class TableFeatures(NamedTuple):
+    """The features of a table before they are scaled."""
+
+    cells: Cells
+    varied: Int[np.ndarray, " columns"]  # which columns of numbers vary
+
+    def matrix(self, train: Bool[np.ndarray, " N"]) -> Float32[np.ndarray, "N F"]:
+        """Return the features as networks read them.
+
+        Medians, means, standard deviations and known categories come from the training rows alone.
+
+        Args:
+            train: which of the N rows are training rows.
+        """
+        cells, count = self.cells, len(self.varied)
+        width = count + sum(len(category.values) for category in cells.categories)
+        x = np.empty((len(cells.y), width), np.float32)
+        for start in range(0, count, COLUMNS_AT_ONCE):
+            columns = self.varied[start : start + COLUMNS_AT_ONCE]
+            block = np.ascontiguousarray(cells.numbers[:, columns].T, np.float64)  # (columns, N)
+            training = block[:, train]
+            if (missing := np.isnan(block)).any():
+                # As scikit-learn's SimpleImputer, whose median takes three times as long.
+                training[np.isnan(training).all(1)] = 0
+                block = np.where(missing, np.nanmedian(training, 1)[:, None], block)
+                training = block[:, train]
+            mean, sd = training.mean(1), training.std(1)
+            constant = (training.min(1) == training.max(1)) | (sd <= ROUNDING * np.abs(mean))
+            zero_one = ((training == 0) | (training == 1)).all(1)
+            mean[zero_one], sd[zero_one | constant] = 0, 1
+            block = (block - mean[:, None]) / sd[:, None]
+            block[constant] = 0
+            x[:, start : start + len(columns)] = np.clip(block, -LARGEST_SCALED, LARGEST_SCALED).T
+        for category in cells.categories:
+            known = np.arange(len(category.values))
+            known = known[np.isin(known, category.codes[train])]
+            end = count + len(category.values)
+            x[:, count:end] = 0
+            x[:, count + known] = category.codes[:, None] == known
+            count = end
+        return x
+
+
+def encode_features(sheet: Sheet, roles: Roles, cells: Cells, notes: list[str]) -> TableFeatures:
+    """Take the features that vary.
+
+    Args:
+        sheet: the table.
+        roles: the roles of its columns.
+        cells: its rows.
+        notes: gets one sentence each on what was taken, left out and will be imputed.
+
+    Raises:
+        BadInput: no feature varies, or the features have too many cells.
+    """
+    where, numbers = sheet.where, cells.numbers
+    lowest, highest, gaps = (np.empty(len(cells.names)) for _ in range(3))
+    for start in range(0, len(cells.names), COLUMNS_AT_ONCE):
+        columns = slice(start, start + COLUMNS_AT_ONCE)
+        block, missing = numbers[:, columns], np.isnan(numbers[:, columns])
+        lowest[columns] = np.where(missing, np.inf, block).min(0)
+        highest[columns] = np.where(missing, -np.inf, block).max(0)
+        gaps[columns] = missing.sum(0)
+    varied = np.flatnonzero(lowest < highest)
+    constant = [cells.names[i] for i in np.flatnonzero(lowest >= highest)]
+    kept = [c for c in cells.categories if len(np.unique(c.codes)) > 1]
+    constant += [c.name for c in cells.categories if len(np.unique(c.codes)) < 2]
+    width = len(varied) + sum(len(c.values) for c in kept)
+    if not width:
+        faults = []
+        if constant:
+            faults.append(f"{shortlist(constant, 2)} do not vary")
+        if cells.crowded:
+            crowded = shortlist(cells.crowded, 2)
+            faults.append(f"{crowded}: text with more than {MAX_CATEGORIES} values")
+        raise BadInput(
+            f"{where}: no feature is left ({'; '.join(faults)}); give columns of numbers"
+        )
+    if width * len(cells.y) > MAX_CELLS:
+        raise BadInput(
+            f"{where}: {width:,} columns with one a category, more than {MAX_CELLS:,} cells; "
+            "ignore some columns of text"
+        )
+    check_cells(len(cells.y), width, where, sheet.packed)
+    count = sum(len(c.values) for c in kept)
+    notes.append(
+        f"Features: columns of numbers: {len(varied):,}; of categories: {len(kept):,}, with "
+        f"{count:,} categories in all."
+    )
+    if constant:
+        notes.append(f"Dropped, since they do not vary: {shortlist(constant)}.")
+    if cells.crowded:
+        crowded = shortlist(cells.crowded)
+        notes.append(f"Dropped, as text with more than {MAX_CATEGORIES} values: {crowded}.")
+    if holes := int(gaps[varied].sum()):
+        names = [cells.names[i] for i in varied if gaps[i]]
+        notes.append(
+            f"Missing numbers imputed with the median of the training rows: {holes:,}, in columns "
+            f"{shortlist(names)}."
+        )
+    if empty := sum(int((c.codes < 0).sum()) for c in kept):
+        names = [c.name for c in kept if (c.codes < 0).any()]
+        notes.append(f"Missing categories left at 0 throughout: {empty:,}, in {shortlist(names)}.")
+    return TableFeatures(cells._replace(categories=kept), varied)
+
+
+def encode_smiles(
+    sheet: Sheet, cells: Cells, smiles: str, notes: list[str]
+) -> tuple[Bits, Cells, Int[np.ndarray, " N"]]:
+    """Compute the fingerprints of a column of SMILES.
+
+    Args:
+        sheet: the table.
+        cells: its rows.
+        smiles: the name of the column.
+        notes: gets one sentence each on the rows left out and on the fingerprints.
+
+    Returns:
+        The fingerprints, the rows that have one, and the number of every such row's molecule.
+
+    Raises:
+        BadInput: RDKit is missing, or it can read no cell of the column.
+    """
+    try:
+        import rdkit
+        from rdkit import rdBase
+    except ImportError:
+        raise BadInput(
+            f"{sheet.where}: fingerprints need RDKit; pip install 'mtl_nt[chem]'"
+        ) from None
+    column = cells.keys[smiles]
+    with rdBase.BlockLogs():
+        fingerprints = [*compute_fingerprints(column.values)]
+    readable = np.array([one is not None for one in fingerprints] + [False])[column.codes]
+    if not readable.any():
+        example = quoted(column.values[0]) if column.values else "nothing"
+        raise BadInput(
+            f"{sheet.where}: RDKit can read no cell of column {quoted(smiles)}, such as {example}; "
+            "it must have SMILES"
+        )
+    if not readable.all():
+        lost = np.flatnonzero(~readable)
+        names = [f"{sheet.unit} {cells.positions[r]}" for r in lost[:8]]
+        more = f" and {len(lost) - 8:,} others" if len(lost) > 8 else ""
+        notes.append(
+            f"Left out, since RDKit cannot read their SMILES: {', '.join(names)}{more} "
+            f"(rows: {len(lost):,})."
+        )
+    codes = column.codes[readable]
+    packed = b"".join(one[0] if one else bytes(FINGERPRINT_BITS // 8) for one in fingerprints)
+    count = len(fingerprints)
+    molecules = Molecules(
+        tasks=(),
+        bits=np.frombuffer(packed, np.uint8).reshape(count, FINGERPRINT_BITS // 8),
+        labels=np.zeros((count, 0), np.uint8),
+        scaffold=np.zeros(count, np.int32),
+        rows=count,
+        unreadable=(),
+        rdkit=rdkit.__version__,
+    )
+    notes.append(
+        f"Features: ECFP{2 * RADIUS} fingerprints of {FINGERPRINT_BITS:,} bits by RDKit "
+        f"{rdkit.__version__}."
+    )
+    kept = cells._replace(
+        y=cells.y[readable],
+        numbers=cells.numbers[readable],
+        keys={n: c._replace(codes=c.codes[readable]) for n, c in cells.keys.items()},
+        positions=cells.positions[readable],
+    )
+    molecule = np.unique(codes, return_inverse=True)[1]
+    return molecules.take(codes).features(), kept, molecule

@@ -1,0 +1,273 @@
+"""Figures that show what alpha does to the mean metric and to the counts of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from scipy import stats
+
+from ..study import CONSTANT, SIGNIFICANCE_LEVEL, Study
+from ..tasks import BadInput
+from .drawing import (
+    FOOTER_HEIGHT,
+    GREY,
+    INK,
+    NULL_BAND,
+    SMALL_SIZE,
+    TEXT_SIZE,
+    TITLE_HEIGHT,
+    add_axes,
+    add_legend,
+    label_line_ends,
+    method_styles,
+    new_figure,
+    shorten,
+    without_formulas,
+)
+from .tables import PLAIN_MTL, Arm, ArmTables, arm_label, arm_tables, scope_line
+
+FAR_FACTOR = 10  # `trade_off` draws nothing farther from STL than 10 times the median distance
+LEVEL_LINE = (0, (5, 3))
+
+
+def alpha_curve(
+    study: Study, method: str, alpha: float | None = None, metric: str | None = None
+) -> Figure:
+    """What alpha does to the mean metric and to the counts of tasks.
+
+    The upper axes show the mean over tasks, with a band from the lowest to the highest run, and the
+    means of STL and MTL. The lower axes show the harmed tasks, and the tasks worse than STL in one
+    run, with such a band. A grey band is what chance does: the range of STL against its twin.
+
+    Args:
+        method: a method of the study that has an alpha.
+        alpha: the alpha that is marked; by default none is.
+        metric: the metric of the tasks; by default each task's own.
+
+    Raises:
+        BadInput: an unknown method, metric or alpha; a method without alpha.
+
+    >>> from mtl_nt.study import stored
+    >>> figure = alpha_curve(stored("tox21"), "LBTW")
+    >>> len(figure.axes)
+    2
+    """
+    t = arm_tables(study, metric)
+    marked = t.find_arm(method, alpha)
+    arms = t.arms(method)
+    if not marked[1]:
+        raise BadInput(f"{method} has no alpha; a curve needs a method that has one")
+    at = None if alpha is None else arms.index(marked)
+    claim = t.claim_over_alphas(arms) if at is None else t.claim(marked)
+    flat = [a for a in dict.fromkeys((t.baseline, PLAIN_MTL)) if a in t.mean_by_run]
+    gone = t.diverged_words(arms)
+    text = " ".join([t.describe(a) for a in (arms if at is None else [marked])] + [gone])
+    for arm in (*flat, *([] if at is None else [marked])):
+        if np.isfinite(t.mean_by_run[arm]).all():
+            text += f" {arm_label(arm)}: {t.mean_name} {t.mean_by_run[arm].mean():.3g}."
+    colour, x = method_styles(t.methods)[method].colour, np.array([float(a) for _, a in arms])
+    foot = "; ".join(filter(None, (gone, scope_line(study, t))))
+    figure = new_figure(TITLE_HEIGHT + 5.45, claim, text, foot)
+    above, below = (
+        add_axes(figure, 0.9, 3.35, 5.6, 1.75),
+        add_axes(figure, 0.9, FOOTER_HEIGHT + 0.65, 5.6, 1.8),
+    )
+
+    mean = _draw_mean_and_range(above, x, [t.mean_by_run[a] for a in arms], colour, "-", "mean")
+    style = method_styles(t.methods)
+    levels = [(float(t.mean_by_run[a].mean()), arm_label(a), style[a[0]].colour) for a in flat]
+    for level, name, own in levels:
+        above.axhline(level, color=own, lw=1.5, ls=LEVEL_LINE, gid=name)
+    above.margins(y=0.1)
+    label_line_ends(above, [(_last_finite(mean), shorten(method, 14), colour), *levels])
+    above.set_title(f"{t.mean_name} ({t.better} is better)", size=TEXT_SIZE, loc="left", pad=8)
+    above.tick_params(labelbottom=False)
+
+    null = [t.counts[arms[0]][f"negative_null_{end}"] for end in ("low", "high")]
+    if t.null_arm is not None:
+        below.axhspan(*null, color=NULL_BAND, lw=0, gid="null")
+    below.set_ylim(0, t.tasks)
+    single = _draw_mean_and_range(
+        below, x, [t.worse_by_run[a] for a in arms], colour, (0, (4, 2)), "one run"
+    )
+    harmed = np.array([t.tasks_with(a, "harmed") for a in arms])
+    below.plot(x, harmed, color=colour, lw=2.5, marker="<", ms=7, clip_on=False, gid="harmed")
+    named = [
+        (_last_finite(harmed), "harmed", colour),
+        (_last_finite(single), "worse in a run", colour),
+    ]
+    label_line_ends(below, [*named, (sum(null) / 2, "null of a run", GREY)])  # NaN is no end
+    bad = x[np.isnan(single)]
+    below.plot(bad, 0 * bad, "X", color=INK, ms=9, clip_on=False, zorder=5, gid="diverged")
+    below.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    below.set_title(
+        f"tasks worse than {t.baseline[0]}, of {t.tasks}", size=TEXT_SIZE, loc="left", pad=8
+    )
+    below.set_xlabel("alpha", size=TEXT_SIZE, labelpad=2)
+    for ax, lines in ((above, [mean]), (below, [single, harmed])):
+        ax.set_xlim((x.min(), x.max()) if len(x) > 1 else (x[0] - 0.5, x[0] + 0.5))
+        if at is not None:
+            ax.axvline(x[at], color=INK, lw=1, ls=(0, (1, 2)), gid="alpha")
+            for line in lines:
+                ax.plot(x[at], line[at], "o", ms=12, mfc=colour, mec=INK, clip_on=False, zorder=5)
+    return without_formulas(figure)
+
+
+def trade_off(study: Study, metric: str | None = None) -> Figure:
+    """The mean metric against the number of harmed tasks, one path per method.
+
+    The mean is better to the right. A path follows alpha and ends, with a large marker, at the
+    largest alpha. Horizontal bars are 95% intervals of the paired difference from STL. The grey
+    band holds 95% of the means of STL', which is STL with another seed: the null. Equal counts are
+    drawn a little apart.
+
+    Args:
+        metric: the metric of the tasks; by default each task's own.
+
+    Raises:
+        BadInput: an unknown metric; no mean of STL or STL' to compare with.
+
+    >>> from mtl_nt.study import stored
+    >>> figure = trade_off(stored("cure-noisy"))
+    >>> "harms" in figure.get_label()
+    True
+    """
+    t = arm_tables(study, metric)
+    style, base, name = method_styles(t.methods), t.mean_by_run[t.baseline], t.baseline[0]
+    if t.null_arm is None:
+        raise BadInput(f"{name} has no twin, so there is no null to draw a trade-off against")
+    gap = t.mean_by_run[t.null_arm] - base
+    if not np.isfinite(gap).all():
+        raise BadInput(
+            f"{name} or {name}' has no score in some run, so there is no trade-off to draw"
+        )
+    reach = stats.t.ppf(1 - SIGNIFICANCE_LEVEL / 2, len(gap)) * np.sqrt(
+        np.square(gap).mean() / len(gap)
+    )
+    every = [a for a in t.verdicts if a[0] != CONSTANT]
+    away = {a: abs(float((t.mean_by_run[a] - base).mean())) for a in every}
+    far = FAR_FACTOR * max(float(np.nanmedian([*away.values()])), reach)
+    missing = [a for a in every if not away[a] <= far]
+    paths = {m: [a for a in t.arms(m) if a in every and a not in missing] for m in t.methods}
+    paths = {m: path for m, path in paths.items() if path}
+    y, what = "harmed", "harmed tasks"
+    if t.runs < 2:
+        y, what = "negative_per_run", f"tasks worse than {t.baseline[0]} in the one run"
+    text = " ".join(
+        f"{arm_label(a)}: {t.mean_name} {t.mean_by_run[a].mean():.3g}, {what} {t.counts[a][y]:.0f}."
+        for p in paths.values()
+        for a in dict.fromkeys((p[0], p[-1]))
+    )
+    outside = ", ".join(
+        f"{arm_label(a)} ({t.mean_by_run[a].mean():.3g})".replace("nan", "diverged")
+        for a in missing
+    )
+    note = f"not drawn: {outside}" if missing else "paths end at the largest alpha"
+    names = [
+        f"{m} {p[0][1]}–{p[-1][1]}" if len(p) > 1 else arm_label(p[0]) for m, p in paths.items()
+    ]
+    rows = -(-(len(names) + 2) // 3)
+    bottom = FOOTER_HEIGHT + 0.24 * rows + 0.85
+    title, foot = _title_of_trade_off(t, paths, reach), scope_line(study, t)
+    figure = new_figure(
+        TITLE_HEIGHT + 0.35 + 3.3 + bottom, title, f"{text} {note[0].upper()}{note[1:]}.", foot
+    )
+    ax = add_axes(figure, 0.6, bottom, 7.1, 3.3)
+    ax.axvspan(base.mean() - reach, base.mean() + reach, color=NULL_BAND, lw=0, gid="null")
+    ax.axvline(base.mean(), color=style[t.baseline[0]].colour, lw=1.5, ls=LEVEL_LINE, gid="zero")
+    top = float(max([min(4, t.tasks), *(t.counts[a][y] for p in paths.values() for a in p)]))
+    handles: list[Line2D | Patch] = []
+    xs = [base.mean() - reach, base.mean() + reach]
+    for (name, path), lift in zip(paths.items(), _vertical_shifts(len(paths)) * top, strict=True):
+        colour, dashes, marker, fill = style[name]
+        x = np.array([t.mean_by_run[a].mean() for a in path])
+        up = np.array([t.counts[a][y] for a in path], float) + lift
+        wide = _half_interval(t.mean_by_run[path[-1]] - base)
+        ax.hlines(up[-1], x[-1] - wide, x[-1] + wide, color=colour, lw=1, alpha=0.5)
+        ax.plot(x, up, color=colour, ls=dashes, lw=1.5, marker=marker, ms=4, gid=name)
+        last: dict[str, Any] = {"marker": marker, "color": colour, "fillstyle": fill}
+        last |= {"mec": INK if fill == "full" else colour, "markerfacecoloralt": "white"}
+        ax.plot(x[-1], up[-1], ms=10, zorder=4, **last)
+        handles.append(Line2D([], [], ls=dashes if len(path) > 1 else "", ms=9, **last))
+        xs += [*x]
+    ax.set_ylim(-0.12 * top, 1.12 * top)
+    pad = 0.06 * (max(xs) - min(xs)) or 1.0
+    edges = (min(xs) - pad, max(xs) + pad)
+    ax.set_xlim(edges[::-1] if t.lower_is_better else edges)
+    ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.set_xlabel(f"← worse    {t.mean_name} ({t.better} is better)    better →", size=TEXT_SIZE)
+    ax.set_title(f"{what}, of {t.tasks}", size=TEXT_SIZE, loc="left", pad=8)
+    ax.set_title(shorten(note, 42), size=SMALL_SIZE, loc="right", pad=8)
+    handles += [Line2D([], [], color=INK, ls=LEVEL_LINE), Patch(color=NULL_BAND)]
+    base_name = t.baseline[0]
+    band = [base_name, f"null: 95% of {base_name}'"]
+    add_legend(figure, handles, [*(shorten(n, 22) for n in names), *band], columns=3)
+    return without_formulas(figure)
+
+
+def _draw_mean_and_range(
+    ax: Axes,
+    x: Float[np.ndarray, " A"],
+    runs: Sequence[Float[np.ndarray, " S"]],
+    colour: str,
+    dashes: str | tuple,
+    name: str,
+) -> Float[np.ndarray, " A"]:
+    """Draw and return the means over runs, with a band from the lowest to the highest run."""
+    table = np.array(runs)
+    mean = table.mean(1)
+    ax.fill_between(x, table.min(1), table.max(1), color=colour, alpha=0.18, lw=0)
+    ax.plot(x, mean, color=colour, lw=2.5, ls=dashes, marker="o", ms=4, gid=name)
+    return mean
+
+
+def _last_finite(values: Float[np.ndarray, " A"]) -> float:
+    """The last value that is finite, or NaN."""
+    finite = values[np.isfinite(values)]
+    return float(finite[-1]) if len(finite) else np.nan
+
+
+def _vertical_shifts(count: int) -> Float[np.ndarray, " M"]:
+    """How far each path is moved up or down, as a share of the axis, to keep paths apart."""
+    return np.linspace(-0.05, 0.05, count) if count > 1 else np.zeros(count)
+
+
+def _half_interval(difference: Float[np.ndarray, " S"]) -> float:
+    """Half the 95% interval of the mean of paired differences."""
+    runs = len(difference)
+    if runs < 2:
+        return 0.0
+    return float(
+        stats.t.ppf(1 - SIGNIFICANCE_LEVEL / 2, runs - 1) * difference.std(ddof=1) / np.sqrt(runs)
+    )
+
+
+def _title_of_trade_off(t: ArmTables, paths: dict[str, list[Arm]], reach: float) -> str:
+    """Which method has the best mean, whether chance explains that, and how many tasks it harms."""
+    arms = [a for p in paths.values() for a in p if t.scored_tasks(a) and a != t.null_arm]
+    if not arms:
+        return "No method left a mean to draw"
+    sign = -1 if t.lower_is_better else 1
+    mean = {a: float(t.mean_by_run[a].mean()) for a in arms}
+    harmed = {a: int(t.counts[a]["harmed"]) for a in arms}
+    best = max(arms, key=lambda a: sign * mean[a])
+    few = min(arms, key=lambda a: (harmed[a], -sign * mean[a]))
+    chance = abs(mean[best] - t.mean_by_run[t.baseline].mean()) <= reach
+    near = f", within chance of {t.baseline[0]}" if chance and t.runs > 1 else ""
+    said = f"{arm_label(best)} has the best {t.mean_name} ({mean[best]:.3g}{near})"
+    if t.runs < 2:
+        return f"One run decides nothing: {said}"
+    said = f"{said} and harms {harmed[best] or 'none'} of {t.task_count(best)}"
+    null = f"(null {t.counts[best]['harmed_null']})"
+    if harmed[few] == harmed[best]:
+        return f"{said} {null}{', as few as any' if harmed[best] else ''}"
+    return f"{said} {null}; fewest, {arm_label(few)}: {harmed[few] or 'none'} ({mean[few]:.3g})"

@@ -1,0 +1,38 @@
+"""Stacks of networks, and everything about them that knows nothing of training.
+
+- `network` has the whole stacked network. It is made of `trunks`, `layers` and a `decoder`;
+  `network_size` tells its size in advance.
+- `recipe` has the settings of a training.
+- `losses` computes one loss per task. `forward_pass` keeps what `gradients` needs to compute the
+  norms of the tasks' gradients exactly, without a backward pass.
+- `adam` is the optimiser. `random_streams` has the random numbers of every seed and purpose.
+
+This room uses the ground alone: `tasks`, `bits`, `files`.
+"""
+
+from .adam import Adam, ParameterGroup
+from .decoder import Decoder
+from .forward_pass import ForwardPass
+from .gradients import trunk_gradient_norms
+from .layers import Linear
+from .losses import task_losses
+from .network import Network
+from .network_size import network_size
+from .random_streams import RESEED_OFFSET, RandomStreams, generator
+from .recipe import Recipe
+
+__all__ = [
+    "Adam",
+    "Decoder",
+    "ForwardPass",
+    "Linear",
+    "Network",
+    "ParameterGroup",
+    "RESEED_OFFSET",
+    "RandomStreams",
+    "Recipe",
+    "generator",
+    "network_size",
+    "task_losses",
+    "trunk_gradient_norms",
+]

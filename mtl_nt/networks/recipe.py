@@ -1,0 +1,182 @@
+"""The settings of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from ..tasks import BadInput, TaskData, is_finite_number, is_whole_number, suggestion
+from .losses import LossOver
+
+Activation = Literal["relu", "tanh", "sigmoid"]
+Architecture = Literal["mlp", "lbtw", "lenet"]
+Schedule = Literal["cosine", "drop", "constant"]
+Initialisation = Literal["torch", "glorot", "amtfl", "lbtw"]
+Loss = Literal["each", "softmax"]
+Decay = Literal["all", "trunk"]
+
+PRESETS = {"small": (64, 32), "medium": (256, 128), "large": (1024, 512)}
+"""Hidden widths of a trunk, by name."""
+LARGEST = 10**9  # of steps, and of whatever else is counted
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of a training: architecture, initialisation, optimiser and loss.
+
+    Args:
+        trunk: hidden widths. Of "lenet": the number of maps of both convolutions, and the hidden
+            width.
+        architecture: "mlp", a multilayer perceptron; "lbtw", an MLP as in the code of Liu, Liang
+            and Gitter (AAAI 2019), with dropout before the activation and a batch norm only after
+            the last one; or "lenet", for square images.
+        kernel: side of LeNet's kernels.
+        activation: "relu", "tanh" or "sigmoid", one for all hidden layers or one for each.
+        dropout: probability in every hidden layer, in [0, 1).
+        batch_norm: whether every hidden layer's linear part is followed by a batch norm (but see
+            "lbtw").
+        batch_norm_momentum: weight of a batch in the running statistics, in (0, 1]. The code of
+            Liu, Liang and Gitter has 0.9, so that the last batch weighs most.
+        initialisation: "torch", uniform in +-1 / sqrt(inputs), biases too; "glorot", uniform in
+            +-sqrt(6 / (inputs + outputs)) and biases 0 (Glorot and Bengio, AISTATS 2010); "amtfl",
+            as "glorot" but heads normal with standard deviation 0.01 (the code of Lee, Yang and
+            Hwang, ICML 2018); "lbtw", normal with standard deviation 0.02 and biases 1 (the code of
+            Liu, Liang and Gitter).
+        steps: number of optimiser steps that every network takes.
+        batch_size: number of rows in a step.
+        learning_rate: of Adam, above 0.
+        weight_decay: of Adam; a decay of d adds d / 2 |v|^2 to the objective.
+        decay: which weights v decay, "all" of a network or only those of its "trunk".
+        schedule: "cosine" anneals the learning rate to 0, "drop" divides it by ten for the second
+            half, "constant" leaves it.
+        loss: "each", every task has its own loss; "softmax", one cross-entropy over exclusive
+            tasks, where outputs are the log odds of each class (see `network.log_odds`).
+        loss_over: which rows a loss is the mean of (see `losses.task_losses`).
+
+    Raises:
+        BadInput: a setting is outside its range.
+
+    >>> Recipe(trunk=(16,), steps=100).learning_rate
+    0.003
+    >>> Recipe(dropout=1.0)
+    Traceback (most recent call last):
+    mtl_nt.tasks.BadInput: dropout 1.0: must be in [0, 1)
+    """
+
+    trunk: tuple[int, ...] = (64, 32)
+    architecture: Architecture = "mlp"
+    kernel: int = 5
+    activation: Activation | tuple[Activation, ...] = "relu"
+    dropout: float = 0.0
+    batch_norm: bool = False
+    batch_norm_momentum: float = 0.1
+    initialisation: Initialisation = "torch"
+    steps: int = 600
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.0
+    decay: Decay = "all"
+    schedule: Schedule = "cosine"
+    loss: Loss = "each"
+    loss_over: LossOver = "labelled"
+
+    def __post_init__(self) -> None:
+        if not self.trunk or not all(is_whole_number(width, 1) for width in self.trunk):
+            raise BadInput(f"trunk {self.trunk}: give at least one hidden width of 1 or more")
+        for name, known in CHOICES.items():
+            given = getattr(self, name)
+            values = given if name == "activation" and isinstance(given, tuple) else (given,)
+            for wrong in (value for value in values if value not in known):
+                raise BadInput(f"unknown {name} {wrong!r}; {suggestion(wrong, known)}")
+        if isinstance(self.activation, tuple):
+            layers = 1 if self.architecture == "lenet" else len(self.trunk)
+            if len(self.activation) != layers:
+                raise BadInput(f"activation {self.activation}: give one, or one a hidden layer")
+        if self.architecture == "lenet" and len(self.trunk) != 3:
+            raise BadInput(f"trunk {self.trunk}: LeNet has three widths, such as (20, 50, 500)")
+        for name in ("steps", "batch_size", "kernel"):
+            if not is_whole_number(value := getattr(self, name), 1):
+                raise BadInput(f"{name} {value!r}: must be a whole number, 1 or more")
+            if value > LARGEST:
+                raise BadInput(f"{name} {value!r:.30}: must be {LARGEST:,} at most")
+        if not is_finite_number(self.learning_rate) or not self.learning_rate > 0:
+            raise BadInput(f"learning_rate {self.learning_rate!r}: must be a number above 0")
+        if not is_finite_number(self.weight_decay) or not self.weight_decay >= 0:
+            raise BadInput(f"weight_decay {self.weight_decay!r}: must be a number, 0 or more")
+        if not is_finite_number(self.dropout) or not 0 <= self.dropout < 1:
+            raise BadInput(f"dropout {self.dropout!r}: must be in [0, 1)")
+        momentum = self.batch_norm_momentum
+        if not is_finite_number(momentum) or not 0 < momentum <= 1:
+            raise BadInput(f"batch_norm_momentum {momentum!r}: must be in (0, 1]")
+        if self.batch_norm not in (True, False):
+            raise BadInput(f"batch_norm {self.batch_norm!r}: True or False")
+        if self.batch_norm and self.batch_size < 2:
+            raise BadInput("batch_norm needs a batch_size of 2 or more")
+
+    @classmethod
+    def for_data(cls, data: TaskData, **changes: Any) -> Recipe:
+        """The recipe that the data set brings along, with some settings changed.
+
+        Args:
+            changes: settings by name, of which those that are None count as not given. A trunk may
+                be one of the names in `PRESETS`.
+
+        Raises:
+            BadInput: a setting is unknown or outside its range.
+
+        >>> from mtl_nt import load
+        >>> Recipe.for_data(load("digits"), trunk="medium", steps=50).trunk
+        (256, 128)
+        """
+        return cls._from_settings(data.recipe, changes)
+
+    @classmethod
+    def for_single_task(cls, data: TaskData, **changes: Any) -> Recipe:
+        """The recipe for networks with one task each. Arguments and errors are those of `for_data`.
+
+        >>> from mtl_nt import load
+        >>> data = load("digits")
+        >>> Recipe.for_single_task(data) == Recipe.for_data(data)  # where the data ask for no other
+        True
+        """
+        return cls._from_settings({**data.recipe, **data.single}, changes)
+
+    @classmethod
+    def _from_settings(cls, defaults: Mapping[str, Any], changes: Mapping[str, Any]) -> Recipe:
+        known = [f.name for f in fields(cls)]
+        settings = {**defaults, **{k: v for k, v in changes.items() if v is not None}}
+        for name in settings:
+            if name not in known:
+                raise BadInput(f"unknown training setting {name!r}; {suggestion(name, known)}")
+        if isinstance(settings.get("trunk"), str):
+            name = settings["trunk"]
+            if name not in PRESETS:
+                raise BadInput(f"unknown trunk {name!r}; {suggestion(name, PRESETS)}")
+            settings["trunk"] = PRESETS[name]
+        widths = settings.get("trunk", ())
+        if not isinstance(widths, Sequence):
+            raise BadInput(f"trunk {widths!r}: give hidden widths, or one of {', '.join(PRESETS)}")
+        if "trunk" in settings:
+            settings["trunk"] = tuple(widths)
+        if isinstance(settings.get("activation"), list):
+            settings["activation"] = tuple(settings["activation"])
+        return cls(**settings)
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """The activation of every hidden layer, one each."""
+        if isinstance(self.activation, tuple):
+            return self.activation
+        return (self.activation,) * len(self.trunk)
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "activation": get_args(Activation),
+    "architecture": get_args(Architecture),
+    "initialisation": get_args(Initialisation),
+    "decay": get_args(Decay),
+    "schedule": get_args(Schedule),
+    "loss": get_args(Loss),
+    "loss_over": get_args(LossOver),
+}

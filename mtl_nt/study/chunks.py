@@ -1,0 +1,351 @@
+"""The training of one method, divided into chunks of networks that fit into memory together.
+
+`train` trains a method on all runs and alphas. It makes a `TrainingJob`, divides the job's networks
+into chunks (`plan_chunks`), trains each chunk (`train_chunk`), and puts the results together
+(`merge_chunks`). Chunks are independent of each other, so other processes can train them.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ..networks import Recipe, network_size
+from ..tasks import BadInput, TaskData
+from ..training import (
+    ROWS_AT_ONCE,
+    FitResult,
+    History,
+    Replicas,
+    fit,
+    group_means,
+    limited_threads,
+    predictions_by_group,
+)
+from ..weighters import Weighter, alpha_column
+from .methods import Method, WeighterArguments, make_replicas
+from .search import Candidate, with_settings
+
+
+class TrainingJob(NamedTuple):
+    """All that is needed to train one method on all runs and alphas."""
+
+    method: Method
+    runs: Sequence[TaskData]
+    seeds: Sequence[int]
+    alphas: Sequence[float]
+    recipe: Recipe
+    options: Mapping[str, Any]  # of `training.fit`
+    trials: int = 1  # candidates of a tuned method
+    memory: float = math.inf  # bytes for the networks that train side by side
+
+    @property
+    def tasks(self) -> int:
+        """Number of tasks."""
+        return len(self.runs[0].tasks)
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """The candidates of a tuned method. Any other method has one, its recipe as it is."""
+        if self.method.search is None:
+            return [Candidate()]
+        return self.method.search(self.trials, self.tasks, self.recipe)
+
+    @property
+    def steps(self) -> int:
+        """Number of optimiser steps of all stages together."""
+        return self.recipe.steps * (2 if self.method.pretrain else 1)
+
+
+class ReplicaStack(NamedTuple):
+    """All networks of a job that share one recipe, ordered by candidate, alpha, run and task."""
+
+    recipe: Recipe
+    candidates: list[int]
+    replicas: Replicas
+    arguments: WeighterArguments
+
+
+class Chunk(NamedTuple):
+    """The networks of one stack from `start` up to, and without, `stop`."""
+
+    stack: int
+    start: int
+    stop: int
+
+
+class ChunkResult(NamedTuple):
+    """What the training of a chunk leaves behind (see `training.FitResult`).
+
+    All fields are tensors, so that a file can keep them. `C` counts pairs of a network and a task
+    that the network is scored on.
+    """
+
+    outputs: Float[Tensor, "L C N"]
+    scores: Float[Tensor, "E C"]
+    losses: Float[Tensor, "P R T"]
+    weights: Float[Tensor, "P R T"]
+    validation: Float[Tensor, "V R T"]
+    diverged: Bool[Tensor, " R"]
+    window: Int[Tensor, ""]
+    seconds: Float[Tensor, ""]
+
+
+class TrainedMethod(NamedTuple):
+    """One method after its training on all runs, with `A` alphas and `S` runs."""
+
+    predictions: Float[Tensor, "A S N T"]  # on the test rows, as the networks give them
+    history: History  # of all networks of the last stage
+    replicas: Replicas
+    chosen: Int[Tensor, "A S"]  # numbers of the candidates
+    seconds: float
+
+
+def train(
+    method: Method,
+    runs: Sequence[TaskData],
+    seeds: Sequence[int],
+    recipe: Recipe,
+    alphas: Sequence[float] = (0.0,),
+    trials: int = 1,
+    memory: float = math.inf,
+    progress: Callable[[int], object] | None = None,
+    stop: Callable[[], bool] | None = None,
+    **options: Any,
+) -> TrainedMethod:
+    """Train one method on every run and with every alpha.
+
+    Args:
+        runs: the data of each seed. The same object may stand for several seeds.
+        seeds: the seeds of initialisation and batches, one for each run.
+        alphas: a method without an alpha needs one value, and ignores it.
+        trials: how many candidates a tuned method has.
+        memory: bytes for the networks that train side by side.
+        progress, stop: as in `training.fit`.
+        options: further arguments of `training.fit`.
+
+    Raises:
+        BadInput: a method that needs more tasks than there are, or an option that `training.fit`
+            refuses.
+
+    Two runs of plain multi-task learning, for two steps on nine tasks:
+
+    >>> from mtl_nt import METHODS, Recipe, load
+    >>> runs = [load("dial", seed=seed) for seed in (0, 1)]
+    >>> recipe = Recipe(trunk=(4,), steps=2, batch_size=8)
+    >>> trained = train(METHODS["MTL"], runs, [0, 1], recipe)
+    >>> trained.history.losses.shape  # recorded points, networks, tasks
+    torch.Size([2, 2, 9])
+    """
+    job = TrainingJob(method, runs, seeds, alphas, recipe, options, trials, memory)
+    results = [train_chunk(job, chunk, progress, stop) for chunk in plan_chunks(job)]
+    return merge_chunks(job, results)
+
+
+def replica_stacks(job: TrainingJob) -> list[ReplicaStack]:
+    """The networks of a job, in one stack for each recipe that its candidates need."""
+    numbers_by_settings: dict[tuple, list[int]] = {}
+    candidates = job.candidates
+    for number, candidate in enumerate(candidates):
+        numbers_by_settings.setdefault(candidate.settings, []).append(number)
+    stacks = []
+    for numbers in numbers_by_settings.values():
+        replicas = make_replicas(job.method, len(numbers) * len(job.alphas), job.seeds, job.tasks)
+        job_alphas = [0.0 if math.isnan(a) else a for a in job.alphas]
+        candidate_alphas = [candidates[n].alpha for n in numbers]
+        alphas = [a if c is None else c for c in candidate_alphas for a in job_alphas]
+        weights = torch.tensor(
+            [candidates[n].weights or (1.0,) * job.tasks for n in numbers for _ in job.alphas],
+            dtype=torch.float64,
+        )
+        arm = replicas.group // len(job.seeds)  # candidate and alpha of each network
+        target = replicas.scored.int().argmax(1)
+        arguments = WeighterArguments(alpha_column(alphas)[arm], target, weights[arm])
+        recipe = with_settings(job.recipe, candidates[numbers[0]])
+        stacks.append(ReplicaStack(recipe, numbers, replicas, arguments))
+    return stacks
+
+
+def plan_chunks(job: TrainingJob) -> list[Chunk]:
+    """Chunks of about equal size. Each holds at most as many networks as the memory allows."""
+    limit = max(1, int(min(job.memory / bytes_per_network(job), 2**31)))
+    chunks = []
+    for number, stack in enumerate(replica_stacks(job)):
+        count = math.ceil(len(stack.replicas) / limit)
+        ends = [round(len(stack.replicas) * i / count) for i in range(count + 1)]
+        chunks += [Chunk(number, *ends[i : i + 2]) for i in range(count)]
+    return chunks
+
+
+def bytes_per_network(job: TrainingJob) -> int:
+    """Estimate of the memory that one network takes while it trains, without the data."""
+    method, tasks = job.method, job.tasks
+    if method.networks == "single" and not method.pretrain and method.weighter is Method.weighter:
+        tasks = 1  # such a network has one head alone, see `training.fit`
+    one = network_size(math.prod(job.runs[0].x.shape[1:]), tasks, job.recipe)
+    # Activations with their gradients, or without.
+    rows = max(2 * job.recipe.batch_size * example_weighter(job).passes, ROWS_AT_ONCE)
+    scored_rows = max(
+        len(part) for run in job.runs for part in (run.split.validation, run.split.test)
+    )
+    outputs = 3 * tasks * scored_rows  # in portions, as a whole, and while they are scored
+    # Weights, their gradients and Adam's two averages are four numbers for each weight.
+    numbers = 4 * one.parameters + rows * one.activations + outputs
+    return int(job.options.get("dtype", torch.float32).itemsize * numbers)
+
+
+def example_weighter(job: TrainingJob) -> Weighter:
+    """The job's weighter for a single network. It shows what the weighter needs before training."""
+    ones = torch.ones(1, job.tasks, dtype=torch.float64)
+    target = torch.zeros(1, dtype=torch.int64)
+    return job.method.weighter(WeighterArguments(ones[:, :1], target, ones))
+
+
+def train_chunk(
+    job: TrainingJob,
+    chunk: Chunk,
+    progress: Callable[[int], object] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> ChunkResult:
+    """Train the networks of one chunk. A chunk gives the same numbers wherever it is trained."""
+    begin = time.perf_counter()
+    stack, method = replica_stacks(job)[chunk.stack], job.method
+    group, first, end = stack.replicas.group, chunk.start, chunk.stop
+    complete = all(i in (0, len(group)) or group[i - 1] != group[i] for i in (first, end))
+    runs, replicas = _distinct_runs(job.runs, stack.replicas.part(first, end))
+    arguments = WeighterArguments(*(column[first:end] for column in stack.arguments))
+    options = {**job.options, "progress": progress, "stop": stop}
+    pretrained: FitResult | None = None
+    with limited_threads(runs[0], replicas, stack.recipe):
+        if method.pretrain:
+            if job.tasks < 2:
+                raise BadInput(f"{method.name} needs two tasks or more; these data have one")
+            others = replace(replicas, trained=~replicas.trained)
+            pretrain_options = {**options, "checkpoint": "last"}
+            weighter = method.weighter(arguments)
+            pretrained = fit(runs, others, weighter, stack.recipe, **pretrain_options)
+        fitted = fit(
+            runs,
+            replicas,
+            method.weighter(arguments),
+            stack.recipe,
+            trunk_from=pretrained.network if pretrained else None,
+            score_validation=method.search is not None,
+            complete_groups=complete,
+            **options,
+        )
+    history = fitted.history
+    return ChunkResult(
+        fitted.outputs,
+        fitted.scores,
+        history.losses,
+        history.weights,
+        history.validation,
+        history.diverged,
+        torch.tensor(history.window),
+        torch.tensor(time.perf_counter() - begin, dtype=torch.float64),
+    )
+
+
+def merge_chunks(job: TrainingJob, results: Sequence[ChunkResult]) -> TrainedMethod:
+    """Put the chunks of a job together.
+
+    Every group of networks is taken at its checkpoint, and every run and alpha with its best
+    candidate.
+
+    Args:
+        results: one for each chunk, in the order of `plan_chunks`.
+    """
+    chunks, stacks, merged = plan_chunks(job), replica_stacks(job), []
+    rows = max(len(run.split.test) for run in job.runs)
+    checkpoint = job.options.get("checkpoint", "last")
+    for number, stack in enumerate(stacks):
+        own = [r for c, r in zip(chunks, results, strict=True) if c.stack == number]
+        merged.append(_merge_stack(stack, own, rows, checkpoint))
+    alphas, runs = len(job.alphas), len(job.seeds)
+    order = torch.tensor([n for stack in stacks for n in stack.candidates]).argsort()
+    networks = len(merged[0][1].diverged) // len(stacks[0].candidates)  # of one candidate
+
+    def by_candidate(axis: int, size: int, tables: list[Tensor]) -> Tensor:
+        """Split this axis into candidates, in their order, and what one candidate has."""
+        return torch.cat(tables, axis).unflatten(axis, (len(order), size)).index_select(axis, order)
+
+    predictions = by_candidate(0, alphas * runs, [p for p, _, _ in merged])
+    value = by_candidate(0, alphas * runs, [v for _, _, v in merged])
+    # The first of the best candidates.
+    chosen = torch.from_numpy(value.nan_to_num(nan=-math.inf).numpy().argmax(0))
+    replicas = make_replicas(job.method, alphas, job.seeds, job.tasks)
+    index = chosen[replicas.group], torch.arange(networks)
+
+    def of_chosen(name: str, axis: int) -> Tensor:
+        """This table of the history, for the chosen candidates alone."""
+        table = by_candidate(axis, networks, [getattr(h, name) for _, h, _ in merged])
+        return table[index] if axis == 0 else table[:, index[0], index[1]]
+
+    history = History(
+        merged[0][1].window,
+        of_chosen("losses", 1),
+        of_chosen("weights", 1),
+        of_chosen("validation", 1),
+        of_chosen("diverged", 0),
+    )
+    best = predictions[chosen, torch.arange(alphas * runs)]
+    seconds = sum(float(r.seconds) for r in results)
+    shape = (alphas, runs)
+    return TrainedMethod(best.unflatten(0, shape), history, replicas, chosen.view(shape), seconds)
+
+
+def _merge_stack(
+    stack: ReplicaStack, results: Sequence[ChunkResult], rows: int, checkpoint: str
+) -> tuple[Float[Tensor, "G N T"], History, Float[Tensor, " G"]]:
+    """Predictions, history and validation score of all networks of a stack."""
+    replica, _ = stack.replicas.scored.nonzero(as_tuple=True)
+    group = stack.replicas.group[replica]
+    scores = torch.cat([r.scores for r in results], 1)
+    if checkpoint == "best_mean" and len(scores):
+        scores = group_means(scores, group)[:, group]
+    comparable = scores.nan_to_num(nan=-math.inf)
+    outputs, start = [], 0
+    for r in results:
+        evaluations, columns, n = r.outputs.shape
+        column_scores = comparable[:, start : start + columns]
+        best = torch.zeros(columns, dtype=torch.int64)
+        if evaluations > 1:  # the checkpoint is still to be chosen
+            best = torch.from_numpy(column_scores.numpy().argmax(0))
+            best[column_scores.isinf().all(0)] = evaluations - 1
+        kept = r.outputs[best, torch.arange(columns)]
+        outputs.append(torch.nn.functional.pad(kept, (0, rows - n)))
+        start += columns
+    history = History(
+        int(results[0].window),
+        torch.cat([r.losses for r in results], 1),
+        torch.cat([r.weights for r in results], 1),
+        torch.cat([r.validation for r in results], 1),
+        torch.cat([r.diverged for r in results]),
+    )
+    groups = int(group.max()) + 1
+    value = torch.zeros(groups, dtype=torch.float64)
+    if len(scores):
+        top = scores[-1] if checkpoint == "last" else comparable.amax(0)
+        top = torch.where(scores.isnan().all(0), math.nan, top)
+        value = group_means(top, group)
+        value[stack.replicas.group[history.diverged]] = -math.inf
+    return predictions_by_group(torch.cat(outputs), stack.replicas), history, value
+
+
+def _distinct_runs(runs: Sequence[TaskData], replicas: Replicas) -> tuple[list[TaskData], Replicas]:
+    """The data that these networks use, each once, and the networks that point to them."""
+    kept: list[TaskData] = []
+    index = torch.zeros(len(runs), dtype=torch.int64)
+    for d in replicas.data.unique().tolist():
+        place = next((i for i, k in enumerate(kept) if k is runs[d]), len(kept))
+        kept += [runs[d]] if place == len(kept) else []
+        index[d] = place
+    return kept, replace(replicas, data=index[replicas.data])

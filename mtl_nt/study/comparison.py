@@ -1,0 +1,279 @@
+"""`compare`: train methods on the same runs, and compare every task with single-task learning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..networks import RESEED_OFFSET, Recipe
+from ..tasks import BadInput, TaskData, is_finite_number, is_whole_number, suggestion
+from ..training import (
+    CHECKPOINTS,
+    PRECISIONS,
+    Checkpoint,
+    Precision,
+    check_loss,
+    primary_metrics,
+)
+from .chunks import TrainingJob, example_weighter
+from .jobs import run_jobs
+from .methods import CONSTANT, STL, UNTUNED, Method, constant_predictions, resolve_methods, twin
+from .progress import ProgressBar
+from .result_store import MethodResult, ResultStore
+from .scoring import HISTORY, result_rows
+from .study import MAX_RUNS, Study
+
+DataSource = TaskData | Callable[[int], TaskData]
+"""A data set, or a function that makes the data of a seed."""
+
+
+def compare(
+    data: DataSource,
+    methods: Sequence[str | Method] = UNTUNED,
+    alphas: Sequence[float] = (0.1, 0.5),
+    seeds: int | Sequence[int] = 5,
+    trunk: Sequence[int] | str | None = None,
+    steps: int | Mapping[str, int] | None = None,
+    checkpoint: Checkpoint = "last",
+    trials: int = 8,
+    folder: str | Path | None = None,
+    executor: Executor | None = None,
+    device: str = "cpu",
+    memory: float = 1.0,
+    *,
+    baseline: str | Method | Sequence[str | Method] = STL,
+    precision: Precision = "full",
+    progress: bool | Callable[[float, str], object] = True,
+    stop: Callable[[], bool] | None = None,
+    **settings: Any,
+) -> Study:
+    """Train every method on the same runs, and compare each task with single-task learning.
+
+    Run k has seed k. Each run of a synthetic family draws new data, and each run of a table with a
+    free split redraws the split. A fixed split stays.
+
+    Three further methods are always trained: the baseline (STL), the baseline once more with
+    another seed (STL', which shows what chance does), and a predictor that ignores the features.
+
+    Args:
+        data: a `TaskData`, or a function that makes one for a seed.
+        methods: names (see `mtl_nt.METHODS`) or `Method`s; by default all but the tuned ones.
+        alphas: for the methods that have an alpha; each 0 or more.
+        seeds: the number of runs (with seeds 0, 1, ...), or a list of seeds.
+        trunk: hidden widths, or a preset's name; by default the data's own.
+        steps: optimiser steps of each network; one number for all methods, or one by name.
+        checkpoint: "last", "best_mean" or "best_per_task"; one rule for all methods.
+        trials: the tuning budget, which is the number of candidates that every tuned method trains
+            on every run. A run takes the candidate with the best mean score on its validation rows.
+        folder: where finished results are kept. The same call goes on from there.
+        executor: any `concurrent.futures.Executor`, which then trains the methods.
+        device: "cpu", "cuda" or "auto".
+        memory: gigabytes for the networks that train side by side. Networks that do not fit train
+            one chunk after another, with the same results.
+        baseline: the method to compare with in place of STL. Of several, the first is used (see
+            `Study.against`). Each is trained a second time, for its null.
+        precision: "full", or "bf16", which is faster and coarser on most GPUs (`training.fit`).
+        progress: True shows a bar. A function is called with the fraction done and a method's name.
+        stop: a function that is called at every step, or with an executor after every chunk. If it
+            returns True, the comparison ends with `Stopped`.
+        settings: further settings of the training, see `mtl_nt.Recipe`.
+
+    Raises:
+        BadInput: an argument that cannot be used. The message is one line and says what to do.
+        Stopped: `stop` has returned True.
+
+    Two runs of two steps each:
+
+    >>> from mtl_nt import load
+    >>> study = compare(load("dial"), ["MTL"], seeds=2, steps=2, trunk=[4], progress=False)
+    >>> study.counts()["method"].to_list()
+    ['STL', "STL'", 'MTL', 'Constant']
+    """
+    bases = resolve_methods(baseline)
+    if bad := next((m.name for m in bases if m.alpha), None):
+        raise BadInput(f"baseline {bad!r} has an alpha; give a method without one")
+    twins = [pair for m in bases for pair in (m, *([] if m.predictor else [twin(m)]))]
+    base_of = {m.name: m for m in bases}
+    if bad := next((m.name for m in resolve_methods(methods) if base_of.get(m.name, m) != m), None):
+        raise BadInput(f"{bad!r} is what all are compared with; give yours another name")
+    arms = [*twins, *(m for m in resolve_methods(methods) if m.name not in base_of)]
+    alphas = parse_alphas(alphas, needed=any(m.alpha for m in arms))
+    numbers = parse_seeds(seeds)
+    if checkpoint not in CHECKPOINTS:
+        raise BadInput(f"unknown checkpoint {checkpoint!r}; {suggestion(checkpoint, CHECKPOINTS)}")
+    runs = _runs(data, numbers)
+    if checkpoint != "last" and not all(len(run.split.validation) for run in runs):
+        raise BadInput(f"checkpoint {checkpoint!r} needs validation rows; give some or use 'last'")
+    if not is_whole_number(trials, 1):
+        raise BadInput(f"trials {trials!r}: must be a whole number, 1 or more")
+    if not is_finite_number(memory) or not memory > 0:
+        raise BadInput(f"memory {memory!r}: must be a number of GB above 0")
+    tuned = [m.name for m in arms if m.search is not None]
+    if tuned and not all(len(run.split.validation) for run in runs):
+        raise BadInput(f"{tuned[0]} chooses on validation rows; give some or leave it out")
+    if len(runs[0].tasks) < 2 and (m := next((m for m in arms if m.pretrain), None)):
+        raise BadInput(f"{m.name} needs two tasks or more; data set {runs[0].name!r} has one")
+    budget = steps if isinstance(steps, Mapping) else {}
+    for name in budget:
+        if name not in (m.name for m in arms):
+            raise BadInput(
+                f"steps for {name!r}, which is not compared; add the method or leave it out"
+            )
+    shared = {"trunk": trunk, "steps": None if isinstance(steps, Mapping) else steps, **settings}
+    recipe = Recipe.for_data(runs[0], **shared)
+    single = Recipe.for_single_task(runs[0], **shared)
+    if precision not in PRECISIONS:
+        raise BadInput(f"unknown precision {precision!r}; {suggestion(precision, PRECISIONS)}")
+    options = {"checkpoint": checkpoint, "device": _device(device), "precision": precision}
+    jobs = {}
+    for m in arms:
+        on_one_task = m.networks == "single" and not m.pretrain
+        method_recipe = replace(single if on_one_task else recipe, **m.settings)
+        method_recipe = replace(method_recipe, steps=budget.get(m.name, method_recipe.steps))
+        method_alphas = alphas if m.alpha else [math.nan]
+        job = jobs[m.name] = TrainingJob(
+            m, runs, numbers, method_alphas, method_recipe, options, trials, memory * 1e9
+        )
+        if m.predictor is None:
+            check_loss(method_recipe, runs[0], m.networks == "one")
+            example_weighter(job).check(method_recipe.dropout)
+    store = ResultStore(folder, runs, jobs) if folder is not None else None
+    finished = {n: result for n in jobs if store and (result := store.get(n)) is not None}
+    remaining = {name: job for name, job in jobs.items() if name not in finished}
+    bar = ProgressBar(progress, remaining)
+    try:
+        for name, result in run_jobs(remaining, store, executor, bar, stop):
+            finished[name] = result
+            if store:
+                store.put(name, result)
+    finally:
+        bar.close()
+    ordered = [finished[name] for name in jobs]
+    return _study(runs, numbers, recipe, checkpoint, [m.name for m in bases], ordered)
+
+
+def _study(
+    runs: Sequence[TaskData],
+    seeds: Sequence[int],
+    recipe: Recipe,
+    checkpoint: Checkpoint,
+    baselines: Sequence[str],
+    finished: Sequence[MethodResult],
+) -> Study:
+    """All tables put together, with the rows of the predictor that ignores the features."""
+    results = [r.results for r in finished]
+    for seed, run, outputs in zip(seeds, runs, constant_predictions(runs), strict=True):
+        results.append(pd.DataFrame(result_rows(run, CONSTANT, math.nan, seed, outputs)))
+    overlap = [
+        len(r.split.test) / len(r.split.train) if r.split.kind == "free" else 0.0 for r in runs
+    ]
+    histories = [r.history for r in finished if len(r.history)]
+    return Study(
+        results=pd.concat(results, ignore_index=True),
+        training=pd.concat([r.training for r in finished], ignore_index=True),
+        history=pd.concat(histories or [pd.DataFrame(columns=HISTORY)], ignore_index=True),
+        metric=primary_metrics(runs[0]),
+        overlap=float(np.mean(overlap)),
+        recipe=recipe,
+        checkpoint=checkpoint,
+        baselines=tuple(baselines),
+    )
+
+
+def parse_alphas(alphas: Any, needed: bool = True) -> list[float]:
+    """Check the alphas, and give them as floats.
+
+    Args:
+        alphas: one number or several, each 0 or more. A tensor will do.
+        needed: whether there must be one.
+
+    Raises:
+        BadInput: a value that is no number or is below 0, the same value twice, or too many.
+
+    >>> parse_alphas([0, 0.5])
+    [0.0, 0.5]
+    """
+    if isinstance(alphas, torch.Tensor):
+        alphas = alphas.tolist()
+    several = isinstance(alphas, Iterable) and not isinstance(alphas, str)
+    values: list[float] = [*alphas] if several else [alphas]
+    for value in values:
+        if not is_finite_number(value) or value < 0:
+            raise BadInput(f"alpha {value!r}: must be a number, 0 or more")
+    if needed and not values:
+        raise BadInput("no alphas; give one or more, each 0 or more")
+    if len(values) > MAX_RUNS:
+        raise BadInput(f"{len(values):,} alphas; give at most {MAX_RUNS:,}")
+    if len(set(values)) != len(values):
+        raise BadInput(f"alphas {values}: give every alpha once")
+    return [float(value) for value in values]
+
+
+def parse_seeds(seeds: int | Sequence[int]) -> list[int]:
+    """Check the seeds, and give one for each run.
+
+    Args:
+        seeds: the number of runs, or the seeds themselves.
+
+    Raises:
+        BadInput: anything else, no seed at all, the same seed twice, or too many.
+
+    >>> parse_seeds(3), parse_seeds([7, 100])
+    ([0, 1, 2], [7, 100])
+    """
+    try:
+        if is_whole_number(seeds, 0):
+            numbers = list(range(min(int(seeds), MAX_RUNS + 1)))  # type: ignore[arg-type]
+        else:
+            numbers = [*seeds]  # type: ignore[misc]
+    except TypeError:
+        numbers = []
+    good = (
+        all(is_whole_number(s, 0) and s < RESEED_OFFSET for s in numbers)
+        and len(numbers) <= MAX_RUNS
+    )
+    if not numbers or not good or len(set(numbers)) != len(numbers):
+        raise BadInput(
+            f"seeds {seeds!r:.60}: give how many (1 or more, {MAX_RUNS:,} at most), or distinct "
+            f"whole numbers from 0 to {RESEED_OFFSET - 1}"
+        )
+    return [int(s) for s in numbers]
+
+
+def _runs(data: DataSource, seeds: Sequence[int]) -> list[TaskData]:
+    if isinstance(data, TaskData):
+        runs = [data.for_seed(s) for s in seeds]
+    elif callable(data):
+        runs = [data(s) for s in seeds]
+    else:
+        raise BadInput(
+            f"data: a TaskData or a callable seed -> TaskData, not {type(data).__name__}"
+        )
+    for run in runs:
+        if not isinstance(run, TaskData):
+            raise BadInput(
+                f"data: the callable gave a {type(run).__name__}; it must give a TaskData"
+            )
+        if run.tasks != runs[0].tasks or run.kinds != runs[0].kinds:
+            raise BadInput(f"data set {run.name!r}: every seed must have the same tasks")
+        if run.x.shape[1:] != runs[0].x.shape[1:]:
+            raise BadInput(f"data set {run.name!r}: every seed must have the same features")
+    return runs
+
+
+def _device(device: str) -> str:
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError):
+        raise BadInput(f"device {device!r} is not here; use 'cpu' or 'auto'") from None
+    return device

@@ -1,0 +1,49 @@
+"""The training loop, what it trains on, and what it leaves behind.
+
+- `loop` trains a stack of networks for every method in one loop: `fit`.
+- `batches` says which networks there are and draws their batches; `combined_table` holds the rows.
+- `history` records losses and weights. `checkpoints` keeps the test predictions of the best moment.
+- `metrics` scores predictions.
+
+This room uses the weighters, the networks and the ground.
+"""
+
+from .batches import BatchSampler, Replicas
+from .checkpoints import CHECKPOINTS, ROWS_AT_ONCE, Checkpoint, group_means
+from .combined_table import LARGE_TABLE, CombinedTable
+from .history import History
+from .loop import (
+    PRECISIONS,
+    FitResult,
+    Precision,
+    Stopped,
+    check_loss,
+    fit,
+    limited_threads,
+    predictions_by_group,
+)
+from .metrics import LOWER_IS_BETTER, constant_outputs, primary_metrics, scores
+
+__all__ = [
+    "BatchSampler",
+    "CHECKPOINTS",
+    "Checkpoint",
+    "CombinedTable",
+    "FitResult",
+    "History",
+    "LARGE_TABLE",
+    "LOWER_IS_BETTER",
+    "PRECISIONS",
+    "Precision",
+    "ROWS_AT_ONCE",
+    "Replicas",
+    "Stopped",
+    "check_loss",
+    "constant_outputs",
+    "fit",
+    "group_means",
+    "limited_threads",
+    "predictions_by_group",
+    "primary_metrics",
+    "scores",
+]

@@ -1,0 +1,323 @@
+"""One training loop for every method: `fit` trains all replicas of a weight matrix side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..bits import Features
+from ..networks import (
+    Adam,
+    Network,
+    ParameterGroup,
+    RandomStreams,
+    Recipe,
+    network_size,
+    task_losses,
+)
+from ..tasks import BadInput, TaskData, suggestion
+from ..weighters import Step, Uniform, Weighter
+from .batches import BatchSampler, Replicas
+from .checkpoints import CHECKPOINTS, Checkpoint, CheckpointKeeper
+from .combined_table import CombinedTable
+from .history import History, HistoryRecorder
+
+Precision = Literal["full", "bf16"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+EVALUATIONS = 20  # of the validation rows in a training
+WINDOWS = 200  # of a history, unless every step is asked for
+SMALL = 1e8  # multiplications in a step's forward pass: some milliseconds of one core
+
+
+class Stopped(Exception):
+    """The training was asked to stop; nothing of it is kept."""
+
+
+class FitResult(NamedTuple):
+    """Networks after their training, and what they predict on the test rows.
+
+    `outputs` and `scores` have one column for each pair of a network and a task that the network is
+    scored on. Columns follow the order of `replicas.scored`.
+    """
+
+    outputs: Float[Tensor, "L C N"]  # logits, or targets as trained on; L > 1 while undecided
+    scores: Float[Tensor, "E C"]  # on the validation rows, every evaluation; E = 0 if not needed
+    history: History
+    network: Network  # at the last step
+    replicas: Replicas
+
+    @property
+    def predictions(self) -> Float[Tensor, "G N T"]:
+        """Every task's test predictions, from the network of its group that is scored on it."""
+        return predictions_by_group(self.outputs[-1], self.replicas)
+
+
+def predictions_by_group(
+    outputs: Float[Tensor, "C N"], replicas: Replicas
+) -> Float[Tensor, "G N T"]:
+    """The predictions of every group of networks, in one table of all tasks.
+
+    A task that no network of the group is scored on has zeros.
+
+    Args:
+        outputs: one column for each network and task that it is scored on (see `FitResult`).
+
+    Two networks of one group, with one task each:
+
+    >>> own, zero = torch.eye(2, dtype=torch.bool), torch.tensor([0, 0])
+    >>> replicas = Replicas(zero, zero, trained=own, scored=own, group=zero, focus=zero - 1)
+    >>> predictions_by_group(torch.tensor([[0.1, 0.2, 0.3], [7.0, 8.0, 9.0]]), replicas)
+    tensor([[[0.1000, 7.0000],
+             [0.2000, 8.0000],
+             [0.3000, 9.0000]]])
+    """
+    replica, task = replicas.scored.nonzero(as_tuple=True)
+    groups = int(replicas.group.max()) + 1
+    predictions = outputs.new_zeros(groups, outputs.shape[1], replicas.scored.shape[1])
+    predictions[replicas.group[replica], :, task] = outputs
+    return predictions
+
+
+def fit(
+    runs: Sequence[TaskData],
+    replicas: Replicas,
+    weighter: Weighter,
+    recipe: Recipe,
+    *,
+    trunk_from: Network | None = None,
+    checkpoint: Checkpoint = "last",
+    record: int | None = None,
+    score_validation: bool = False,
+    complete_groups: bool = True,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    precision: Precision = "full",
+    progress: Callable[[int], object] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> FitResult:
+    """Train all replicas for `recipe.steps` steps each and predict the test rows.
+
+    Args:
+        runs: the data that `replicas.data` counts; all have the same tasks and features.
+        replicas: the networks.
+        weighter: computes the weight matrix W `[R, T]` of every step.
+        recipe: the settings of the training.
+        trunk_from: networks whose trunks (with batch-norm statistics) are the start.
+        checkpoint: the moment whose test predictions count. "last" is the last step. "best_mean" is
+            the evaluation with the best mean validation score, for every group. "best_per_task"
+            takes its own best evaluation for every task.
+        record: number of steps in a window of the history; by default a 200th of the training.
+        score_validation: score the validation rows whatever the checkpoint.
+        complete_groups: whether all networks of every group are here (see `CheckpointKeeper`).
+        device: where the networks train.
+        dtype: precision of the weights.
+        precision: "bf16" multiplies the layers' matrices in bfloat16 while training; weights, sums,
+            losses and predictions keep their precision.
+        progress: called with the number of steps done since the last call.
+        stop: asked at every step; True ends the training with `Stopped`.
+
+    Raises:
+        BadInput: the checkpoint needs validation rows and there are none, or the loss or the
+            weighter does not suit the data or the networks.
+        Stopped: `stop` returned True.
+
+    Two networks with different seeds, trained on all tasks for three steps:
+
+    >>> from mtl_nt import load
+    >>> data = load("dial")
+    >>> tasks, runs = len(data.tasks), torch.tensor([0, 1])
+    >>> all_tasks = torch.ones(2, tasks, dtype=torch.bool)
+    >>> replicas = Replicas(runs * 0, runs, all_tasks, all_tasks, group=runs, focus=runs * 0 - 1)
+    >>> result = fit([data], replicas, Uniform(), Recipe(trunk=(4,), steps=3))
+    >>> result.predictions.shape == (2, len(data.split.test), tasks)
+    True
+    """
+    only_task = _only_task(replicas, weighter)
+    table = CombinedTable(runs, device, dtype, only_task)
+    if checkpoint not in CHECKPOINTS:
+        raise BadInput(f"unknown checkpoint {checkpoint!r}; {suggestion(checkpoint, CHECKPOINTS)}")
+    if precision not in PRECISIONS:
+        raise BadInput(f"unknown precision {precision!r}; {suggestion(precision, PRECISIONS)}")
+    if checkpoint != "last" and not table.has_validation:
+        raise BadInput(f"checkpoint {checkpoint!r} needs validation rows; use 'last'")
+    check_loss(recipe, runs[0], bool(replicas.trained.all()))
+    weighter.check(recipe.dropout)
+    seeds = replicas.seed.tolist()
+    network = Network(seeds, table.features, table.tasks, recipe, weighter.decodes, only_task)
+    network = network.to(device, dtype)
+    if trunk_from is not None:
+        network.trunk.load_state_dict(trunk_from.trunk.state_dict())
+    trained = (
+        replicas.trained.to(device)
+        if only_task is None
+        else torch.ones(len(replicas), 1, dtype=torch.bool, device=device)
+    )
+    all_trained = bool(trained.all())
+    weighter.to(device)
+    weighter.reset(torch.zeros(trained.shape, device=device, dtype=dtype))
+    adam = Adam(_parameter_groups(network, weighter, recipe), fused=True)
+    dropout = RandomStreams(seeds, "dropout", table.columns)
+    noise = RandomStreams(seeds, "weighter", table.columns)
+    at_least = 2 if recipe.batch_norm else 1
+    sampler = BatchSampler(runs, replicas, recipe.batch_size, at_least)
+    sampler.to(device)
+    recorder = HistoryRecorder(record or math.ceil(recipe.steps / WINDOWS), trained)
+    keeper = CheckpointKeeper(
+        table, replicas, weighter, checkpoint, score_validation, complete_groups
+    )
+    softmax = recipe.loss == "softmax"
+    over = "all" if softmax else recipe.loss_over
+    matrix_precision = partial(
+        torch.autocast, torch.device(device).type, torch.bfloat16, precision == "bf16"
+    )
+    support = torch.stack([label_counts(run) for run in runs])[replicas.data].to(device, dtype)
+    if table.only_task is not None:
+        support = support.take_along_dim(table.only_task, 1)
+    evaluations = {round(recipe.steps * (i + 1) / EVALUATIONS) for i in range(EVALUATIONS)}
+
+    for number, batch in enumerate(sampler.steps(recipe.steps)):
+        if stop is not None and stop():
+            raise Stopped
+        (x, y, label_mask), valid = table.batch(batch, sampler)
+        if not all_trained:
+            label_mask = label_mask * trained.unsqueeze(1)
+        if softmax:  # of exclusive classes, a row counts for its own class alone
+            label_mask = label_mask * y
+        with matrix_precision():
+            forward_pass, raw = network(x, valid, dropout)
+        again = partial(_pass_again, network, x, valid, dropout)
+        outputs = weighter.read(raw, table.binary, valid, again)
+        rows = valid.sum(1, keepdim=True).to(dtype)
+        losses, errors, labelled = task_losses(
+            outputs.detach(), y, label_mask, table.binary, rows, over
+        )
+        step = Step(
+            losses=losses,
+            labelled=labelled,
+            first_batch=batch.first.to(device)[sampler.stream],
+            epoch=batch.epoch.to(device)[sampler.stream],
+            valid=valid,
+            support=support,
+            outputs=outputs.detach(),
+            errors=errors,
+            head=network.head.weight,
+            forward_pass=forward_pass,
+            raw=raw,
+            decoder=network.decoder,
+            binary=table.binary,
+            noise=noise,
+        )
+        weights = torch.where(labelled, weighter.weights(step), 0.0)  # (R, T): W
+        objective = (weights * losses).sum() + weighter.penalty(step).sum()
+        weighter.after(step, weights.detach())
+        adam.zero_grad()
+        # d objective / d outputs is W * errors: the networks' backward pass starts there, by a sum
+        # with that gradient, since roots with gradients of their own import torch's compiler. The
+        # objective's own graph has the rest: the weighter's parameters, decoder, penalties.
+        start = (weights.detach().unsqueeze(1) * errors * outputs).sum()
+        torch.autograd.backward([start, objective] if objective.requires_grad else start)
+        adam.step(_learning_rate_factor(recipe.schedule, number / recipe.steps))
+        recorder.add(labelled, losses, weights.detach())
+        if number + 1 in evaluations or number + 1 == recipe.steps:
+            keeper.evaluate(network, last=number + 1 == recipe.steps)
+        if progress is not None:
+            progress(1)
+    columns = keeper.outputs.shape[1]
+    scores = torch.stack(keeper.scores) if keeper.scores else torch.empty(0, columns).double()
+    history = recorder.history(keeper.validation_losses, keeper.finite)
+    if only_task is not None:
+        history = history.spread(only_task, table.tasks)
+    return FitResult(keeper.outputs, scores, history, network, replicas)
+
+
+def _only_task(replicas: Replicas, weighter: Weighter) -> Int[Tensor, " R"] | None:
+    """The one task of each replica, if each is trained and scored on one task without weights.
+
+    Then the replicas need neither the other heads nor their losses.
+    """
+    one = (replicas.trained.sum(1) == 1).all() and (replicas.trained == replicas.scored).all()
+    return replicas.trained.int().argmax(1) if one and type(weighter) is Uniform else None
+
+
+@contextmanager
+def limited_threads(run: TaskData, replicas: Replicas, recipe: Recipe) -> Iterator[None]:
+    """Let small stacks of networks train on one thread.
+
+    On a busy machine, threads that wait for each other at every small operation cost far more time
+    than they save.
+
+    >>> from mtl_nt import load
+    >>> data, zero, task = load("dial"), torch.tensor([0]), torch.ones(1, 1, dtype=torch.bool)
+    >>> small = Replicas(zero, zero, task, task, zero, zero - 1)
+    >>> with limited_threads(data, small, Recipe(trunk=(4,))):
+    ...     torch.get_num_threads()
+    1
+    """
+    one = network_size(math.prod(run.x.shape[1:]), len(run.tasks), recipe)
+    before = torch.get_num_threads()
+    if len(replicas) * recipe.batch_size * one.multiplications < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _pass_again(network: Network, x: Features, valid: Tensor, dropout: RandomStreams) -> Tensor:
+    """Another forward pass of the same batch, with other dropout."""
+    outputs: Tensor = network(x, valid, dropout)[1]
+    return outputs
+
+
+def check_loss(recipe: Recipe, run: TaskData, all_tasks: bool) -> None:
+    """Check that the recipe's loss suits the tasks.
+
+    Args:
+        all_tasks: whether every network is trained on all tasks.
+
+    Raises:
+        BadInput: the loss is "softmax" and the tasks are not the classes of one network.
+
+    >>> from mtl_nt import load
+    >>> check_loss(Recipe(loss="each"), load("dial"), all_tasks=True)
+    """
+    if recipe.loss == "softmax" and not (all_tasks and run.exclusive and len(run.tasks) > 1):
+        raise BadInput(
+            f"data set {run.name!r}: the loss 'softmax' is one network's, over two or more tasks "
+            "that are exclusive classes; use the loss 'each'"
+        )
+
+
+def label_counts(run: TaskData) -> Float[Tensor, " T"]:
+    """N_t: number of training labels of every task; of an exclusive class, of its own rows."""
+    train = run.y[run.split.train]
+    return ((train == 1) if run.exclusive else ~train.isnan()).sum(0).double()
+
+
+def _parameter_groups(network: Network, weighter: Weighter, recipe: Recipe) -> list[ParameterGroup]:
+    """What Adam trains, with learning rates and weight decays."""
+    learning_rate, weight_decay = recipe.learning_rate, recipe.weight_decay
+    trunk, head = list(network.trunk.parameters()), list(network.head.parameters())
+    decoder = [] if network.decoder is None else list(network.decoder.parameters())
+    if recipe.decay == "all":
+        trunk, head = [*trunk, *head], []
+    weighter_rate = learning_rate if weighter.learning_rate is None else weighter.learning_rate
+    return [
+        ParameterGroup(trunk, learning_rate, weight_decay),
+        ParameterGroup([*head, *decoder], learning_rate),
+        ParameterGroup(list(weighter.parameters()), weighter_rate),
+    ]
+
+
+def _learning_rate_factor(schedule: str, done: float) -> float:
+    """What the schedule multiplies the learning rate by, when this share of the steps is done."""
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * done))
+    return 0.1 if schedule == "drop" and done >= 0.5 else 1.0

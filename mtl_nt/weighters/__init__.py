@@ -1,0 +1,40 @@
+"""The task weighters: one short file per published method.
+
+A weighter turns what a training step shows into a row of the weight matrix W, for every network of
+a stack. `base` has the contract: `Step`, which a weighter may look at, and `Weighter`. Each other
+file is one paper's page: `uniform`, `lbtw`, `gradnorm`, `rmtl`, `uncertainty`, `dwa`, `amtfl` and
+`u_amtfl`, and the controls `random_weights` and `shuffled`.
+
+This room uses the networks and the ground.
+"""
+
+from .amtfl import AMTFL, Balanced, SparseHeads
+from .base import Step, Weighter, alpha_column
+from .dwa import DWA
+from .gradnorm import GradNorm
+from .lbtw import LBTW
+from .random_weights import RandomWeights
+from .rmtl import RMTL
+from .shuffled import Shuffled
+from .u_amtfl import UAMTFL
+from .uncertainty import Uncertainty
+from .uniform import Fixed, Uniform
+
+__all__ = [
+    "AMTFL",
+    "Balanced",
+    "DWA",
+    "Fixed",
+    "GradNorm",
+    "LBTW",
+    "RMTL",
+    "RandomWeights",
+    "Shuffled",
+    "SparseHeads",
+    "Step",
+    "UAMTFL",
+    "Uncertainty",
+    "Uniform",
+    "Weighter",
+    "alpha_column",
+]

@@ -1,0 +1,487 @@
+"""Explorers and live training, without a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from html import unescape
+from typing import Any
+
+import ipywidgets as widgets
+import pytest
+from bs4 import BeautifulSoup
+from ipywidgets.embed import embed_data
+from samples import png
+
+import mtl_nt.book.live
+from mtl_nt import BadInput
+from mtl_nt.book.explorers import Explorer, Live, explorer, running_headless
+
+ALPHAS = [0.0, 0.25, 1.0]
+NASTY = "<b>dial</b> & \"digits\" 'x' </script><!--"
+HTML = "text/html"
+
+
+def an_explorer(*datasets: str, **options: Any) -> Explorer:
+    pictures = {
+        d: [(png(10 * k + n), f"{d} at {a}") for k, a in enumerate(ALPHAS)]
+        for n, d in enumerate(datasets)
+    }
+    return explorer(pictures, ALPHAS, **options)
+
+
+def all_of(box: widgets.Widget, kind: type) -> list[Any]:
+    found = [box] if isinstance(box, kind) else []
+    return found + [w for child in getattr(box, "children", ()) for w in all_of(child, kind)]
+
+
+def fragment(shown: Explorer | Live) -> BeautifulSoup:
+    return BeautifulSoup(shown._repr_mimebundle_()[HTML], "html.parser")
+
+
+# ---------------------------------------------------------------- explorer
+
+
+def test_the_browser_alone_links_slider_picker_and_play_to_the_pictures() -> None:
+    box = an_explorer("dial", "digits").widget
+    state = embed_data(views=[box])["manager_state"]["state"]
+    links = {
+        (*model["state"]["source"], *model["state"]["target"])
+        for model in state.values()
+        if model["model_name"] == "LinkModel"
+    }
+    (slider,), (play,) = all_of(box, widgets.SelectionSlider), all_of(box, widgets.Play)
+    (picker,) = all_of(box, widgets.Dropdown)
+    outer, *inner = all_of(box, widgets.Tab)
+    reference = "IPY_MODEL_{0.model_id}".format
+    wanted = {
+        (reference(play), "value", reference(slider), "index"),
+        (reference(picker), "index", reference(outer), "selected_index"),
+        *((reference(slider), "index", reference(s), "selected_index") for s in inner),
+    }
+    assert wanted <= links
+    assert len(inner) == 2
+
+
+def test_every_data_set_has_one_page_for_every_alpha_with_its_caption_as_alt_text() -> None:
+    outer, *inner = all_of(an_explorer("dial", "digits").widget, widgets.Tab)
+    for dataset, stack in zip(["dial", "digits"], inner, strict=True):
+        for alpha, page in zip(ALPHAS, stack.children, strict=True):
+            soup = BeautifulSoup(page.value, "html.parser")
+            assert soup.img["alt"] == soup.figcaption.text == f"{dataset} at {alpha}"
+            assert (soup.img["width"], soup.img["height"]) == ("600", "300")
+
+
+def test_the_page_version_has_the_same_pictures_and_labelled_controls() -> None:
+    shown = an_explorer("dial", "digits", label="angle", name="family")
+    soup = fragment(shown)
+    labels = {label["for"]: label.text for label in soup("label")}
+    assert labels == {soup.input["id"]: "angle", soup.select_one("select")["id"]: "family"}
+    assert [option.text for option in soup("option")] == ["dial", "digits"]
+    pages = json.loads(soup.select_one("script[type='application/json']").string)["pages"]
+    inner = all_of(shown.widget, widgets.Tab)[1:]
+    assert [[p["src"] for p in pages_of] for pages_of in pages] == [
+        [BeautifulSoup(page.value, "html.parser").img["src"] for page in stack.children]
+        for stack in inner
+    ]
+
+
+@pytest.mark.parametrize(("start", "index"), [(None, 0), (0.25, 1), (0.7, 2), (7, 2)])
+def test_both_versions_start_at_the_nearest_alpha(start: float | None, index: int) -> None:
+    shown = an_explorer("dial", start=start)
+    (slider,), (play,) = (
+        all_of(shown.widget, widgets.SelectionSlider),
+        all_of(shown.widget, widgets.Play),
+    )
+    outer, inner = all_of(shown.widget, widgets.Tab)
+    soup = fragment(shown)
+    assert slider.index == play.value == inner.selected_index == int(soup.input["value"]) == index
+    assert outer.selected_index == 0
+    caption = f"dial at {ALPHAS[index]}"
+    assert soup.img["alt"] == soup.figcaption.text == caption
+    assert caption in shown._repr_mimebundle_()["text/plain"]
+
+
+def test_an_explorer_says_that_it_is_precomputed_where_it_has_a_control() -> None:
+    shown = an_explorer("dial")
+    (label,) = all_of(shown.widget, widgets.Label)
+    assert label.value == fragment(shown).small.text
+    assert re.match("Precomputed: .* without a kernel", label.value)
+    assert all_of(explorer({"dial": [(png(9), "one")]}, [0.0]).widget, widgets.Label) == []
+
+
+def test_one_data_set_needs_no_picker_and_one_picture_no_slider() -> None:
+    shown = an_explorer("dial")
+    assert not all_of(shown.widget, widgets.Dropdown)
+    assert not fragment(shown)("select")
+    single = explorer({"dial": [(png(), "only")]}, [0.5])
+    assert not all_of(single.widget, widgets.SelectionSlider)
+
+
+def test_names_and_captions_are_escaped_everywhere() -> None:
+    shown = an_explorer(NASTY, "digits", label=NASTY, name=NASTY)
+    html = shown._repr_mimebundle_()[HTML]
+    soup = BeautifulSoup(html, "html.parser")
+    assert [label.text for label in soup("label")] == [NASTY, NASTY]
+    assert soup("option")[0].text == NASTY
+    assert soup.img["alt"] == soup.figcaption.text == f"{NASTY} at 0.0"
+    assert html.count("</script>") == len(soup("script")) == 2
+    assert not soup("b")
+    page = all_of(shown.widget, widgets.HTML)[0].value
+    assert unescape(BeautifulSoup(page, "html.parser").figcaption.text) == f"{NASTY} at 0.0"
+    assert "<b>" not in page
+
+
+def test_several_explorers_on_one_page_have_different_ids() -> None:
+    html = "".join(an_explorer("dial", "digits")._repr_mimebundle_()[HTML] for _ in range(3))
+    identities = re.findall(r' id="([^"]+)"', html)
+    assert len(identities) == len(set(identities)) == 6
+
+
+def test_an_explorer_says_what_is_missing() -> None:
+    with pytest.raises(BadInput, match="no pictures"):
+        explorer({}, [0.5])
+    with pytest.raises(BadInput, match="2 pictures of 'dial' for 3 values of alpha"):
+        explorer({"dial": [(png(), "a"), (png(), "b")]}, ALPHAS)
+    with pytest.raises(BadInput, match="a picture of 'dial' has no caption"):
+        explorer({"dial": [(png(), "a"), (png(), "b"), png()]}, ALPHAS)
+    with pytest.raises(BadInput, match="not PNG"):
+        explorer({"dial": [(b"GIF89a", "a")] * 3}, ALPHAS)
+
+
+# ---------------------------------------------------------------- explorer with two pickers
+
+DATA, ARMS = ["dial", "digits"], ["LBTW", "MTL", "RMTL"]
+
+
+def two_pickers(**options: Any) -> Explorer:
+    """A picture at every alpha of LBTW; MTL and RMTL have none, and one picture."""
+    keys = [(d, m) for d in DATA for m in ARMS]
+    many = {key: 3 if key[1] == "LBTW" else 1 for key in keys}
+    pictures = {
+        key: [(png(20 * n + k), f"{key[1]} of {key[0]}, {k}") for k in range(many[key])]
+        for n, key in enumerate(keys)
+    }
+    return explorer(pictures, ALPHAS, **{"name": ("data", "method"), **options})
+
+
+def moved(box: widgets.Widget, **to: int) -> str:
+    """The caption that a browser shows once the controls of these names are moved there."""
+    state = embed_data(views=[box])["manager_state"]["state"].values()
+    links = [m["state"] for m in state if m["model_name"] == "LinkModel"]
+    ours = {f"IPY_MODEL_{w.model_id}": w for w in all_of(box, widgets.Widget)}
+    controls = {link["target"][0]: link["source"][0] for link in links}
+    shown = all_of(box, widgets.Tab)[0]
+    while isinstance(shown, widgets.Tab):
+        control = ours.get(controls[f"IPY_MODEL_{shown.model_id}"])  # None: hidden, stays as it is
+        at = to.get(control.description, control.index) if control else shown.selected_index
+        shown = shown.children[at]
+    return BeautifulSoup(shown.value, "html.parser").figcaption.text
+
+
+@pytest.mark.parametrize("data", [0, 1])
+@pytest.mark.parametrize("method", [0, 1, 2])
+@pytest.mark.parametrize("alpha", [0, 1, 2])
+def test_in_jupyterlab_two_pickers_and_the_slider_choose_the_picture(
+    data: int, method: int, alpha: int
+) -> None:
+    box = two_pickers().widget
+    wanted = f"{ARMS[method]} of {DATA[data]}, {alpha if method == 0 else 0}"
+    assert moved(box, data=data, method=method, alpha=alpha) == wanted
+
+
+def test_in_a_page_two_pickers_have_names_and_a_picture_for_all_alphas_is_there_once() -> None:
+    soup = fragment(two_pickers(start=0.25))
+    labels = {label["for"]: label.text for label in soup("label")}
+    menus = soup("select")
+    assert [labels[menu["id"]] for menu in menus] == ["data", "method"]
+    assert [[o.text for o in menu("option")] for menu in menus] == [DATA, ARMS]
+    pages = json.loads(soup.select_one("script[type='application/json']").string)["pages"]
+    assert [len(row) for row in pages] == [3, 1, 1] * 2
+    assert [row[0]["alt"] for row in pages] == [f"{m} of {d}, 0" for d in DATA for m in ARMS]
+    assert soup.img["alt"] == soup.figcaption.text == "LBTW of dial, 1"
+
+
+def test_an_explorer_whose_first_picture_is_for_all_alphas_starts_with_it() -> None:
+    pictures = {
+        ("dial", "MTL"): [(png(), "all")],
+        ("dial", "LBTW"): [(png(k), "abc"[k]) for k in range(3)],
+    }
+    shown = explorer(pictures, ALPHAS, name=("data", "method"), start=1.0)
+    assert fragment(shown).figcaption.text == "all"
+    assert moved(shown.widget) == "all"
+    (only,) = all_of(shown.widget, widgets.Dropdown)  # one data set needs no picker
+    assert only.description == "method"
+    assert [label.text for label in fragment(shown)("label")] == ["method", "alpha"]
+
+
+def test_two_pickers_need_two_names_and_every_combination() -> None:
+    with pytest.raises(BadInput, match="give every part of a key a name"):
+        two_pickers(name="data")
+    key, other = ("dial", "LBTW"), ("digits", "MTL")
+    with pytest.raises(BadInput, match="no pictures of dial, MTL; give every combination"):
+        explorer({key: [(png(), "a")], other: [(png(), "b")]}, ALPHAS, name=("d", "m"))
+    with pytest.raises(BadInput, match=r"2 pictures of \('dial', 'LBTW'\) for 3 values of alpha"):
+        explorer({key: [(png(), "a"), (png(), "b")]}, ALPHAS, name=("d", "m"))
+
+
+# ---------------------------------------------------------------- live training
+
+
+class Trainer:
+    """A training that waits for `go`, and keeps a diary."""
+
+    def __init__(self) -> None:
+        self.begun: list[float] = []
+        self.ended: list[float] = []
+        self.at_once = self.most_at_once = 0
+        self.go = threading.Event()
+        self.stops = True  # does it end when it is told to?
+
+    def __call__(
+        self, values: dict[str, Any], progress: Callable[..., None], stop: Callable[[], bool]
+    ) -> tuple[bytes, str]:
+        self.begun.append(values["alpha"])
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            while not self.go.wait(0.005):
+                progress(0.5, "LBTW")
+                if self.stops and stop():
+                    raise RuntimeError("stopped")
+            if values["alpha"] == 1.0:
+                raise ValueError("alpha = 1 <b>diverged</b>\nat step 3")
+            self.ended.append(values["alpha"])
+            return png(round(100 * values["alpha"])), f"alpha is {values['alpha']}"
+        finally:
+            self.at_once -= 1
+
+
+@pytest.fixture
+def trainer() -> Iterator[Trainer]:
+    made = Trainer()
+    yield made
+    made.go.set()  # no thread outlives its test
+    until(lambda: made.at_once == 0)
+
+
+def until(true: Callable[[], object], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.005)
+
+
+def live(trainer: Trainer) -> tuple[Live, Any]:
+    grid = [round(0.05 * k, 2) for k in range(21)]
+    shown = Live(trainer, {"alpha": (grid, 0.5)}, title="LBTW <on> dial")
+    (slider,) = all_of(shown.widget, widgets.SelectionSlider)
+    return shown, slider
+
+
+def status(shown: Live) -> str:
+    (html,) = (w for w in all_of(shown.widget, widgets.HTML) if "nt-status" in w._dom_classes)
+    return html.value
+
+
+def picture(shown: Live) -> str:
+    (html,) = (w for w in all_of(shown.widget, widgets.HTML) if "nt-figure" in w._dom_classes)
+    return html.value
+
+
+def button(shown: Live) -> widgets.Button:
+    (found,) = all_of(shown.widget, widgets.Button)
+    return found
+
+
+def test_nothing_trains_before_it_is_shown_and_showing_it_twice_trains_once(
+    trainer: Trainer,
+) -> None:
+    shown, _ = live(trainer)
+    trainer.go.set()
+    assert trainer.begun == []
+    shown._repr_mimebundle_()
+    shown._repr_mimebundle_()
+    until(lambda: "alpha is 0.5" in picture(shown))
+    shown._repr_mimebundle_()
+    assert trainer.begun == [0.5]
+
+
+def test_of_a_drag_only_the_last_value_trains(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mtl_nt.book.live, "DEBOUNCE_SECONDS", 0.5)  # a slow machine drags slowly
+    shown, slider = live(trainer)
+    trainer.go.set()
+    for k in range(20):
+        slider.index = k
+    until(lambda: "alpha is 0.95" in picture(shown))
+    assert trainer.begun == [0.95]
+    assert "alpha = 0.95: trained in" in status(shown)
+
+
+def test_a_training_that_is_replaced_stops_and_never_runs_beside_the_next(
+    trainer: Trainer,
+) -> None:
+    shown, slider = live(trainer)
+    shown._repr_mimebundle_()
+    for alpha in (0.1, 0.2, 0.3):
+        until(lambda: trainer.at_once == 1)
+        slider.value = alpha
+        until(lambda alpha=alpha: trainer.begun[-1] == alpha)
+    trainer.go.set()
+    until(lambda: "alpha is 0.3" in picture(shown))
+    assert trainer.begun == [0.5, 0.1, 0.2, 0.3]
+    assert trainer.ended == [0.3]
+    assert trainer.most_at_once == 1
+    assert "nt-error" not in status(shown)
+
+
+def test_a_training_that_does_not_stop_is_waited_for_and_its_picture_dropped(
+    trainer: Trainer,
+) -> None:
+    trainer.stops = False
+    shown, slider = live(trainer)
+    shown._repr_mimebundle_()
+    until(lambda: trainer.at_once == 1)
+    for alpha in (0.2, 0.1):  # neither can begin, and the first never does
+        slider.value = alpha
+        time.sleep(0.3)
+    assert trainer.begun == [0.5]
+    seen: list[str] = []
+    all_of(shown.widget, widgets.HTML)[-1].observe(
+        lambda change: seen.append(change["new"]), "value"
+    )
+    trainer.go.set()
+    until(lambda: seen)
+    assert trainer.begun == trainer.ended == [0.5, 0.1]
+    assert len(seen) == 1
+    assert "alpha is 0.1" in seen[0]
+
+
+def test_the_last_picture_stays_until_the_next_is_ready(trainer: Trainer) -> None:
+    shown, slider = live(trainer)
+    trainer.go.set()
+    shown.run_sync()
+    trainer.go.clear()
+    slider.value = 0.1
+    until(lambda: trainer.at_once == 1)
+    assert "alpha is 0.5" in picture(shown)
+    assert "alpha is 0.5" in shown._repr_mimebundle_()[HTML]
+    trainer.go.set()
+    until(lambda: "alpha is 0.1" in picture(shown))
+
+
+def test_progress_shows_with_the_time_left(trainer: Trainer) -> None:
+    shown, _ = live(trainer)
+    shown._repr_mimebundle_()
+    (bar,) = all_of(shown.widget, widgets.FloatProgress)
+    until(lambda: re.search(r"training alpha = 0.5, LBTW, \d+ s left", status(shown)))
+    assert bar.value == 0.5
+    assert bar.layout.display != "none"
+    trainer.go.set()
+    until(lambda: "trained in" in status(shown))
+    assert bar.layout.display == "none"
+
+
+def test_stop_ends_the_training_and_keeps_the_picture(trainer: Trainer) -> None:
+    shown, slider = live(trainer)
+    trainer.go.set()
+    shown.run_sync()
+    assert button(shown).disabled
+    trainer.go.clear()
+    slider.value = 0.1
+    until(lambda: trainer.at_once == 1)
+    assert button(shown).description == "Stop"
+    button(shown).click()
+    until(lambda: trainer.at_once == 0)
+    assert "stopped; the picture shows alpha = 0.5" in status(shown)
+    assert "alpha is 0.5" in picture(shown)
+    trainer.go.set()
+    assert button(shown).description == "Train again"
+    button(shown).click()
+    until(lambda: "alpha is 0.1" in picture(shown))
+    assert button(shown).disabled
+
+
+def test_an_error_is_one_red_line_and_the_picture_stays(trainer: Trainer) -> None:
+    shown, slider = live(trainer)
+    trainer.go.set()
+    shown.run_sync()
+    slider.value = 1.0
+    until(lambda: "nt-error" in status(shown))
+    line = BeautifulSoup(status(shown), "html.parser")
+    assert line.text == "ValueError: alpha = 1 <b>diverged</b> at step 3"
+    assert "error-color" in line.span["style"]
+    assert isinstance(shown.error, ValueError)
+    assert "alpha is 0.5" in picture(shown)
+    slider.value = 0.5
+    until(lambda: "trained in" in status(shown))
+    assert shown.error is None
+
+
+def test_bad_input_shows_its_own_line_and_a_wrong_result_is_an_error_too() -> None:
+    results: list[Any] = [BadInput("alpha -1: give 0 or more"), (b"GIF89a", "no PNG"), None]
+
+    def train(*_: object) -> Any:
+        result = results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    shown = Live(train, {"alpha": ([0, 1], 0)})
+    shown._repr_mimebundle_()
+    until(lambda: ">alpha -1: give 0 or more<" in status(shown))
+    for line in (">a picture is not PNG", ">TypeError: "):
+        button(shown).click()
+        until(lambda line=line: line in status(shown))
+    assert not results
+
+
+def test_live_says_that_it_needs_a_kernel_and_what_its_picture_was_made_with(
+    trainer: Trainer,
+) -> None:
+    shown, _ = live(trainer)
+    trainer.go.set()
+    (label,) = all_of(shown.widget, widgets.Label)
+    assert label.value == "Live: LBTW <on> dial, anew at every change, by a running kernel"
+    shown.run_sync()
+    soup = fragment(shown)
+    assert "trained with alpha = 0.5." in soup.p.text
+    assert "JupyterLab or Binder" in soup.p.text
+    assert soup.b.text == "LBTW <on> dial"
+    assert soup.img["alt"] == soup.figcaption.text == "alpha is 0.5"
+
+
+def test_run_sync_raises_what_the_training_raises(trainer: Trainer) -> None:
+    shown, slider = live(trainer)
+    trainer.go.set()
+    slider.unobserve_all()
+    slider.value = 1.0
+    with pytest.raises(ValueError, match="diverged"):
+        shown.run_sync()
+
+
+def test_numbers_become_a_slider_and_words_a_menu() -> None:
+    controls = {
+        "alpha": ([0.0, 0.5], 0.5),
+        "seed": ([1, 2], 2),
+        "data": (["dial", "digits"], "dial"),
+    }
+    shown = Live(lambda values, *_: (png(), str(values)), controls)
+    sliders, menus = (all_of(shown.widget, k) for k in (widgets.SelectionSlider, widgets.Dropdown))
+    assert [w.description for w in sliders] == ["alpha", "seed"]
+    assert [w.description for w in menus] == ["data"]
+    assert shown.run_sync()[1] == "{'alpha': 0.5, 'seed': 2, 'data': 'dial'}"
+
+
+def test_a_start_outside_the_options_is_bad_input() -> None:
+    with pytest.raises(BadInput, match=r"alpha: cannot start at 0\.3; the options are 0, 0\.5"):
+        Live(lambda *_: (png(), ""), {"alpha": ([0.0, 0.5], 0.3)})
+
+
+def test_a_plain_program_is_not_a_headless_notebook() -> None:
+    assert not running_headless()

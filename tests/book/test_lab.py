@@ -1,0 +1,554 @@
+"""The first notebooks, run by a reader in a real JupyterLab: every slider, picker and dial."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from book import BOOK, fast, outputs
+from bs4 import BeautifulSoup
+from jupyter_client.blocking.client import BlockingKernelClient
+from lab import CHROMIUM, SCREENSHOTS, chromium, jupyterlab, keep_screenshot, run_all
+from nbformat import NotebookNode
+from playwright.sync_api import Browser, FloatRect, Locator, expect
+from playwright.sync_api import TimeoutError as TooLate
+from test_browser import Visit
+
+from mtl_nt import compare, figures, load
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no program named chromium: nothing to open"),
+]
+START, DIALS, LBTW = "00_start_here", "01_negative_transfer", "02_lbtw"
+CASE = "06_case_chemistry"  # the other notebook that trains at a picker's change
+# Three stops or more on every slider, so that its middle is neither of its ends.
+GIVEN: dict[str, dict[str, Any]] = {
+    START: {**fast(START), "alphas": [0.0, 0.25, 0.5, 2.0], "alpha": 0.5},
+    DIALS: {
+        **{**fast(DIALS), "angles": [0, 45, 90], "widths": [2, 3, 4, 8]},
+        **{"outsiders": [1, 3, 6], "multiples": [0.5, 1, 4], "alphas": [0.0, 0.5, 2.0]},
+    },
+    LBTW: {**fast(LBTW), "alphas": [0.0, 0.5, 2.0], "alpha": 0.5},
+    CASE: {**fast(CASE), "dataset": "assays", "alphas": [0.0, 0.5, 2.0], "alpha": 0.5},
+}
+NEEDED = ("parameters", "setup", "check", "live", "picker")  # what cells of the case begin with
+EXPLORERS = {
+    START: ["explorer"],
+    DIALS: [f"{dial}-explorer" for dial in ("angle", "width", "outsiders", "rows", "real")],
+    LBTW: ["tasks-explorer", "picker-explorer"],
+}
+PAIRS = [(name, cell) for name, cells in EXPLORERS.items() for cell in cells]
+every_notebook = pytest.mark.parametrize("opened", EXPLORERS, indirect=True)
+every_explorer = pytest.mark.parametrize(("opened", "cell"), PAIRS, indirect=["opened"])
+the_dials = pytest.mark.parametrize("opened", [DIALS], indirect=True)
+PATIENCE = 30  # seconds that a busy machine may need; an idle one answers at once
+MOVES = 100
+
+
+# ---------------------------------------------------------------- opened and run
+
+
+def shorter(name: str) -> NotebookNode:
+    """A notebook not yet run, with few steps; only the dials' training at 45 degrees is long. Of
+    the case no more than its live pickers and what they need.
+    """
+    made = deepcopy(BOOK[name])
+    if name == CASE:
+        made.cells = [cell for cell in made.cells if cell.id.startswith(NEEDED)]
+    for cell in made.cells:
+        if cell.cell_type == "code":  # none is done yet
+            cell.outputs, cell.execution_count = [], None
+        if cell.id == "parameters":
+            cell.source += "".join(f"\n{key} = {value!r}" for key, value in GIVEN[name].items())
+        if (name, cell.id) == (DIALS, "live"):
+            assert cell.source.count("{**dial, ") == 1
+            once = '"steps": next(long.get(values["angle"], iter(())), steps)'
+            cell.source = cell.source.replace("{**dial, ", f"{{{once}, ")
+            cell.source = f"long = {{45: iter([30_000])}}\n{cell.source}"
+    return made
+
+
+class Opened:
+    """A notebook in JupyterLab after Run All: its page, and the file that JupyterLab saves."""
+
+    def __init__(self, browser: Browser, address: str, path: Path) -> None:
+        self.path = path
+        self.page = browser.new_page(viewport={"width": 1200, "height": 2000})
+        self.page.set_default_timeout(1e3 * PATIENCE)
+        self.complaints: list[str] = []
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on(
+            "console",
+            lambda said: self.complaints.append(said.text) if said.type == "error" else None,
+        )
+        run_all(self.page, address, path.stem)
+        prompts = self.page.locator(".jp-CodeCell .jp-InputPrompt:not(.jp-Placeholder-prompt)")
+        expect(prompts.last).to_have_text(re.compile(r"\[\d+\]"), timeout=4e3 * PATIENCE)
+        expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
+        self.saved = self.save()
+
+    def save(self) -> NotebookNode:
+        """The notebook as it is on the page, once every cell has run; the hidden ones are last."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            with self.page.expect_response(lambda r: r.request.method == "PUT"):
+                self.page.keyboard.press("Control+s")
+            try:
+                saved = nbformat.read(self.path, as_version=4)
+            except nbformat.reader.NotJSONError:  # it is being saved once more
+                continue
+            cells = [cell for cell in saved.cells if cell.cell_type == "code"]
+            if all(cell.execution_count for cell in cells):
+                return saved
+        raise AssertionError(f"{self.path.stem}: not every cell has run")
+
+    def explorer(self, cell: str) -> Shown:
+        """The explorer that this cell shows."""
+        place = EXPLORERS[self.path.stem].index(cell)
+        (output,) = outputs(self.saved, cell)
+        return Shown(self.page.locator(".nt-explorer").nth(place), output.data["text/html"])
+
+    def kernel_says(self, code: str) -> str:
+        """What an expression is in the notebook's kernel, asked beside the page."""
+        (found,) = self.page.evaluate(
+            "path => fetch('/api/sessions').then(r => r.json())"
+            ".then(all => all.filter(s => s.path === path).map(s => s.kernel.id))",
+            self.path.name,
+        )
+        settings = self.path.parent.parent / "settings"
+        client = BlockingKernelClient(connection_file=str(settings / f"kernel-{found}.json"))
+        client.load_connection_file()
+        client.start_channels()
+        try:
+            asked = {"asked": code}
+            reply = client.execute(
+                "", silent=True, store_history=False, user_expressions=asked, reply=True
+            )
+            said: str = reply["content"]["user_expressions"]["asked"]["data"]["text/plain"]
+            return said
+        finally:
+            client.stop_channels()
+
+
+class Shown:
+    """An explorer on the page, and what its cell has for pages without a kernel."""
+
+    def __init__(self, box: Locator, html: str) -> None:
+        soup = BeautifulSoup(html, "html.parser")
+        content = json.loads(soup.script.text)  # type: ignore[union-attr]
+        names = [label.text for label in soup("label") if "picker" in str(label["for"])]
+        options = [[option.text for option in menu("option")] for menu in soup("select")]
+        self.box, self.slider = box, box.locator(".noUi-handle")
+        self.values: list[str] = content["values"]
+        self.menus = dict(zip(names, options, strict=True))
+        self.rows = dict(zip(product(*options), content["pages"], strict=True))
+        self.last = len(self.values) - 1
+        self.first = int(str(soup.input["value"]))  # type: ignore[index]
+
+    def picked(self) -> tuple[str, ...]:
+        return tuple(self.box.get_by_role("combobox", name=n).input_value() for n in self.menus)
+
+    def pick(self, *options: str) -> None:
+        for name, option in zip(self.menus, options, strict=True):
+            self.box.get_by_role("combobox", name=name).select_option(option)
+
+    def expected(self, stop: int) -> dict[str, Any]:
+        row = self.rows[self.picked()]
+        page: dict[str, Any] = row[stop if len(row) > 1 else 0]
+        return page
+
+    def shows(self, stop: int) -> None:
+        """This stop's own picture, painted, and no other; its caption and the slider's value."""
+        page = self.expected(stop)
+        paints(self.box, page["src"], self.name_of)
+        expect(self.box.locator("figcaption:visible")).to_have_text(page["alt"])
+        expect(self.box.locator(".widget-readout")).to_have_text(self.values[stop])
+
+    def name_of(self, source: str | None) -> str:
+        """Which picture this is, for the message of a test that fails."""
+        for chosen, row in self.rows.items():
+            for stop, page in enumerate(row):
+                if page["src"] == source:
+                    return f"{chosen} at {self.values[stop] if len(row) > 1 else 'every stop'}"
+        return "another picture"
+
+    def press(self, key: str) -> None:
+        self.slider.press(key)
+
+
+def at_rest(slider: Locator) -> tuple[FloatRect, FloatRect]:
+    """Where a slider's handle and its track are, once nothing above them grows any more."""
+    slider.scroll_into_view_if_needed()
+    track, before = slider.locator("xpath=ancestor::*[contains(@class, 'noUi-base')]"), None
+    for _ in range(10 * PATIENCE):
+        now = slider.bounding_box(), track.bounding_box()
+        if now == before and now[0] and now[1]:
+            return now[0], now[1]
+        before = now
+        slider.page.wait_for_timeout(100)
+    raise AssertionError("the slider never comes to rest")
+
+
+def drag(slider: Locator, last: int, *stops: int) -> Iterator[int]:
+    """Take a slider's handle with the mouse and say where it is, with the button held down."""
+    mouse = slider.page.mouse
+    handle, track = at_rest(slider)
+    height = track["y"] + track["height"] / 2
+    mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
+    mouse.down()
+    try:
+        for stop in stops:
+            mouse.move(track["x"] + track["width"] * stop / last, height, steps=8)
+            yield stop
+    finally:
+        mouse.up()
+
+
+PAINTED = """([box, source]) => {
+  const images = [...box.querySelectorAll("img")].filter((image) => image.checkVisibility());
+  return images.length === 1 && images[0].src === source && images[0].naturalWidth > 0;
+}"""
+
+
+def paints(box: Locator, wanted: str, name: Callable[[str | None], str]) -> None:
+    """Wait until these very bytes are the one picture that is there."""
+    arguments = [box.element_handle(), wanted]
+    try:
+        box.page.wait_for_function(PAINTED, arg=arguments, timeout=1e3 * PATIENCE)
+    except TooLate:
+        there = [name(i.get_attribute("src")) for i in box.locator("img:visible").all()]
+        raise AssertionError(f"shows {there}, and not {name(wanted)}") from None
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def desk(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Opened]]:
+    """Opens a notebook of the book and runs it, once for all tests."""
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "notebooks").mkdir()
+    for name in GIVEN:
+        nbformat.write(shorter(name), folder / "notebooks" / f"{name}.ipynb")
+    with jupyterlab(folder / "notebooks", folder / "settings") as address:
+
+        @cache
+        def opened(name: str) -> Opened:
+            return Opened(browser, address, folder / "notebooks" / f"{name}.ipynb")
+
+        yield opened
+
+
+@pytest.fixture
+def opened(request: pytest.FixtureRequest, desk: Callable[[str], Opened]) -> Iterator[Opened]:
+    notebook = desk(request.param)
+    yield notebook
+    keep_screenshot(notebook.page, f"lab-{request.param}")
+
+
+# ---------------------------------------------------------------- explorers
+
+
+@every_notebook
+def test_run_all_ends_without_an_error_and_the_page_has_no_complaint(opened: Opened) -> None:
+    every = [(cell.id, output) for cell in opened.saved.cells for output in cell.get("outputs", [])]
+    assert len(every) > 10
+    assert [cell for cell, output in every if output.output_type == "error"] == []
+    assert [output.text for _, output in every if output.get("name") == "stderr"] == []
+    shown = opened.page.locator(".nt-explorer")
+    expect(shown).to_have_count(len(EXPLORERS[opened.path.stem]))
+    expect(opened.page.locator("[title='null']:visible")).to_have_count(
+        0
+    )  # what a hovering mouse reads
+    assert opened.complaints == []
+
+
+@every_explorer
+def test_the_keys_bring_up_the_picture_of_every_stop(opened: Opened, cell: str) -> None:
+    shown = opened.explorer(cell)
+    pages = next(iter(shown.rows.values()))
+    assert len({page["src"] for page in pages}) == shown.last + 1 >= 3
+    shown.shows(shown.first)
+    for key, stop in ("Home", 0), ("End", shown.last), ("Home", 0):
+        shown.press(key)
+        shown.shows(stop)
+    for stop in range(1, shown.last + 1):
+        shown.press("ArrowRight")
+        shown.shows(stop)
+    shown.press("ArrowRight")  # there is nothing beyond the end
+    shown.shows(shown.last)
+    for stop in reversed(range(shown.last)):
+        shown.press("ArrowLeft")
+        shown.shows(stop)
+
+
+@every_explorer
+def test_the_mouse_drags_the_slider_to_every_stops_picture(opened: Opened, cell: str) -> None:
+    shown = opened.explorer(cell)
+    there = [0, shown.last, *range(shown.last - 1, -1, -1), 1]
+    for stop in drag(shown.slider, shown.last, *there):
+        shown.shows(stop)
+    shown.shows(1)  # and it stays where the button was let go
+
+
+@pytest.mark.parametrize(
+    ("opened", "cell"),
+    [(START, "explorer"), (LBTW, "picker-explorer")],
+    indirect=["opened"],
+)
+def test_every_choice_of_the_pickers_has_its_own_pictures_at_every_stop(
+    opened: Opened, cell: str
+) -> None:
+    shown = opened.explorer(cell)
+    assert [*shown.menus] == (["data", "method"] if cell == "explorer" else ["dataset"])
+    assert all(len(options) == 2 for options in shown.menus.values())
+    sources = [page["src"] for row in shown.rows.values() for page in row]
+    assert len(set(sources)) == len(sources)
+    shown.press("Home")
+    for chosen in [*shown.rows, next(iter(shown.rows))]:
+        shown.pick(*chosen)
+        shown.shows(0)  # the slider stays where it is
+        shown.press("End")
+        shown.shows(shown.last)
+        shown.press("ArrowLeft")
+        shown.shows(shown.last - 1)
+        shown.press("Home")
+        shown.shows(0)
+
+
+# ---------------------------------------------------------------- live training
+
+
+@cache
+def trained(angle: int, width: int) -> tuple[bytes, str]:
+    """What the dials must show: the same training, done here."""
+    given = GIVEN[DIALS]
+    study = compare(
+        load("dial", angle=angle),
+        ["MTL"],
+        seeds=given["seeds"],
+        trunk=(width,),
+        steps=given["steps"],
+        progress=False,
+    )
+    figure = figures.task_differences(study, methods=["MTL"])
+    return figures.png_bytes(figure), figures.alt_text(figure)
+
+
+class Dials:
+    """The controls that train, on the page."""
+
+    def __init__(self, opened: Opened) -> None:
+        self.box = opened.page.locator(".nt-live")
+        self.angle, self.width = self.box.get_by_role("slider").all()
+        self.button = self.box.get_by_role("button")
+        self.status = self.box.locator(".nt-status")
+
+    def picture(self) -> bytes:
+        source = self.box.locator("img:visible").get_attribute("src") or ""
+        return b64decode(source.removeprefix("data:image/png;base64,"))
+
+    def says(self, *words: str) -> None:
+        for word in words:
+            expect(self.status).to_contain_text(word, timeout=1e3 * PATIENCE)
+
+
+@the_dials
+def test_stop_ends_a_live_training_keeps_its_picture_and_train_again_finishes_it(
+    opened: Opened,
+) -> None:
+    dials = Dials(opened)
+    dials.says("angle = 90, trunk width = 2: trained in")
+    before, caption = trained(90, 2)
+    assert dials.picture() == before
+    expect(dials.button).to_be_disabled()  # nothing to train again
+    dials.angle.press("ArrowLeft")
+    dials.says("training angle = 45, trunk width = 2", "s left")
+    assert dials.picture() == before, "the last picture stays"
+    expect(dials.button).to_have_text("Stop")
+    dials.button.click()
+    dials.says("stopped; the picture shows angle = 90, trunk width = 2")
+    assert dials.picture() == before
+    expect(dials.box.locator("figcaption")).to_have_text(caption)
+    expect(dials.box.locator(".nt-error")).to_have_count(0)
+    expect(dials.button).to_have_text("Train again")
+    dials.button.click()
+    dials.says("angle = 45, trunk width = 2: trained in")
+    after, caption = trained(45, 2)
+    expect(dials.box.locator("figcaption")).to_have_text(caption)
+    assert dials.picture() == after != before
+    dials.width.press("End")
+    dials.says("angle = 45, trunk width = 8: trained in")
+    assert dials.picture() == trained(45, 8)[0]
+    assert opened.complaints == []
+
+
+@the_dials
+def test_the_mouse_drags_a_live_dial_and_only_where_it_rests_is_trained(opened: Opened) -> None:
+    dials = Dials(opened)
+    stops = GIVEN[DIALS]["widths"]
+    dials.angle.press("End")
+    dials.width.press("End")
+    dials.says("angle = 90, trunk width = 8: trained in")
+    (*_, at) = drag(dials.width, len(stops) - 1, 2, 0, 1)
+    dials.says(f"angle = 90, trunk width = {stops[at]}: trained in")
+    assert dials.picture() == trained(90, stops[at])[0]
+    (*_, at) = drag(dials.angle, 2, 1, 0)
+    dials.says(f"angle = {GIVEN[DIALS]['angles'][at]}, trunk width = 3: trained in")
+    assert dials.picture() == trained(0, 3)[0]
+    assert opened.complaints == []
+
+
+@pytest.mark.parametrize("opened", [CASE], indirect=True)
+def test_live_pickers_train_other_data_and_bring_back_the_same_picture(opened: Opened) -> None:
+    box = opened.page.locator(".nt-live")
+    menus = {name: box.get_by_role("combobox", name=name) for name in ("dataset", "method")}
+    slider, pictures = box.get_by_role("slider", name="alpha"), {}
+
+    def shown(dataset: str, method: str, alpha: str) -> str:
+        words = f"dataset = {dataset}, method = {method}, alpha = {alpha}: trained in"
+        expect(box.locator(".nt-status")).to_contain_text(words, timeout=4e3 * PATIENCE)
+        expect(box.locator("figcaption")).to_contain_text(f"{method} {alpha}")
+        return box.locator("img:visible").get_attribute("src") or ""
+
+    pictures["start"] = shown("assays", "LBTW", "0.5")
+    menus["dataset"].select_option("digits")
+    pictures["digits"] = shown("digits", "LBTW", "0.5")
+    slider.press("End")
+    pictures["alpha"] = shown("digits", "LBTW", "2")
+    menus["method"].select_option("GradNorm")
+    pictures["method"] = shown("digits", "GradNorm", "2")
+    assert len({*pictures.values()}) == 4
+    (_,) = drag(slider, 2, 1)
+    menus["method"].select_option("LBTW")
+    assert shown("digits", "LBTW", "0.5") == pictures["digits"]
+    menus["dataset"].select_option("assays")
+    assert shown("assays", "LBTW", "0.5") == pictures["start"]
+    assert opened.complaints == []
+
+
+# ---------------------------------------------------------------- no leaks
+
+MEGABYTE = 1e6
+FLAT = 3  # megabytes in which a page or a kernel that holds nothing more may differ from itself
+TRAINED = 30  # and a kernel that has trained: the allocator keeps some of what that needed
+FIGURES = (
+    "(__import__('gc').collect(), len(__import__('matplotlib.pyplot').pyplot.get_fignums()), "
+    "sum(type(o).__name__ == 'Figure' for o in __import__('gc').get_objects()))[1:]"
+)
+RESIDENT = "__import__('psutil').Process().memory_info().rss"
+
+
+def held(opened: Opened) -> tuple[int, float, float]:
+    """What there is after garbage is collected: nodes that the page's scripts hold, in the document
+    or out of it; megabytes of the scripts' memory; megabytes of the kernel's.
+    """
+    session = opened.page.context.new_cdp_session(opened.page)
+    session.send("HeapProfiler.collectGarbage")
+    nodes: int = session.send("Memory.getDOMCounters")["nodes"]
+    script = session.send("Runtime.getHeapUsage")["usedSize"] / MEGABYTE
+    session.detach()
+    return nodes, script, int(opened.kernel_says(RESIDENT)) / MEGABYTE
+
+
+def stays_flat(
+    before: tuple[int, float, float], after: tuple[int, float, float], kernel: float = FLAT
+) -> None:
+    assert after[0] <= before[0] + MOVES / 2, "nodes"
+    assert after[1] <= before[1] + FLAT, "megabytes in the page"
+    assert after[2] <= before[2] + kernel, "megabytes in the kernel"
+
+
+def elements(opened: Opened) -> int:
+    """How many elements the notebook has."""
+    found: int = opened.page.locator(".jp-Notebook").evaluate("b => b.querySelectorAll('*').length")
+    return found
+
+
+def there_and_back(slider: Locator, moves: int) -> None:
+    for key in ("ArrowLeft", "ArrowRight"):
+        slider.press("End")
+        slider.press(key)
+    for _ in range(moves // 2):
+        slider.press("ArrowLeft")
+        slider.press("ArrowRight")
+
+
+WATCH = """box => {
+  window.fewest = Infinity;
+  const count = () => {
+    const images = [...box.querySelectorAll("img")];
+    const seen = images.filter((image) => image.checkVisibility() && image.complete);
+    window.fewest = Math.min(window.fewest, seen.length);
+    window.watching = requestAnimationFrame(count);
+  };
+  count();
+}"""
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("opened", [START], indirect=True)
+def test_a_hundred_moves_leave_no_figure_no_element_and_never_an_empty_frame(
+    opened: Opened,
+) -> None:
+    shown = opened.explorer("explorer")
+    there_and_back(shown.slider, 2)
+    before = elements(opened), opened.kernel_says(FIGURES), held(opened)
+    shown.box.evaluate(WATCH)
+    there_and_back(shown.slider, MOVES)
+    shown.shows(shown.last)
+    fewest = opened.page.evaluate("cancelAnimationFrame(window.watching), window.fewest")
+    assert fewest == 1
+    after = elements(opened), opened.kernel_says(FIGURES), held(opened)
+    assert after[:2] == before[:2]
+    stays_flat(before[2], after[2])
+
+
+@pytest.mark.release
+@the_dials
+def test_a_hundred_moves_of_a_live_dial_leave_no_figure_and_no_element(opened: Opened) -> None:
+    dials = Dials(opened)
+
+    def go(moves: int) -> tuple[int, str, tuple[int, float, float]]:
+        there_and_back(dials.width, moves)
+        dials.says("trunk width = 8: trained in")
+        return elements(opened), opened.kernel_says(FIGURES), held(opened)
+
+    _, before, after = go(2), go(2), go(MOVES)
+    assert after[:2] == before[:2]
+    stays_flat(before[2], after[2], TRAINED)
+
+
+# ---------------------------------------------------------------- screenshots
+
+
+@pytest.mark.parametrize("folder", [None, "screenshots"])
+def test_a_page_is_kept_as_a_picture_where_the_environment_names_a_folder(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str | None
+) -> None:
+    monkeypatch.delenv(SCREENSHOTS, raising=False)
+    if folder:
+        monkeypatch.setenv(SCREENSHOTS, str(tmp_path / folder))
+    page = tmp_path / "page.html"
+    page.write_text("<p style='height: 3000px'>words</p>")
+    with Visit(browser, page):
+        pass
+    kept: Sequence[Path] = list(tmp_path.glob("**/*.png"))
+    assert [path.name for path in kept] == ["page-800.png"] * bool(folder)

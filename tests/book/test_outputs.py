@@ -1,0 +1,191 @@
+"""What the notebooks of the repository show without a kernel.
+
+Each says which code its outputs were made from, and that must be the present code. That they are
+what this code puts out here, too, is nbval's to say, with `outputs_close`: `make test` runs it over
+the first notebook, `make compare` over all.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+
+import book
+import nbformat
+import pytest
+from book import BOOK, FOLDER, code, said
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+from outputs_close import Close
+
+from mtl_nt.book.outputs import MADE_FROM, source_digest, static_outputs, with_outputs
+from mtl_nt.book.page import PNG, WIDGET_VIEW
+
+NAMES = list(BOOK)
+every_notebook = pytest.mark.parametrize("name", NAMES)
+MEGABYTE = 1e6
+
+
+def shown(notebook: NotebookNode) -> list[NotebookNode]:
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+# ---------------------------------------------------------------- as they lie in the repository
+
+
+@every_notebook
+def test_its_outputs_are_those_of_one_run_from_top_to_bottom(name: str) -> None:
+    assert [c.execution_count for c in code(name)] == [*range(1, len(code(name)) + 1)]
+    assert not [o for o in shown(BOOK[name]) if o.output_type == "error" or "stderr" in o.values()]
+
+
+@pytest.mark.slow
+@every_notebook
+def test_its_outputs_were_made_by_the_present_code(name: str) -> None:
+    same = BOOK[name].metadata.mtl_nt[MADE_FROM] == source_digest(BOOK[name])
+    assert same, "the code has changed since: make outputs"
+
+
+@every_notebook
+def test_nothing_in_them_needs_a_kernel_and_widgets_are_pictures(name: str) -> None:
+    assert not [o for o in shown(BOOK[name]) if WIDGET_VIEW in o.get("data", {})]
+    widgets = [
+        c
+        for c in code(name)
+        if re.search(r"^(?:\w+ = |display\()?(?:\w*explorer|pictures|Live)\(", c.source, re.M)
+    ]
+    for cell in widgets:
+        (output,) = cell.outputs
+        assert b64decode(output.data[PNG]).startswith(b"\x89PNG")
+        assert len(output.data["text/plain"]) > 40
+
+
+@every_notebook
+def test_every_picture_has_words(name: str) -> None:
+    book.describes_its_pictures(BOOK[name])
+    pictures = [o.data for o in shown(BOOK[name]) if PNG in o.get("data", {})]
+    assert all(len(data["text/plain"]) > 20 for data in pictures)
+
+
+@every_notebook
+def test_all_claims_hold_exercises_wait_and_solutions_are_right(name: str) -> None:
+    printed = "".join(said(BOOK[name], "claim"))
+    assert printed.count("holds: ") >= 3
+    assert "DOES NOT HOLD" not in printed
+    book.exercises_wait_and_solutions_are_right(BOOK[name])
+
+
+def test_the_notebooks_are_small() -> None:
+    sizes = {path.stem: path.stat().st_size / MEGABYTE for path in FOLDER.glob("*.ipynb")}
+    assert max(sizes.values()) < 1
+    assert sum(sizes.values()) < 5
+
+
+# ---------------------------------------------------------------- how they are kept
+
+
+def explorer_output() -> NotebookNode:
+    picture = '<img src="data:image/png;base64,iVBORw0=" alt="a &lt; b">'
+    html = f"<div><p hidden></p><figure>{picture}</figure><script>1</script></div>"
+    data = {WIDGET_VIEW: {"model_id": "1"}, "text/html": html, "text/plain": "alpha = 0: a < b"}
+    return new_output("execute_result", data=data, execution_count=7)
+
+
+@pytest.mark.parametrize(
+    ("output", "becomes"),
+    [
+        (new_output("stream", name="stdout", text="3 tasks\n"), "3 tasks\n"),
+        (new_output("stream", name="stdout", text=" \n"), None),
+        (new_output("display_data", data={WIDGET_VIEW: {}, "text/plain": "0%|"}), None),
+        (explorer_output(), {PNG: "iVBORw0=", "text/plain": "alpha = 0: a < b"}),
+        (
+            new_output(
+                "display_data",
+                data={PNG: "iVBORw0=", "text/plain": "<IPython.core.display.Image object>"},
+                metadata={PNG: {"alt": "MTL harms 3"}},
+            ),
+            {PNG: "iVBORw0=", "text/plain": "MTL harms 3"},
+        ),
+        (
+            new_output(
+                "execute_result",
+                data={
+                    "text/html": '<style>#T_19410_row0 {}</style><td id="T_19410_row0">T_3</td>',
+                    "text/plain": "<pandas.io.formats.style.Styler at 0x7fcf030678d0>",
+                },
+            ),
+            {"text/html": '<style>#T_name-0_row0 {}</style><td id="T_name-0_row0">T_3</td>'},
+        ),
+        (
+            new_output("execute_result", data={"text/plain": "<3 and more"}),
+            {"text/plain": "<3 and more"},
+        ),
+    ],
+)
+def test_an_output_is_kept_still(output: NotebookNode, becomes: object) -> None:
+    before = nbformat.v4.new_code_cell(outputs=[output])
+    found = static_outputs([output], "name")
+    assert [o.get("data", o.get("text")) for o in found] == ([] if becomes is None else [becomes])
+    assert before == nbformat.v4.new_code_cell(outputs=[output], id=before.id), "not changed itself"
+
+
+def test_outputs_go_to_the_cells_of_their_names_and_nothing_else_changes() -> None:
+    cells = [nbformat.v4.new_code_cell("1", id="one"), nbformat.v4.new_markdown_cell("2", id="two")]
+    cells.append(nbformat.v4.new_code_cell("3", id="three", metadata={"tags": ["claim"]}))
+    source = nbformat.v4.new_notebook(cells=cells, metadata={"mtl_nt": {"fast": {}}})
+    executed = nbformat.from_dict(json.loads(nbformat.writes(source)))
+    executed.metadata["widgets"] = {"much": "state"}
+    executed.cells[2].metadata["papermill"] = {"duration": 1.5}
+    executed.cells[2].outputs = [new_output("execute_result", data={"text/plain": "3"})]
+    executed.cells.insert(0, nbformat.v4.new_code_cell("injected", id="parameters-1"))
+    made = with_outputs(source, executed)
+    assert [c.id for c in made.cells] == ["one", "two", "three"]
+    assert (made.cells[0].outputs, made.cells[0].execution_count) == ([], 1)
+    assert made.cells[2].outputs[0].execution_count == made.cells[2].execution_count == 2
+    assert made.cells[2].metadata == cells[2].metadata
+    assert made.metadata == {"mtl_nt": {"fast": {}, MADE_FROM: source_digest(source)}}
+    assert source.metadata == {"mtl_nt": {"fast": {}}}
+    nbformat.validate(made)
+
+
+@pytest.mark.parametrize(
+    ("source", "same"),
+    [
+        ('def f(x):\n    """Other words,\n    and more."""\n    return x + 1\n', True),
+        ("def f(x):  # other words\n\n    return x + 1", True),
+        ("def f(x):\n    return x + 2", False),
+        ('def f(x):\n    return x + 1\n"""Not a docstring."""', False),
+        ('def f(x):\n    "#"\n    "# no comment"\n    return x + 1', False),
+    ],
+)
+def test_comments_and_docstrings_put_nothing_out(source: str, same: bool) -> None:
+    def cell(text: str) -> NotebookNode:
+        return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text)])
+
+    assert (
+        source_digest(cell(source)) == source_digest(cell("def f(x):\n    return x + 1"))
+    ) is same
+
+
+# ---------------------------------------------------------------- compared with the present code
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("MTL harms 3 tasks", "MTL  harms 3\ntasks", True),
+        ("MTL harms 3 tasks", "MTL harms 5 tasks", False),
+        ("MTL harms 3 tasks", "MTL helps 3 tasks", False),
+        ("0.812 ± .010", "0.829 ± .012", True),
+        ("0.812", "0.612", False),
+        ("1,100 steps", "1,180 steps", True),
+        ("1,100 steps", "900 steps", False),
+        ("-0.100", "+0.100", False),
+        ("1e-3", "2e-3", True),
+        ("none", "", False),
+    ],
+)
+def test_words_are_compared_exactly_and_numbers_nearly(one: str, other: str, same: bool) -> None:
+    assert (Close(one) == other) is (Close(other) == one) is same
+    assert (Close(one) != other) is not same

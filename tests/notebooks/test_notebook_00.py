@@ -1,0 +1,144 @@
+"""Notebook 0, start here: its parameters, its glossary, and headless runs with others."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from pathlib import Path
+
+import book
+import nbformat
+import pages
+import pytest
+from book import BOOK
+from bs4 import BeautifulSoup
+from lab import chromium
+from nbformat import NotebookNode
+from playwright.sync_api import expect
+
+from mtl_nt.book import report
+
+
+class TestStartHere(book.Lesson):
+    name = "00_start_here"
+    wrong = (
+        "[(check_1, [[1, 0, 0], [0, 1, 0], [0, 0, 1]]), (check_2, lambda rows: [1, 3]), "
+        "(check_3, 'none of these', studies)]"
+    )
+    refusals = [
+        ({"dataset": "digit"}, "did you mean 'digits'?"),
+        ({"datasets": ["dial-dominent"]}, "did you mean 'dominant' or"),
+        ({"methods": ["LBWT"]}, "did you mean 'LBTW'?"),
+        ({"methods": []}, "no methods"),
+        ({"methods": ["MTL", "MTL"]}, "give every method once"),
+        ({"alphas": [0.0, -1.0]}, "alpha -1"),
+        ({"alphas": []}, "alpha"),
+        ({"alpha": -0.3}, "alpha -0.3"),
+        ({"own": {"digits": {"trunk": [0]}}}, "trunk"),
+        ({"own": {"digits": {"stepz": 9}}}, "did you mean 'steps'?"),
+        ({"seeds": []}, "2 runs or more"),
+        ({"seeds": 1}, "2 runs or more"),
+        ({"steps": -5}, "steps -5"),
+    ]
+    fast = book.fast(name)
+    data = [fast["dataset"], *fast["datasets"]]
+    prose = "\n".join(cell.source for cell in BOOK[name].cells if cell.cell_type == "markdown")
+
+    def test_one_picture_has_eleven_alphas_three_data_sets_and_the_books_methods(self) -> None:
+        given = book.parameters(self.name)
+        assert len(given["alphas"]) >= 11
+        assert given["seeds"] >= 8
+        assert given["dataset"] == "digits"
+        assert {"digits", "dial-unrelated", "dial-dominant"} <= set(given["datasets"])
+        wanted = {"LBTW", "GradNorm", "Uncertainty", "RMTL", "Fine-Tuning", "MTL"}
+        assert wanted <= set(given["methods"])
+
+    def test_the_smallest_code_is_real(self) -> None:
+        (block,) = re.findall(r"```python\n(.+?)```", self.prose, re.S)
+        compile(block, "the smallest code", "exec")
+        assert "mtl_nt.compare(" in block
+
+    def test_every_notebook_is_in_the_table_with_its_running_time(self) -> None:
+        rows = re.findall(r"\| \[\d.*?\]\((\d\d_\w+)\.ipynb\) \| .+\? \| (\d+) \|", self.prose)
+        times = {
+            name: re.search(r"\*\*Time:\*\* (\d+) minutes", notebook.cells[0].source)
+            for name, notebook in BOOK.items()
+            if name != self.name
+        }
+        assert dict(rows) == {name: time and time[1] for name, time in times.items()}
+
+    def test_every_name_in_the_table_of_symbols_is_in_the_package(self) -> None:
+        cell = next(cell for cell in BOOK[self.name].cells if cell.id == "symbols-text")
+        modules = {"Step": "weighters", "Weighter": "weighters", "Study": "study"}  # rooms
+        names = re.findall(r"`([A-Za-z]+)\.(\w+)`", cell.source)
+        assert len(names) >= 10
+        for owner, name in names:
+            module = importlib.import_module(f"mtl_nt.{modules.get(owner, owner)}")
+            found = getattr(module, owner) if owner in modules else module
+            fields = getattr(found, "__dataclass_fields__", {})
+            assert hasattr(found, name) or name in fields, f"{owner}.{name}"
+
+    def test_the_glossary_has_the_words_of_the_other_notebooks(self) -> None:
+        words = next(cell for cell in BOOK[self.name].cells if cell.id == "words-text").source
+        for word in ("trunk", "head", "replica", "STL'", "null", "undecided", "PR-AUC", "alpha"):
+            assert re.search(rf"^\|[^|]*\b{word}(?!\w)[^|]*\|", words, re.M), word
+
+    @pytest.mark.slow
+    def test_what_needs_no_budget_holds_with_few_steps_too(self, done: NotebookNode) -> None:
+        printed = "".join(book.said(done, "claim"))
+        for always in ("STL is the identity", "MTL is all ones", "and so is LBTW with alpha 0"):
+            assert f"holds: {always}" in printed
+
+    @pytest.mark.slow
+    def test_an_explorer_has_another_picture_at_every_stop(  # type: ignore[override]
+        self, done: NotebookNode
+    ) -> None:
+        """At every stop of both pickers."""
+        (shown,) = book.outputs(done, "explorer")
+        assert "application/vnd.jupyter.widget-view+json" in shown.data
+        soup = BeautifulSoup(shown.data["text/html"], "html.parser")
+        data, methods = ([o.text for o in menu("option")] for menu in soup("select"))
+        assert data == self.data
+        assert methods == self.fast["methods"]
+        rows = json.loads(soup.script.text)["pages"]  # type: ignore[union-attr]
+        stops = [len(self.fast["alphas"]) if method == "LBTW" else 1 for method in methods]
+        assert [len(row) for row in rows] == stops * len(data)
+        assert len({page["src"] for row in rows for page in row}) == sum(stops) * len(data)
+        for (_, method), row in zip([(d, m) for d in data for m in methods], rows, strict=True):
+            for page in row:
+                assert page["alt"].startswith(f"{method} has no alpha" if len(row) == 1 else method)
+
+    @pytest.mark.slow
+    def test_every_count_stands_beside_its_null(self, done: NotebookNode) -> None:
+        for cell in ("chance-words", "take-away"):
+            (shown,) = book.outputs(done, cell)
+            text = shown.data["text/markdown"]
+            assert all(f"`{name}`" in text for name in self.data)
+        assert re.search(r"MTL harms \d+ \(null \d+\) on `dial-", text)
+
+    @pytest.mark.slow
+    @pytest.mark.browser
+    @pages.NEEDED
+    def test_in_an_exported_page_both_pickers_and_the_slider_choose_the_picture(
+        self, done: NotebookNode, tmp_path: Path
+    ) -> None:
+        nbformat.write(done, tmp_path / "book.ipynb")
+        page = report.write_page(tmp_path / "book.ipynb", tmp_path / "book.html")
+        with chromium() as browser, pages.Visit(browser, page, width=390) as visit:
+            shown = visit.page.locator(".nt-explorer")
+            picture, caption = shown.locator("img"), shown.locator("figcaption")
+            slider = shown.get_by_role("slider", name="alpha")
+            for name in self.data:
+                shown.get_by_role("combobox", name="data").select_option(name)
+                seen = []
+                for method in self.fast["methods"]:
+                    shown.get_by_role("combobox", name="method").select_option(method)
+                    for key in ("Home", "End"):
+                        slider.press(key)
+                        expect(caption).to_contain_text(f"{method} ")
+                        expect(picture).to_have_js_property("naturalWidth", 800)
+                        seen.append(picture.get_attribute("src"))
+                assert len(set(seen)) == len(self.fast["methods"]) + 1  # LBTW has two
+            assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
+            assert visit.said == []

@@ -1,0 +1,95 @@
+"""Notebook 4, RMTL: its parameters, and a headless run with others."""
+
+from __future__ import annotations
+
+import re
+
+import book
+import pytest
+from bs4 import BeautifulSoup
+from nbformat import NotebookNode
+
+from mtl_nt.figures.drawing import SMALL_SIZE
+
+
+class TestRMTL(book.Lesson):
+    name = "04_rmtl"
+    wrong = (
+        "[(check_1, [1, 1, 1]), (check_2, lambda g: g[:, 0]), (check_3, 'none of these', by_stage)]"
+    )
+    given = {"datasets": ["digits"]}
+    refusals = [
+        ({"dataset": "digit"}, "did you mean 'digits'?"),
+        ({"datasets": ["dial-dominent"]}, "did you mean 'dominant' or"),
+        ({"most": 1}, "most 1"),
+        ({"focus": 10}, "must be 0 to 9, a task of 'digits'"),
+        ({"focus": -1}, "must be 0 to 9"),
+        ({"focus": "8"}, "focus '8'"),
+        ({"focus": True}, "focus True"),
+        ({"dataset": "dial-dominant", "focus": 12}, "must be 0 to 11"),
+        ({"own": {"digits": {"trunk": [0]}}}, "trunk"),
+        ({"own": {"digits": {"stepz": 9}}}, "did you mean 'steps'?"),
+        ({"alphas": [0.5, -1.0]}, "alpha -1"),
+        ({"alpha": -0.3}, "alpha -0.3"),
+        ({"seeds": []}, "2 runs or more"),
+        ({"seeds": 1}, "2 runs or more"),
+        ({"steps": -5}, "steps -5"),
+    ]
+    explorers = [("focus-explorer", 5, 2), ("alpha-explorer", 2, 2), ("heat-explorer", 2, 5)]
+
+    def test_its_menus_have_real_and_made_data(self) -> None:
+        given = book.parameters(self.name)
+        assert given["seeds"] >= 5
+        assert given["dataset"] == "digits"
+        assert set(given["datasets"]) == {"digits", "dial-unrelated", "dial-dominant", "dial-noisy"}
+        assert len(given["alphas"]) >= 11
+
+    @pytest.mark.slow
+    def test_the_menu_of_focus_tasks_begins_with_the_one_asked_for(
+        self, done: NotebookNode
+    ) -> None:
+        (shown,) = book.outputs(done, "focus-explorer")
+        page = BeautifulSoup(shown.data["text/html"], "html.parser")
+        names = [option.text for option in page.find_all("option")]
+        assert names[0] == "dial-noisy: noisy 2"
+        assert {name.split(":")[0] for name in names} == {"dial-noisy", "digits"}
+
+    @pytest.mark.slow
+    def test_public_code_keeps_another_epoch_than_the_focused_task_wants(
+        self, done: NotebookNode
+    ) -> None:
+        (shown,) = book.outputs(done, "checkpoint")
+        assert shown.text.strip() == "kept: epoch 2; best for the task in focus: epoch 1"
+
+    def test_public_code_is_named_with_its_commit_where_its_computation_is_shown(self) -> None:
+        text = {cell.id: cell.source for cell in book.BOOK[self.name].cells}
+        for commit in ("0f4e510", "63ee7d8"):
+            assert commit in text["readings-text"]
+        assert "chao1224/Loss-Balanced-Task-Weighting" in text["readings-text"]
+        assert "63ee7d8" in text["checkpoint-text"]
+
+    def test_letters_are_large_enough_for_a_phone(self) -> None:
+        source = "\n".join(cell.source for cell in book.code(self.name))
+        assert [
+            n
+            for n in re.findall(r"(?:label|font|\b)size=([\d.]+)", source)
+            if float(n) < SMALL_SIZE
+        ] == []
+
+    @pytest.mark.slow
+    def test_what_needs_no_budget_holds_with_few_steps_too(self, done: NotebookNode) -> None:
+        printed = "".join(book.said(done, "claim"))
+        assert "holds: one network a task with weights of 1 is MTL once more" in printed
+        assert "holds: opposite tasks: against at the heads, together below" in printed
+
+    @pytest.mark.slow
+    def test_rmtl_is_compared_directly_with_its_rivals_and_with_its_dealt_self(
+        self, done: NotebookNode
+    ) -> None:
+        (shown,) = book.outputs(done, "help-words")
+        text = shown.data["text/markdown"]
+        for data in ("dial-noisy, 2 runs on new data", "digits, 2 runs on this split"):
+            assert data in text
+        for rival in ("MTL", "STL", "Fine-Tuning", "RMTL, dealt"):
+            assert text.count(f"RMTL against {rival}: ") == 2
+        assert text.count("RMTL against RMTL, truth: ") == 1

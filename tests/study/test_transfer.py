@@ -1,0 +1,364 @@
+"""Counts, nulls and verdicts: mtl_nt/transfer.py against the definitions and by simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from mtl_nt.study.transfer import count_negative, moderated_variance, null_counts, paired_test
+
+TESTED = ["mean", "low", "high", "p", "adjusted", "detectable"]
+
+
+def differences(seed: int, runs: int, tasks: int, spread: float = 0.5) -> np.ndarray:
+    """No effect anywhere; the logarithm of the tasks' standard deviations has this spread."""
+    random = np.random.default_rng(seed)
+    return np.exp(random.normal(0, spread, tasks)) * random.standard_normal((runs, tasks))
+
+
+# ------------------------------------------------- a reference, written from Smyth (2004) alone
+
+
+def trigamma_inverse(x: float) -> float:
+    """Newton's method on 1 / trigamma, as in Smyth's appendix."""
+    y = 0.5 + 1 / x
+    for _ in range(50):
+        trigamma = special.polygamma(1, y)
+        y += trigamma * (1 - trigamma / x) / special.polygamma(2, y)
+    return y
+
+
+def smyth(delta: np.ndarray, overlap: float = 0.0) -> dict[str, np.ndarray]:
+    """Moderated t, two-sided p and 95% interval of every column's mean."""
+    runs, tasks = delta.shape
+    d = runs - 1
+    s2 = ((delta - delta.mean(0)) ** 2).sum(0) / d
+    e = np.log(s2) - special.psi(d / 2) + np.log(d / 2)
+    excess = ((e - e.mean()) ** 2).sum() / (tasks - 1) - special.polygamma(1, d / 2)
+    if excess > 0:
+        d0 = 2 * trigamma_inverse(excess)
+        s02 = np.exp(e.mean() + special.psi(d0 / 2) - np.log(d0 / 2))
+        posterior, freedom = (d0 * s02 + d * s2) / (d0 + d), min(d0 + d, tasks * d)
+    else:  # no task differs from another: all are pooled
+        posterior, freedom = np.full(tasks, s2.mean()), tasks * d
+    se = np.sqrt(posterior * (1 / runs + overlap))
+    centre = delta.mean(0)
+    reach = stats.t.isf(0.025, freedom) * se
+    p = 2 * stats.t.cdf(-np.abs(centre) / se, freedom)
+    return {"mean": centre, "low": centre - reach, "high": centre + reach, "p": p}
+
+
+def step_up(p: np.ndarray) -> np.ndarray:
+    """Benjamini and Hochberg (1995): the smallest level at which each is rejected."""
+    count = len(p)
+    order = np.argsort(p)
+    adjusted, smallest = np.empty(count), 1.0
+    for rank in range(count, 0, -1):
+        smallest = min(smallest, p[order[rank - 1]] * count / rank)
+        adjusted[order[rank - 1]] = smallest
+    return adjusted
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.5])
+@pytest.mark.parametrize(
+    ("runs", "tasks", "spread"),
+    [(3, 9, 1.0), (5, 9, 0.0), (5, 20, 0.5), (8, 128, 0.5), (6, 30, 1.5)],
+)
+def test_the_paired_test_is_smyths(runs: int, tasks: int, spread: float, overlap: float) -> None:
+    for seed in range(5):
+        delta = differences(seed, runs, tasks, spread)
+        found, wanted = paired_test(delta, overlap)._asdict(), smyth(delta, overlap)
+        for name, values in wanted.items():
+            np.testing.assert_allclose(found[name], values, rtol=1e-7, err_msg=name)
+
+
+def test_two_tasks_of_equal_variance_are_pooled_as_by_hand() -> None:
+    # Both variances are 1, so 4 + 4 degrees of freedom; t of 8 degrees is 2.306 at 97.5%.
+    around = np.array([-1, -1, 0, 1, 1])[:, None] * np.array([1.0, 1.0])
+    test = paired_test(around + np.array([1.0, -2.0]))
+    np.testing.assert_allclose(test.p, [0.0557665, 0.0020773], rtol=1e-4)
+    np.testing.assert_allclose(test.adjusted, [0.0557665, 0.0041547], rtol=1e-4)
+    np.testing.assert_allclose(test.high - test.mean, 2.306004 / np.sqrt(5), rtol=1e-6)
+    assert test.verdict == ["undecided", "harmed"]
+
+
+def test_a_single_task_gets_a_plain_paired_t() -> None:
+    delta = differences(3, 6, 1) + 0.7
+    plain = stats.ttest_1samp(delta[:, 0], 0)
+    interval = plain.confidence_interval(0.95)
+    test = paired_test(delta)
+    found = (test.p[0], test.adjusted[0], test.low[0], test.high[0])
+    np.testing.assert_allclose(found, (plain.pvalue, plain.pvalue, *interval), rtol=1e-9)
+
+
+def test_the_prior_is_found_where_there_is_one() -> None:
+    prior, centre, df = 6.0, 2.5, 4
+    random = np.random.default_rng(0)
+    true = prior * centre / random.chisquare(prior, 20_000)
+    variance = true * random.chisquare(df, 20_000) / df
+    posterior, freedom = moderated_variance(variance, df)
+    assert freedom - df == pytest.approx(prior, rel=0.1)
+    wanted = (prior * centre + df * variance) / (prior + df)
+    np.testing.assert_allclose(posterior, wanted, rtol=0.05)
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.5, 2.0])
+def test_intervals_hold_the_truth_in_95_of_100_tasks(overlap: float) -> None:
+    """Splits of the same rows correlate by test / (test + training) rows (Nadeau and Bengio)."""
+    random = np.random.default_rng(1)
+    runs, tasks, shared = 5, 20_000, overlap / (1 + overlap)
+    sd = np.sqrt(6 / random.chisquare(6, tasks))
+    noise = np.sqrt(shared) * random.standard_normal((1, tasks))
+    noise = noise + np.sqrt(1 - shared) * random.standard_normal((runs, tasks))
+    test = paired_test(sd * (0.3 + noise), overlap)
+    inside = (test.low < 0.3 * sd) & (0.3 * sd < test.high)
+    assert inside.mean() == pytest.approx(0.95, abs=0.006)
+    if overlap:
+        naive = paired_test(sd * (0.3 + noise))
+        assert ((naive.low < 0.3 * sd) & (0.3 * sd < naive.high)).mean() < 0.8
+
+
+def test_overlapping_splits_only_widen_the_standard_error() -> None:
+    delta = differences(4, 5, 12)
+    apart, together = paired_test(delta), paired_test(delta, overlap=0.3)
+    ratio = (together.high - together.low) / (apart.high - apart.low)
+    np.testing.assert_allclose(ratio, np.sqrt((1 / 5 + 0.3) / (1 / 5)))
+    np.testing.assert_array_equal(apart.mean, together.mean)
+
+
+# ------------------------------------------------------------------------------- verdicts
+
+
+def test_verdicts_are_benjamini_hochbergs_at_5_percent() -> None:
+    decided = 0
+    for seed in range(20):
+        delta = differences(seed, 6, 15) + np.linspace(-2, 2, 15)
+        test = paired_test(delta)
+        adjusted = step_up(test.p)
+        np.testing.assert_allclose(test.adjusted, adjusted)
+        found = np.where(adjusted > 0.05, "undecided", np.where(test.mean < 0, "harmed", "helped"))
+        assert test.verdict == found.tolist()
+        decided += (adjusted <= 0.05).sum()
+    assert 100 < decided < 250  # so that the comparison above meant something
+
+
+def test_a_small_p_among_many_tasks_decides_nothing() -> None:
+    delta = differences(0, 5, 100)
+    test = paired_test(delta)
+    assert (test.p < 0.05).sum() >= 3
+    assert test.verdict == ["undecided"] * 100
+
+
+def test_verdicts_never_come_from_counts() -> None:
+    random = np.random.default_rng(5)
+    noise = random.standard_normal((5, 9))
+    barely = noise - noise.mean(0) - 0.01  # every mean is negative, and means nothing
+    assert count_negative(barely).negative == 9
+    assert paired_test(barely).verdict == ["undecided"] * 9
+    # Three of nine are truly harmed: the count lies below its null of 4.5 all the same.
+    third = 0.1 * noise + np.array([-1.0] * 3 + [1.0] * 6)
+    assert count_negative(third).negative == 3 < null_counts(noise).high
+    assert paired_test(third).verdict == ["harmed"] * 3 + ["helped"] * 6
+
+
+def test_turning_the_sign_swaps_harmed_and_helped_and_nothing_else() -> None:
+    delta = differences(6, 5, 12) + np.linspace(-3, 3, 12)
+    test, turned = paired_test(delta), paired_test(-delta)
+    swapped = {"harmed": "helped", "helped": "harmed", "undecided": "undecided"}
+    assert set(test.verdict) == set(swapped)
+    assert [swapped[v] for v in test.verdict] == turned.verdict
+    np.testing.assert_allclose(test.p, turned.p)
+    np.testing.assert_allclose(test.low, -turned.high)
+
+
+def test_neither_units_nor_the_order_of_runs_and_tasks_matter() -> None:
+    delta = differences(7, 5, 12) + np.linspace(-2, 2, 12)
+    test = paired_test(delta)
+    runs, tasks = [3, 1, 4, 0, 2], np.random.default_rng(0).permutation(12)
+    other = paired_test(1e-4 * delta[runs][:, tasks])
+    np.testing.assert_allclose(other.p, test.p[tasks], rtol=1e-6)
+    np.testing.assert_allclose(other.detectable, 1e-4 * test.detectable[tasks], rtol=1e-6)
+    assert other.verdict == [test.verdict[t] for t in tasks]
+
+
+def test_a_task_with_a_missing_difference_is_undecided_and_leaves_the_others_alone() -> None:
+    delta = differences(8, 5, 6) - 5
+    holed = delta.copy()
+    holed[2, 1], holed[0, 4] = np.nan, -np.inf
+    test, others = paired_test(holed), paired_test(np.delete(delta, [1, 4], 1))
+    assert test.verdict == ["harmed", "undecided", "harmed", "harmed", "undecided", "harmed"]
+    for name in TESTED:
+        values = getattr(test, name)
+        assert np.isnan(values[[1, 4]]).all(), name
+        np.testing.assert_array_equal(np.delete(values, [1, 4]), getattr(others, name))
+
+
+def test_where_every_task_misses_a_run_nothing_is_decided() -> None:
+    delta = differences(8, 5, 3)
+    delta[1] = np.nan
+    test = paired_test(delta)
+    assert test.verdict == ["undecided"] * 3
+    assert np.isnan(test.mean).all()
+    assert count_negative(delta) == (0, 0.0)
+    assert null_counts(delta)[2:] == (0, 0)
+
+
+def test_one_run_has_a_mean_and_no_verdict() -> None:
+    test = paired_test(np.array([[-3.0, 2.0]]))
+    assert test.mean.tolist() == [-3, 2]
+    assert test.verdict == ["undecided"] * 2
+    assert np.isnan([test.low, test.high, test.p, test.adjusted, test.detectable]).all()
+
+
+def test_a_task_that_never_varies_is_judged_by_the_variance_of_the_others() -> None:
+    delta = differences(9, 5, 8)
+    delta[:, 0], delta[:, 1] = 0.0, -0.05  # perfect in every run; the same in every run
+    test = paired_test(delta)
+    assert test.p[0] == 1 and test.low[0] < 0 < test.high[0]
+    assert 0 < test.p[1] < 1 and test.high[1] > test.low[1]
+    assert test.verdict[0] == "undecided"
+
+
+def test_differences_of_nothing_but_zero_are_undecided() -> None:
+    test = paired_test(np.zeros((5, 4)))
+    assert test.verdict == ["undecided"] * 4
+    assert [test.p.tolist(), test.low.tolist(), test.high.tolist()] == [[1] * 4, [0] * 4, [0] * 4]
+
+
+# ----------------------------------------------------------- power, as statistics.md has it
+
+SPREAD = 0.5
+"""Of the logarithm of the tasks' standard deviations (1 of that of their variances): the spread
+with which the powers that the project's definitions state come out."""
+
+
+def simulated(runs: int, tasks: int, harmed: int, repeats: int) -> tuple[float, float, float]:
+    """Harmed tasks found by the moderated and by the plain test; false verdicts a repeat.
+
+    The first `harmed` tasks are harmed by 2 of their own standard deviations.
+    """
+    random = np.random.default_rng([runs, tasks, harmed])
+    sd = np.exp(random.normal(0, SPREAD, (repeats, 1, tasks)))
+    effect = np.where(np.arange(tasks) < harmed, -2.0, 0.0)
+    delta = sd * (random.standard_normal((repeats, runs, tasks)) + effect)
+    verdicts = np.array([paired_test(d).verdict for d in delta])
+    plain = stats.false_discovery_control(stats.ttest_1samp(delta, 0, axis=1).pvalue, axis=1)
+    return (
+        float((verdicts[:, :harmed] == "harmed").sum()) / max(harmed * repeats, 1),
+        float((plain[:, :harmed] <= 0.05).sum()) / max(harmed * repeats, 1),
+        float((verdicts[:, harmed:] != "undecided").sum()) / repeats,
+    )
+
+
+@pytest.mark.parametrize(
+    ("runs", "low", "high"), [(5, 0.74, 0.82), (8, 0.965, 0.995), (3, 0.21, 0.49)]
+)
+@pytest.mark.parametrize("tasks", [9, 20, 128])
+def test_a_quarter_harmed_by_two_standard_deviations_is_found(
+    runs: int, tasks: int, low: float, high: float
+) -> None:
+    """Stated: 77-79% with 5 runs (the plain test: 39-54%), 98% with 8, 26-44% with 3.
+
+    Two standard errors of such a share are 0.04 at 9 tasks and 300 repeats.
+    """
+    moderated, plain, _ = simulated(runs, tasks, round(tasks / 4), repeats=300)
+    assert low <= moderated <= high
+    if runs == 5:
+        assert 0.34 <= plain <= 0.56
+        assert moderated - plain > 0.2
+
+
+@pytest.mark.parametrize("tasks", [9, 20, 128])
+def test_where_nobody_is_harmed_almost_nobody_is_flagged(tasks: int) -> None:
+    """Tasks flagged in all a comparison of 5 runs; 3,000 repeats give 0.09, 0.09 and 0.06."""
+    flagged = simulated(5, tasks, harmed=0, repeats=500)[2]
+    assert 0.01 <= flagged <= 0.14
+
+
+@pytest.mark.parametrize(
+    ("runs", "tasks", "harmed"), [(5, 1, 0), (8, 1, 0), (5, 20, 0), (8, 20, 10)]
+)
+def test_an_effect_of_the_detectable_size_is_found_in_four_of_five_cases(
+    runs: int, tasks: int, harmed: int
+) -> None:
+    """Also where other tasks are `harmed`: the more, the smaller the effects that are found."""
+    random = np.random.default_rng([tasks, runs])
+    noise = random.standard_normal((400, runs, tasks))
+    noise[:, :, 1 : 1 + harmed] -= 50
+    size = np.mean([paired_test(d).detectable[0] ** 2 for d in noise]) ** 0.5
+    noise[:, :, 0] -= size
+    found = [paired_test(d).verdict[0] == "harmed" for d in noise]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.07)
+
+
+def test_more_runs_detect_smaller_effects() -> None:
+    delta = differences(10, 32, 20)
+    sizes = [np.median(paired_test(delta[:runs]).detectable) for runs in (4, 8, 16, 32)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > 2 * sizes[-1]
+
+
+# --------------------------------------------------------------------------- counts, nulls
+
+
+def test_both_counts_are_those_of_the_papers() -> None:
+    delta = np.array([[-1.0, 1.0, 0.5, 0.0], [3.0, 1.0, -1.0, 0.0], [1.0, -0.5, -1.0, 0.0]])
+    assert count_negative(delta) == (1, pytest.approx(4 / 3))
+
+
+def test_a_task_with_a_missing_run_is_left_out_of_both_counts() -> None:
+    delta = np.array([[-1.0, -1.0, 1.0], [-1.0, np.nan, -3.0]])
+    assert count_negative(delta) == (2, 1.5)
+
+
+def test_the_null_is_the_same_whichever_training_is_called_stl() -> None:
+    delta = differences(11, 5, 9)
+    null, turned = null_counts(delta), null_counts(-delta)
+    assert (null.low, null.high) == (turned.low, turned.high)
+    assert null.low + null.high == pytest.approx(9)
+    assert null.per_run + turned.per_run == pytest.approx(9)
+    assert (null.negative, null.per_run) == count_negative(delta)
+
+
+def test_the_nulls_range_is_the_students_about_half_the_tasks() -> None:
+    # Counts 4, 6, 7 of 10; about 5: squares 1, 1, 4, so sd = sqrt(2), and t of 3 degrees is 3.182.
+    delta = np.where(np.arange(10) < np.array([[4], [6], [7]]), -1.0, 1.0)
+    null = null_counts(delta)
+    assert null.per_run == pytest.approx(17 / 3)
+    assert (null.low, null.high) == pytest.approx((5 - 3.182446 * 2**0.5, 5 + 3.182446 * 2**0.5))
+
+
+def test_the_nulls_range_stays_among_possible_counts() -> None:
+    null = null_counts(np.array([[-1.0] * 4, [-1.0] * 4]))
+    assert (null.negative, null.per_run, null.low, null.high) == (4, 4, 0, 4)
+
+
+def test_one_run_says_nothing_of_the_nulls_spread() -> None:
+    assert null_counts(np.array([[-1.0, 1.0, 1.0, 1.0]])) == (1, 1.0, 0, 4)
+
+
+def test_a_tie_counts_as_half_a_task_in_the_nulls_range() -> None:
+    # Of 4 tasks 2, 2 and 2.5 are negative, ties halved: 0, 0 and 0.5 from 2. Five times that.
+    delta = np.array([[-1, 1, 0, 0], [0, 0, 0, 0], [-1, -1, 0, 1.0]])
+    null = null_counts(np.repeat(delta, 5, axis=1))
+    reach = 5 * 3.182446 * 0.5 / 3**0.5
+    assert (null.low, null.high) == pytest.approx((10 - reach, 10 + reach))
+    assert null.per_run == pytest.approx(5 * (1 + 0 + 2) / 3)  # as the papers count: below 0
+
+
+@pytest.mark.parametrize("together", [0.0, 0.3])
+def test_the_null_averages_half_the_tasks_and_its_range_holds_95_of_100_runs(
+    together: float,
+) -> None:
+    """Whether the tasks of a run rise and fall alone or `together`."""
+    random = np.random.default_rng(12)
+    shape = (1500, 6, 20)
+    shared = random.standard_normal((*shape[:2], 1))
+    delta = together * shared + (1 - together) * random.standard_normal(shape)
+    nulls = [null_counts(d[:5]) for d in delta]
+    assert np.mean([n.per_run for n in nulls]) == pytest.approx(10, abs=0.35)
+    assert np.mean([n.negative for n in nulls]) == pytest.approx(10, abs=0.5)
+    fresh = (delta[:, 5] < 0).sum(1)
+    inside = [n.low <= count <= n.high for n, count in zip(nulls, fresh, strict=True)]
+    assert 0.93 <= np.mean(inside) <= 0.99
