@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -63,3 +64,15 @@ def test_a_room_says_what_lives_there_and_what_it_may_use(room: str) -> None:
     assert "This room uses" in doc
     modules = {path.stem for path in (PACKAGE / room).glob("*.py")} - {"__init__"}
     assert len({*re.findall(r"`(\w+)`", doc)} & modules) >= 4
+
+
+@pytest.mark.parametrize("room", ["", *(f".{room}" for room in sorted(ROOMS))])
+def test_every_public_function_and_class_has_an_example(room: str) -> None:
+    module = importlib.import_module(f"mtl_nt{room}")
+    public = {name: getattr(module, name) for name in module.__all__}
+    functions = {n: v for n, v in public.items() if getattr(v, "__name__", "<").isidentifier()}
+    made = {n: v for n, v in functions.items() if inspect.isfunction(v) or inspect.isclass(v)}
+    records = {n for n, v in made.items() if hasattr(v, "_fields") or hasattr(v, "__total__")}
+    assert len(made) >= 3
+    shown = {name for name, value in made.items() if ">>> " in (value.__doc__ or "")}
+    assert made.keys() - shown <= records

@@ -7,7 +7,7 @@ sentences, `tables` and `figures` show it. `command` is what `python -m mtl_nt r
 This room uses all others.
 """
 
-from .audit import audit
+from .audit import audit, example_audit
 from .figures import affinity_map, width_check
 from .findings import findings, sentences
 from .plan import parse_methods
@@ -18,6 +18,7 @@ __all__ = [
     "Audit",
     "affinity_map",
     "audit",
+    "example_audit",
     "repeat_command",
     "csv_link",
     "findings",

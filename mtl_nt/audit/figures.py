@@ -44,6 +44,10 @@ def affinity_map(audit: Audit, stage: str = "to 20%") -> Figure:
 
     Raises:
         BadInput: an unknown stage; an audit whose affinity was left out.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> affinity_map(example_audit()).axes != []
+    True
     """
     if audit.cosines is None:
         raise BadInput("this audit has no affinity: its budget had no room for it")
@@ -117,6 +121,10 @@ def width_check(audit: Audit) -> Figure:
 
     Raises:
         BadInput: an audit whose width check was left out.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> width_check(example_audit()).axes != []
+    True
     """
     found = findings(audit)["widths"]
     if found is None:

@@ -40,6 +40,10 @@ def findings(audit: Audit) -> dict[str, Any]:
         - `widths`: the width check, one row per width, or null.
         - `affinity`: the mean cosine of the tasks' gradients by stage of training, or null.
         - `seconds`, `left_out`: how long it took, and what the budget had no room for.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> findings(example_audit())['runs']
+    2
     """
     study = audit.main_study
     t, mtl = arm_tables(study), ("MTL", "")
@@ -100,6 +104,10 @@ def sentences(audit: Audit) -> list[str]:
     """The findings of an audit in words, one or two sentences per item.
 
     The sentences are plain text. They hold names from the data, so escape them in HTML.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> sentences(example_audit())[0].startswith('MTL ')
+    True
     """
     f = findings(audit)
     mtl, runs, many = f["mtl"], f["runs"], f["tasks"]

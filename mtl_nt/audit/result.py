@@ -32,6 +32,10 @@ class Audit:
         labels: one row per task: its kind, labels and positives.
         notes: sentences on the data: what was read, dropped, imputed and not scored.
         provenance: the seconds, the versions, and what repeats the audit.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> [*example_audit().labels]
+    ['task', 'kind', 'labels', 'positives']
     """
 
     name: str
@@ -54,6 +58,10 @@ def repeat_command(audit: Audit) -> str:
     """The command line that repeats an audit.
 
     It names the methods and runs of the plan, so it repeats the audit on a slower machine too.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> print(repeat_command(example_audit()))
+    python -m mtl_nt report dial --methods MTL --alphas 0,0.1,0.25,0.5,1 --seeds 100,101 --steps 10
     """
     made, plan = audit.provenance, audit.plan
     words = ["python", "-m", "mtl_nt", "report", made["source"]]

@@ -10,7 +10,11 @@ from typing import Any
 import torch
 
 from ..datasets import is_table, load, read_table
+from ..files import digest
 from ..tasks import BadInput, TaskData
+
+FILES = ("file", "expression")
+"""Options of data sets that name a file of your own."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,13 @@ class Source:
     @property
     def identity(self) -> dict[str, Any]:
         """What tells these data from others, found without reading the table."""
-        return {"data": self.sha256 or self.name, "options": dict(self.options)}
+        known = {"data": self.sha256 or self.name, "options": dict(self.options)}
+        files = {k: digest(str(v)) for k in FILES if _names_file(v := self.options.get(k))}
+        return {**known, "files": files} if files else known
+
+
+def _names_file(value: Any) -> bool:
+    return isinstance(value, (str, Path)) and Path(value).is_file()
 
 
 def _without_features(data: TaskData) -> TaskData:

@@ -41,6 +41,10 @@ def task_table(audit: Audit, method: str = "MTL", alpha: float = math.nan) -> st
 
     Raises:
         BadInput: a method that is not in the audit.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> task_table(example_audit()).count('<tr>')  # a heading and nine tasks
+    10
     """
     study = audit.main_study
     delta = study.delta(method, alpha)
@@ -77,7 +81,12 @@ def task_table(audit: Audit, method: str = "MTL", alpha: float = math.nan) -> st
 
 
 def csv_link(audit: Audit) -> str:
-    """A link that saves the scores of all runs as a CSV file, which is in the page itself."""
+    """A link that saves the scores of all runs as a CSV file, which is in the page itself.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> csv_link(example_audit()).startswith('<p><a download="results.csv"')
+    True
+    """
     table = audit.study.results
     data = base64.b64encode(safe_csv(table, 6).encode()).decode()
     return (
@@ -88,7 +97,12 @@ def csv_link(audit: Audit) -> str:
 
 
 def settings_table(audit: Audit) -> pd.DataFrame:
-    """What was run, one item per row: data, methods, runs, network, budget, time and versions."""
+    """What was run, one item per row: data, methods, runs, network, budget, time and versions.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> settings_table(example_audit()).iloc[3].tolist()
+    ['alphas', '0, 0.1, 0.25, 0.5, 1']
+    """
     study, made, plan = audit.study, audit.provenance, audit.plan
     recipe, parts = study.recipe, made["parts"]
     split = {"free": "drawn anew for every run", "fixed": "given", "new data": "of new data"}

@@ -128,7 +128,11 @@ def html_document(title: str, body: str, style: str = STYLE) -> str:
 
 
 def script_tag(source: str) -> str:
-    """One of `OWN_SCRIPTS` as HTML. It must be the last child of the element that it works on."""
+    """One of `OWN_SCRIPTS` as HTML. It must be the last child of the element that it works on.
+
+    >>> script_tag('let x = 1;')
+    '<script>let x = 1;</script>'
+    """
     return f"<script>{source}</script>"
 
 

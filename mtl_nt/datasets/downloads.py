@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin
 
-from ..files import open_regular, open_unpacked
+from ..files import check_regular, open_regular, open_unpacked
 from ..tasks import BadInput
 
 if TYPE_CHECKING:
@@ -117,8 +117,9 @@ def fetch(source: Source, *others: Source, instead: str = "", own_file: str = ""
     pooch.get_logger().setLevel("WARNING")
     cache = Path(pooch.os_cache("mtl_nt"))
     try:
-        if (cache / source.name).exists() and _fault(cache / source.name, source):
-            (cache / source.name).unlink()  # it was damaged after its download
+        if (kept := cache / source.name).exists() and _fault(kept, source):
+            check_regular(kept)  # a folder or a FIFO is none of ours
+            kept.unlink()  # it was damaged after its download
         path = pooch.retrieve(
             source.url, known_hash=None, fname=source.name, path=cache, downloader=download
         )

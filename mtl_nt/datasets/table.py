@@ -53,6 +53,9 @@ class Table:
         data: the tasks, split for the given seed; `data.for_seed(seed)` has other splits.
         notes: one sentence on each thing that was read by a rule, dropped or imputed.
         sha256: the checksum of the file that was read.
+
+    >>> [*Table.__dataclass_fields__]
+    ['data', 'notes', 'sha256']
     """
 
     data: TaskData

@@ -67,6 +67,8 @@ class ResultStore:
             raise BadInput(f"folder {folder!r}: give a folder's name, or None to keep nothing")
         self.folder = Path(folder)
         self.jobs, self.identity = jobs, _identity(runs, jobs)
+        self.tasks = len(runs[0].tasks)
+        self.test_rows = max(len(run.split.test) for run in runs)
         self.label_path = self.folder / "study.json"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -118,10 +120,33 @@ class ResultStore:
             return None
         except (OSError, SafetensorError):
             tensors, checksum = {}, ""
-        if self._checksum(path, _bytes(tensors)) != checksum:
+        whole = self._checksum(path, _bytes(tensors)) == checksum
+        if not whole or not self._is_result(result := ChunkResult(**tensors), chunk):
             warn(f"{path} is damaged; this chunk is trained again")
             return None
-        return ChunkResult(**tensors)
+        return result
+
+    def _is_result(self, result: ChunkResult, chunk: Chunk) -> bool:
+        """Whether these tensors have the kinds and shapes that a chunk's result has. A checksum has
+        no secret, so it says nothing about them.
+        """
+        networks = chunk.stop - chunk.start
+        shape = (networks, self.tasks)
+        numbers = result._replace(diverged=result.losses, window=result.losses)
+        return (
+            all(tensor.is_floating_point() for tensor in numbers)
+            and (result.diverged.dtype, result.window.dtype) == (torch.bool, torch.int64)
+            and result.diverged.shape == (networks,)
+            and result.window.shape == result.seconds.shape == ()
+            and int(result.window) > 0
+            and result.losses.shape == result.weights.shape == (len(result.losses), *shape)
+            and result.validation.shape == (len(result.validation), *shape)
+            and result.outputs.ndim == 3
+            and result.outputs.shape[1] in (networks, networks * self.tasks)
+            and result.outputs.shape[2] <= self.test_rows
+            and min(len(result.losses), len(result.outputs)) > 0
+            and result.scores.numel() == len(result.scores) * result.outputs.shape[1]
+        )
 
     def put_chunk(self, name: str, chunk: Chunk, result: ChunkResult) -> None:
         """Keep the result of a chunk, the whole file or nothing."""

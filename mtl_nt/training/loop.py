@@ -37,7 +37,13 @@ SMALL = 1e8  # multiplications in a step's forward pass: some milliseconds of on
 
 
 class Stopped(Exception):
-    """The training was asked to stop; nothing of it is kept."""
+    """The training was asked to stop; nothing of it is kept.
+
+    >>> import mtl_nt
+    >>> mtl_nt.compare(mtl_nt.load('dial'), 'MTL', steps=2, progress=False, stop=lambda: True)
+    Traceback (most recent call last):
+    mtl_nt.training.loop.Stopped
+    """
 
 
 class FitResult(NamedTuple):

@@ -37,7 +37,15 @@ from ..tasks import BadInput
 
 @dataclass
 class Step:
-    """What a weighter may look at: one batch of every replica, before the networks move."""
+    """What a weighter may look at: one batch of every replica, before the networks move.
+
+    A weighter of your own can be tried on a stand-in that has the fields it reads:
+
+    >>> from types import SimpleNamespace
+    >>> from mtl_nt import Uniform
+    >>> Uniform().weights(SimpleNamespace(losses=torch.tensor([[0.3, 0.7]])))
+    tensor([[1., 1.]])
+    """
 
     losses: Float[Tensor, "R T"]  # per task, mean over labelled rows; without graph
     labelled: Bool[Tensor, "R T"]  # the replica trains on the task and the batch has a label

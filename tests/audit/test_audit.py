@@ -1008,3 +1008,12 @@ def test_a_file_that_is_nested_too_deeply_is_refused(kept: Path, tmp_path: Path)
     text = "[" * 100_000 + "]" * 100_000
     (folder / FILE).write_text(f"{store._checksum(FILE, text)}\n{text}")
     refused(lambda: audit("dial-unrelated", folder=folder, say=quiet, **LESS), "no audit of this")
+
+
+def test_an_own_file_of_a_data_set_is_known_by_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("smiles,a\nC,1\n")
+    first, again = (Source("tox21", {"file": path}).identity for _ in range(2))
+    path.write_text("smiles,a\nC,0\n")
+    assert first == again != Source("tox21", {"file": path}).identity
+    assert "files" not in Source("tox21", {}).identity

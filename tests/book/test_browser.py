@@ -234,9 +234,9 @@ CELLS = (
     """,
     """
     from IPython.display import HTML
-    from mtl_nt.audit.tables import sortable
+    from mtl_nt.audit.tables import sortable_table
     rows = [[(name, name), (str(value), value)] for name, value in zip("abc", (2, 10, 1))]
-    HTML(sortable(["task", "difference"], rows, "Tasks"))
+    HTML(sortable_table(["task", "difference"], rows, "Tasks"))
     """,
 )
 
@@ -265,7 +265,7 @@ def test_in_jupyterlab_the_explorer_moves_and_live_training_trains_stops_and_say
     for frame in explorer.locator(".widget-tab-contents").all():  # tabs without any sign of them
         expect(frame).to_have_css("border-width", "0px")
         expect(frame).to_have_css("padding", "0px")
-    expect(explorer.get_by_role("tab").filter(printable=True)).to_have_count(0)
+    expect(explorer.get_by_role("tab").filter(visible=True)).to_have_count(0)
     slider = explorer.get_by_role("slider", name="alpha")
     expect(slider).to_have_attribute("aria-valuetext", "0.5")
     slider.press("ArrowRight")

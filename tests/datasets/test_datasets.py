@@ -396,6 +396,13 @@ def test_the_official_files_are_downloaded_once(server: str, official: Path, cac
     assert same(load("mnist", test="official"), one)
 
 
+def test_what_is_no_file_in_the_cache_is_refused_and_left_alone(server: str, cache: Path) -> None:
+    there = cache / handwriting.TEST_IMAGES.name
+    there.mkdir(parents=True)
+    refused(lambda: load("mnist", test="official"), there.name, "a folder")
+    assert there.is_dir()
+
+
 @pytest.mark.slow
 def test_a_mirrors_own_packing_of_the_same_images_is_taken(official: Path) -> None:
     one = load("mnist", test="official")

@@ -57,7 +57,7 @@ def test_training_and_scoring_load_neither_torchs_compiler_nor_scikit_learn() ->
     script = (
         "import sys, mtl_nt\n"
         "methods = ['STL', 'MTL', 'GradNorm', 'RMTL', 'Uncertainty', 'U-AMTFL']\n"
-        "study = mtl_nt.compare(mtl_nt.load('dial').run, methods, seeds=2, steps=3)\n"
+        "study = mtl_nt.compare(mtl_nt.load('dial').for_seed, methods, seeds=2, steps=3)\n"
         "assert study.counts()['mean'].gt(0).all()\n"
         "heavy = {'torch._dynamo', 'sympy', 'sklearn'}\n"
         "sys.exit(', '.join(heavy & sys.modules.keys()) or None)\n"

@@ -29,6 +29,8 @@ from mtl_nt import LBTW, BadInput, Method, Stopped, Study, compare, load, with_a
 from mtl_nt.book import processes
 from mtl_nt.datasets.dial import Group
 from mtl_nt.study import result_store
+from mtl_nt.study.chunks import Chunk, ChunkResult
+from mtl_nt.study.result_store import ResultStore
 
 GROUPS = (Group("in", 2, 30), Group("out", 1, 30, angle=90))
 ARMS = ["STL", "STL'", "MTL", "LBTW"]
@@ -515,6 +517,47 @@ def test_a_damaged_chunk_is_trained_again_and_a_line_says_so(
     for path, line in zip(files, lines, strict=False):
         assert str(path) in line
         assert "damaged" in line
+
+
+FORGED: dict[str, Callable[[ChunkResult], dict[str, torch.Tensor]]] = {
+    "a task too many": lambda r: {"losses": torch.cat([r.losses, r.losses], 2)},
+    "a network too few": lambda r: {"diverged": r.diverged[1:]},
+    "whole numbers for losses": lambda r: {"losses": r.losses.long()},
+    "numbers for yes and no": lambda r: {"diverged": r.diverged.float()},
+    "a window of 0": lambda r: {"window": r.window * 0},
+    "predictions for a row too many": lambda r: {
+        "outputs": torch.cat([r.outputs, r.outputs[..., :1]], 2)
+    },
+    "no history": lambda r: {"losses": r.losses[:0], "weights": r.weights[:0]},
+}
+
+
+@pytest.mark.slow
+def test_a_forged_chunk_of_another_form_is_trained_again_whatever_its_checksum(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call: dict[str, Any] = {"methods": ("MTL",), "memory": 1e-6}
+    with pytest.raises(Stopped):
+        study(tmp_path, **call, stop=stop_after(2 * STEPS + 3))
+    stores: list[ResultStore] = []
+    with pytest.MonkeyPatch.context() as patched:
+        found = ResultStore.__init__
+        patched.setattr(
+            ResultStore,
+            "__init__",
+            lambda self, *given: (found(self, *given), stores.append(self))[0],
+        )
+        with pytest.raises(Stopped):
+            study(tmp_path, **call, stop=stop_after(1))
+    (store,), chunk = stores, Chunk(0, 0, 1)
+    true = store.get_chunk("STL", chunk)
+    assert true is not None
+    for case, forge in FORGED.items():
+        store.put_chunk("STL", chunk, true._replace(**forge(true)))
+        assert store.get_chunk("STL", chunk) is None, case
+        assert "trained again" in capsys.readouterr().err, case
+    store.put_chunk("STL", chunk, true)
+    assert store.get_chunk("STL", chunk) is not None
 
 
 def begun(name: Path, which: str) -> None:
