@@ -519,7 +519,7 @@ def test_a_damaged_chunk_is_trained_again_and_a_line_says_so(
         assert "damaged" in line
 
 
-FORGED: dict[str, Callable[[ChunkResult], dict[str, torch.Tensor]]] = {
+FORGED_TENSORS: dict[str, Callable[[ChunkResult], dict[str, torch.Tensor]]] = {
     "a task too many": lambda r: {"losses": torch.cat([r.losses, r.losses], 2)},
     "a network too few": lambda r: {"diverged": r.diverged[1:]},
     "whole numbers for losses": lambda r: {"losses": r.losses.long()},
@@ -552,7 +552,7 @@ def test_a_forged_chunk_of_another_form_is_trained_again_whatever_its_checksum(
     (store,), chunk = stores, Chunk(0, 0, 1)
     true = store.get_chunk("STL", chunk)
     assert true is not None
-    for case, forge in FORGED.items():
+    for case, forge in FORGED_TENSORS.items():
         store.put_chunk("STL", chunk, true._replace(**forge(true)))
         assert store.get_chunk("STL", chunk) is None, case
         assert "trained again" in capsys.readouterr().err, case
