@@ -72,13 +72,13 @@ def pace() -> float:
 
 def proof() -> list[Row]:
     """The notebooks' sliders, pickers and dials, moved in a real JupyterLab by the tests."""
-    command = [sys.executable, "-m", "pytest", "-q", "tests/test_lab.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "tests/book/test_lab.py"]
     begin = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     ran = done.returncode == 0 and "skipped" not in done.stdout
     seconds = [time.perf_counter() - begin] if ran else []
     where, note = "one process, four notebooks", "a test fails, or there is no chromium"
-    return [Row("seconds of tests/test_lab.py", where, seconds, "", "under 240", note)]
+    return [Row("seconds of tests/book/test_lab.py", where, seconds, "", "under 240", note)]
 
 
 def there(name: str) -> bool:

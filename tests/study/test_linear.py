@@ -1,4 +1,4 @@
-"""Predictors that are no networks: mtl_nt/linear.py against plain loops over scikit-learn."""
+"""Predictors that are no networks: mtl_nt/study/linear.py against plain loops over scikit-learn."""
 
 from __future__ import annotations
 

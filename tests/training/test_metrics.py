@@ -1,4 +1,4 @@
-"""Scores of tasks on held-out rows: mtl_nt/metrics.py against scikit-learn and by hand."""
+"""Scores of tasks on held-out rows: mtl_nt/training/metrics.py against scikit-learn and by hand."""
 
 from __future__ import annotations
 
