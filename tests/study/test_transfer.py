@@ -1,4 +1,4 @@
-"""Counts, nulls and verdicts: mtl_nt/study/transfer.py against the definitions and by simulation."""
+"""Counts, nulls and verdicts: mtl_nt/study/transfer.py against definitions and by simulation."""
 
 from __future__ import annotations
 
