@@ -54,7 +54,9 @@ def test_every_file_that_the_page_says_to_copy_or_to_run_is_there() -> None:
 
 
 def test_the_tests_mirror_the_rooms() -> None:
-    folders = {p.name for p in (ROOT / "tests").iterdir() if p.is_dir() and any(p.glob("test_*.py"))}
+    folders = {
+        p.name for p in (ROOT / "tests").iterdir() if p.is_dir() and any(p.glob("test_*.py"))
+    }
     assert folders == {*ROOMS, "notebooks"}
 
 
