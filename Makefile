@@ -16,6 +16,7 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 OLD_PYTHON := import sys; sys.exit(sys.version_info < (3, 11))
 PIP := $(BIN)/python -m pip install -qq
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport PYTHONDONTWRITEBYTECODE # compiled modules save each of many processes some seconds
 
 # What `make results` trains: DATASET=tox21 PRESET=paper DEVICE=cuda, say; by default all that is
 # kept.
@@ -38,7 +39,7 @@ LOWEST := import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["
 	print(*(line.replace(">=", "==") for line in lines if not line.startswith("torch")), sep="\n")
 
 .PHONY: help setup demo book outputs compare release quick test seldom lowest lab bench results
-.PHONY: clean distclean
+.PHONY: stills clean distclean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -68,12 +69,14 @@ quick: $(STAMP) ## format, lint, types and the quick tests, at most 90 seconds: 
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "$(QUICK)" --doctest-modules tests mtl_nt
 
+# mypy works on one core alone, and so beside the tests; what it finds is shown after them.
 test: $(STAMP) ## format, lint, types and tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not release" --doctest-modules --nbval $(COMPARED) tests mtl_nt
+	@$(BIN)/mypy >/dev/null 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not release" --doctest-modules --nbval $(COMPARED) tests mtl_nt; \
+	tests=$$?; wait $$types || $(BIN)/mypy || exit; exit $$tests
 
 seldom: $(STAMP) ## run the tests that `make test` leaves out, some minutes
 	@$(BIN)/python -m pytest -n auto -m release tests
@@ -83,6 +86,9 @@ lowest: ## run make quick with the lowest version of every dependency, in .lowes
 	@$(PYTHON) -c '$(LOWEST)' > .lowest.txt
 	@PIP_CONSTRAINT=$(CURDIR)/.lowest.txt $(MAKE) --no-print-directory VENV=.lowest setup
 	@PYTEST_ADDOPTS='-W default' $(MAKE) --no-print-directory VENV=.lowest quick
+
+stills: $(STAMP) ## draw the playgrounds' pictures anew, in Chromium
+	@$(BIN)/python tests/played.py
 
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab notebooks/

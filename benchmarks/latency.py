@@ -47,7 +47,7 @@ CELLS = (
         return figures.alpha_curve(short, "LBTW", alpha)
     """,
     """
-    explorer({"dial": [figures.picture(drawn(a)) for a in alphas]}, alphas)
+    explorer({"dial": [figures.captioned_png(drawn(a)) for a in alphas]}, alphas)
     """,
     """
     options = [(f"{a:g}", a) for a in alphas]
@@ -72,7 +72,8 @@ WATCH = """(box) => {
     window.addEventListener("keydown", pressed, { capture: true, once: true });
   });
 }"""
-EXPLORER, INTERACT, HANDLE = ".nt-explorer", ".widget-interact", ".noUi-handle"
+HANDLES = {".nt-explorer": "input", ".widget-interact": ".noUi-handle"}  # of each one's slider
+EXPLORER, INTERACT = HANDLES
 LAB, WHILE, EXPORTED = "JupyterLab", "JupyterLab, a cell training", "exported page"
 SHARES = {50: "median", 95: "95th percentile"}
 Taken = dict[tuple[str, str], list[list[float]]]  # ms of every key press, a list a repeat
@@ -114,7 +115,7 @@ def measured(stops: int, rounds: int, repeats: int) -> Taken:
 
         def both(where: str) -> None:
             for what, box in ("explorer", EXPLORER), ("interact", INTERACT):
-                taken = pressed(lab, box, HANDLE, stops, rounds)
+                taken = pressed(lab, box, stops, rounds)
                 found.setdefault((what, where), []).append(taken)
 
         for _ in range(repeats):
@@ -127,7 +128,7 @@ def measured(stops: int, rounds: int, repeats: int) -> Taken:
             expect(_prompt(lab)).to_have_text("[*]:")
             busy.unlink()
             expect(_prompt(lab)).to_have_text(RAN, timeout=PATIENCE)
-            taken = pressed(page, EXPLORER, "input", stops, rounds)
+            taken = pressed(page, EXPLORER, stops, rounds)
             found.setdefault(("explorer", EXPORTED), []).append(taken)
     return found
 
@@ -147,10 +148,10 @@ def opened(browser: Browser, address: str, path: Path, stops: int) -> Page:
     return page
 
 
-def pressed(page: Page, box: str, handle: str, stops: int, rounds: int) -> list[float]:
+def pressed(page: Page, box: str, stops: int, rounds: int) -> list[float]:
     """Milliseconds from each key press until its picture is decoded and a frame has gone by."""
     there, found = page.locator(box), []
-    there.locator(handle).focus()
+    there.locator(HANDLES[box]).focus()
     for key in rounds * [*(stops - 1) * ["ArrowRight"], *(stops - 1) * ["ArrowLeft"]]:
         page.wait_for_timeout(PAUSE)
         there.evaluate(WATCH)

@@ -58,7 +58,7 @@ def empty() -> float:
         path = Path(folder, "empty.ipynb")
         nbformat.write(nbformat.v4.new_notebook(), path)
         begin = time.perf_counter()
-        report.run_notebook(path, path, kernels.PreloadedKernel)
+        report.run_notebook(path, path.with_stem("run"), kernels.PreloadedKernel)
         return time.perf_counter() - begin
 
 

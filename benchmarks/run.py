@@ -19,8 +19,10 @@ import chemistry
 import growth
 import latency
 import limit
+import many
 import memory
 import papers
+import playground
 import published
 import stack
 import startup
@@ -38,8 +40,10 @@ WORDS = {
     "chemistry": "Assays on molecules",
     "tox21": "Tox21 as a whole",
     "growth": "How a step grows",
+    "many": "Hundreds of tasks",
     "audit": "An audit of one's own table",
     "latency": "From key to picture",
+    "playground": "The playground",
     "notebooks": "Every notebook",
     "fast": "Every notebook in a few steps",
     "proof": "Every slider in JupyterLab",
@@ -113,8 +117,10 @@ def whole(out: Path) -> dict[str, Part]:
         "chemistry": chemistry.rows,
         "tox21": chemistry.tox21,
         "growth": partial(growth.rows, *grown),
+        "many": partial(many.rows, many.TASKS, many.STEPS),
         "audit": partial(audit.rows, *audited),
         "latency": partial(latency.rows, 11, 2, 3),
+        "playground": partial(playground.rows, 1000, 20, 3),
         "notebooks": partial(memory.rows, fast=False),
         "fast": partial(memory.rows, fast=True),
         "proof": memory.proof,
@@ -133,8 +139,10 @@ def quick(out: Path) -> dict[str, Part]:
         "papers": partial(papers.digits, 2, 2),
         "chemistry": partial(chemistry.rows, 200, 100, 16, 32),
         "growth": partial(growth.rows, *grown),
+        "many": partial(many.rows, (3,), 3),
         "audit": partial(audit.rows, (60, 4, 3), 4, (3,), (60,), 4, out / "audit.png"),
         "latency": partial(latency.rows, 2, 1, 1),
+        "playground": partial(playground.rows, 50, 2, 1),
         "fast": partial(memory.rows, fast=True, names=("00_start_here",)),
         "limit": partial(limit.rows, (60, 4, 2)),
     }

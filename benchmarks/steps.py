@@ -37,6 +37,14 @@ def _focused(given: WeighterArguments) -> mtl_nt.Weighter:
     return mtl_nt.RMTL(0)
 
 
+class Gramian(mtl_nt.Uniform):
+    """MTL's weights; the inner products of the tasks' gradients are computed beside them."""
+
+    def weights(self, step: mtl_nt.Step) -> torch.Tensor:
+        assert len(step.trunk_gramian) == 1
+        return super().weights(step)
+
+
 # RMTL with one focused task: its price is that of a step, not of T networks.
 ARMS = {
     "MTL": METHODS["MTL"],
@@ -48,6 +56,7 @@ ARMS = {
     "Deep-AMTFL": METHODS["Deep-AMTFL"],
     "U-AMTFL": METHODS["U-AMTFL"],
     "GradNorm": METHODS["GradNorm"],
+    "MTL with its Gramian": mtl_nt.Method("Gramian", lambda given: Gramian()),
 }
 
 
@@ -75,7 +84,7 @@ def _target(name: str, shape: Shape, tasks: int) -> str:
     if name == "GradNorm":
         wide = {12: "at most 1.45", 128: "at most 2.7"}
         return wide.get(tasks, "") if shape == WIDE else ""
-    if name == "RandomWeights":
+    if name in ("RandomWeights", "MTL with its Gramian"):
         return ""
     small = "" if "AMTFL" in name else "at most 1.6"
     return "at most 1.10" if shape == WIDE else small

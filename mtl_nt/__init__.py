@@ -19,7 +19,9 @@ if TYPE_CHECKING:
         UAMTFL,
         Balanced,
         Fixed,
+        Frozen,
         GradNorm,
+        Permuted,
         RandomWeights,
         Shuffled,
         SparseHeads,
@@ -38,8 +40,9 @@ HOMES = {
     + ("with_target",),
     "tasks": ("BadInput", "Split", "TaskData"),
     "training": ("Stopped",),
-    "weighters": ("AMTFL", "DWA", "LBTW", "RMTL", "UAMTFL", "Balanced", "Fixed", "GradNorm")
-    + ("RandomWeights", "Shuffled", "SparseHeads", "Step", "Uncertainty", "Uniform", "Weighter"),
+    "weighters": ("AMTFL", "DWA", "LBTW", "RMTL", "UAMTFL", "Balanced", "Fixed", "Frozen")
+    + ("GradNorm", "Permuted", "RandomWeights", "Shuffled", "SparseHeads", "Step", "Uncertainty")
+    + ("Uniform", "Weighter"),
 }
 """The room of every public name."""
 
@@ -53,8 +56,10 @@ __all__ = [
     "BadInput",
     "Balanced",
     "Fixed",
+    "Frozen",
     "GradNorm",
     "Method",
+    "Permuted",
     "RandomWeights",
     "Recipe",
     "Shuffled",

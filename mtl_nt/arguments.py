@@ -17,9 +17,10 @@ def parser() -> argparse.ArgumentParser:
     ('report', 'my_tasks.csv', '5min')
     """
     top = _Parser(prog="python -m mtl_nt", description="Reports on negative transfer.")
-    known = "report | demo | book | run | results | datasets | fetch"
+    known = "report | judge | demo | book | run | results | datasets | fetch"
     commands = top.add_subparsers(required=True, metavar=known)
     _add_report(commands)
+    _add_judge(commands)
 
     demo = commands.add_parser("demo", help="run the first three notebooks, a few minutes")
     demo.add_argument("--out", default="reports", type=Path, help="folder (default: reports)")
@@ -89,6 +90,29 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
     report.add_argument("--results", type=Path, help="keep what is finished here, and go on")
     report.add_argument("--json", action="store_true", help="print the findings as JSON")
     report.set_defaults(command="report")
+
+
+def _add_judge(commands: argparse._SubParsersAction) -> None:
+    """Add the command `judge`."""
+    judge = commands.add_parser(
+        "judge", help="which tasks are harmed or helped, by scores of your own: one page"
+    )
+    judge.add_argument(
+        "source", help="a table (.csv, .tsv, .parquet): method, seed, task, value; see the README"
+    )
+    judge.add_argument("--out", type=Path, help="the page (default: SOURCE.html, here)")
+    judge.add_argument("--baseline", help="the method to compare with (default: STL)")
+    judge.add_argument("--twin", help="the method that is the baseline, trained again")
+    judge.add_argument("--metric", help="its name, or the one that judges tasks that have several")
+    judge.add_argument(
+        "--better", help='lower or higher, where no name says it; or "loss A=lower,gain B=higher"'
+    )
+    judge.add_argument("--margin", help='what matters to you: 0.02, or "RMSE=0.02,R2=0.01"')
+    shared = judge.add_mutually_exclusive_group()
+    shared.add_argument("--folds", type=_whole_number, help="of the cross-validation, if it is one")
+    shared.add_argument("--overlap", type=float, help="test rows / training rows of other splits")
+    judge.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    judge.set_defaults(command="judge")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -97,6 +97,12 @@ def _report_on_table(options: argparse.Namespace) -> None:
     write_report(options)
 
 
+def _judge_scores(options: argparse.Namespace) -> None:
+    from .audit.judge import write_judgement
+
+    write_judgement(options)
+
+
 def _demo(options: argparse.Namespace) -> None:
     folder = Path("notebooks")
     for _, notebook, _ in DEMO:
@@ -155,6 +161,7 @@ def _results(options: argparse.Namespace) -> None:
 
     from . import __version__
     from .study import reproduce
+    from .study.nulls import keep_null
     from .study.stored import KEPT, check_folder, keep
     from .tasks import suggestion
 
@@ -191,12 +198,16 @@ def _results(options: argparse.Namespace) -> None:
                 device=options.device,
                 **own,
             )
+        if name in reproduce.NULLS:
+            say(keep_null(study, kept / f"{name}.json"))
+            continue
         preset = name.partition("-")[2] or "small"
         about = {"case": name, "preset": preset, "version": __version__}
         if not options.file:
             about["probe"] = reproduce.probe_case(name)
         folder = keep(study, kept / name, **about)
-        columns = ["method", "alpha", "mean", "harmed", "helped", "undecided", "negative_per_run"]
+        columns = ["method", "alpha", "mean", "harmed", "helped", "undecided", "not_learned"]
+        columns.append("negative_per_run")
         say(*study.counts()[columns].to_string(index=False, na_rep="").split("\n"), folder)
 
 
@@ -288,6 +299,7 @@ def _describe_option(parameter: inspect.Parameter) -> str:
 
 COMMANDS = {
     "report": _report_on_table,
+    "judge": _judge_scores,
     "demo": _demo,
     "book": _book,
     "run": _run,

@@ -82,10 +82,15 @@ def is_whole_number(value: object, least: int) -> bool:
 def is_finite_number(value: object) -> bool:
     """Whether a value is a finite number. True and False are not.
 
-    >>> is_finite_number(0.5), is_finite_number(math.inf), is_finite_number("1")
+    >>> is_finite_number(0.5), is_finite_number(math.nan), is_finite_number(10**400)
     (True, False, False)
     """
-    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of more digits than a float has
+        return False
 
 
 def suggestion(name: object, known: Iterable[str]) -> str:
@@ -143,7 +148,7 @@ class TaskData:
         unit: `[T]`, the standard deviation in which a regression task's errors are counted; by
             default that of its training labels.
         standardise: whether networks are trained on `(y - mean) / unit`, with the mean of the
-            training labels, instead of on `y`.
+            training labels, instead of on `y`. Binary tasks are trained on `y` in any case.
         recipe: training settings that suit these data (see `networks.Recipe`).
         single: settings of single-task networks that differ from `recipe`: one task needs fewer
             units.
@@ -182,7 +187,7 @@ class TaskData:
     relatedness: Float[Tensor, "T T"] | None = None
     exclusive: bool = False
     unit: Float[Tensor, " T"] | None = None
-    standardise: bool = False
+    standardise: bool = True
     recipe: Mapping[str, Any] = field(default_factory=dict)
     single: Mapping[str, Any] = field(default_factory=dict)
     redraw: Callable[[int], TaskData] | None = None
@@ -221,8 +226,10 @@ class TaskData:
 
     @property
     def targets(self) -> Float[Tensor, "N T"]:
-        """What the networks are trained on: `y`, standardised where `standardise` says so."""
-        if not self.standardise:
+        """What the networks are trained on: `y`, with regression tasks standardised unless
+        `standardise` is False.
+        """
+        if not self.standardise or bool(self.binary.all()):
             return self.y
         mean, unit = self.scale
         return ((self.y - mean) / unit).to(self.y.dtype)

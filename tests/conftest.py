@@ -59,6 +59,13 @@ install_import_hook("mtl_nt", "conftest.shapes")
 
 import outputs_close  # noqa: E402, F401  # how nbval compares; it imports the package
 
+from mtl_nt.book import kernels, report  # noqa: E402
+
+# What a test forks, a kernel or a program, comes from one process that has imported all of this;
+# so do the kernels of the commands that a test calls.
+kernels.PRELOADED += ("mtl_nt.book.report", "mtl_nt.audit.audit", "pytest")
+report.ThisPythonKernel = kernels.PreloadedKernel
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that asks for a notebook that has run starts a kernel; Windows is not POSIX."""

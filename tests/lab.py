@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from samples import forking
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
@@ -38,8 +39,11 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def jupyterlab(root: Path, settings: Path) -> Iterator[str]:
-    """The address of a JupyterLab that serves this folder and has settings of its own."""
+def jupyterlab(root: Path, settings: Path, warm: bool = False) -> Iterator[str]:
+    """The address of a JupyterLab that serves this folder and has settings of its own.
+
+    With `warm` it and its kernels are forked from a process that has imported what they import.
+    """
     settings.mkdir(parents=True, exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -48,34 +52,45 @@ def jupyterlab(root: Path, settings: Path) -> Iterator[str]:
     environment = {f"JUPYTER_{name}": str(settings) for name in own}
     lab = ("SETTINGS", "WORKSPACES")
     environment |= {f"JUPYTERLAB_{name}_DIR": str(settings) for name in lab}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", "--allow-root"]
-    command += [f"--port={port}", "--IdentityProvider.token=", f"--ServerApp.root_dir={root}"]
-    command += ["--LabApp.news_url=None"]
-    with open(settings / "log", "w") as log:
-        process = subprocess.Popen(
-            command,
-            env=os.environ | environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    options = ["--no-browser", "--ip=127.0.0.1", "--allow-root", "--LabApp.news_url=None"]
+    options += [f"--port={port}", "--IdentityProvider.token=", f"--ServerApp.root_dir={root}"]
+    process = (_forked if warm else _started)(options, environment, settings / "log")
     address = f"http://127.0.0.1:{port}"
     try:
-        _wait_for(f"{address}/api", process)
+        _wait_for(f"{address}/api")
         yield address
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
+        process.kill()  # at once; its kernels see that and end
+        process.join() if isinstance(process, BaseProcess) else process.wait()
 
 
-def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
+def _started(
+    options: Sequence[str], environment: Mapping[str, str], log: Path
+) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "jupyterlab", *options]
+    environment = {**os.environ, **environment}
+    with open(log, "w") as file:
+        return subprocess.Popen(
+            command, env=environment, stdout=file, stderr=file, start_new_session=True
+        )
+
+
+def _forked(options: Sequence[str], environment: Mapping[str, str], log: Path) -> BaseProcess:
+    from warm import serve
+
+    process = forking().Process(target=serve, args=(options, environment, log))
+    process.start()
+    return process
+
+
+def _wait_for(address: str) -> None:
     end = time.monotonic() + 60
-    while time.monotonic() < end and process.poll() is None:
+    while time.monotonic() < end:
         try:
             urllib.request.urlopen(address, timeout=5).close()
             return
         except OSError:
-            time.sleep(0.2)
+            time.sleep(0.1)
     raise AssertionError("JupyterLab did not start")
 
 

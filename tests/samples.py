@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import io
+import os
+import runpy
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
 from inspect import cleandoc
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 
-from mtl_nt.book.kernels import PRELOADED
+from mtl_nt.book.kernels import start_preloading
 
 PYTHON = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
@@ -42,6 +49,33 @@ def write(path: Path, *cells: str, kernel: bool = False) -> Path:
 
 def forking() -> BaseContext:
     """Processes forked from the one that warm kernels come from, too: a test run has one alone."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload([*PRELOADED, "mtl_nt.audit.audit", "pytest"])
-    return context
+    start_preloading()
+    return get_context("forkserver")
+
+
+def fork_from_there() -> None:
+    """In such a process: what it forks comes from the one that it comes from itself."""
+    forkserver.ensure_running = forkserver._forkserver.ensure_running = int  # type: ignore
+
+
+def program(folder: Path, *words: str) -> BaseProcess:
+    """A program of the package, begun in this folder in a session of its own, such as
+    `python -m mtl_nt datasets`, but with its imports done. The file `error` gets what it says.
+    """
+    process = forking().Process(target=run_program, args=(folder, words))
+    process.start()
+    return process
+
+
+def run_program(folder: Path, words: Sequence[str]) -> None:
+    """What `python -m` does with these words. What is temporary lies in `folder/temporary`."""
+    os.setsid()
+    # A shell's background job ignores SIGINT, and hands that on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(folder)
+    (folder / "temporary").mkdir(exist_ok=True)
+    os.environ["TMPDIR"], tempfile.tempdir = str(folder / "temporary"), None
+    os.dup2(os.open("error", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.argv = [*words]
+    runpy.run_module(words[0], run_name="__main__", alter_sys=True)

@@ -23,16 +23,17 @@ def run(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("run")
 
 
-HEAVY = ["latency", "fast"]  # a JupyterLab and kernels of their own
+HEAVY = ["latency", "fast", "limit", "many"]  # a JupyterLab, kernels or a Python of their own
 
 
 @pytest.mark.slow
 @pytest.mark.release
-def test_the_benchmarks_of_notebooks_run_and_have_their_lines(
+def test_the_benchmarks_that_start_programs_run_and_have_their_lines(
     tmp_path: Path, run: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named, skipped = lines_of(tmp_path, run, HEAVY, monkeypatch)
     assert {"GB at most of 00_start_here", "seconds of 00_start_here"} <= {*named}
+    assert any(name.startswith("GB of an audit at most") for name in named)
     if CHROMIUM is None:
         assert skipped == ["no program named chromium"]
     else:

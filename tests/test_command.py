@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import torch
-from samples import write
+from samples import program, write
 
 from mtl_nt import commands, terminal
 from mtl_nt.__main__ import main
@@ -161,24 +161,6 @@ def wait(true: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
-def started(words: list[str], folder: Path) -> subprocess.Popen[str]:
-    temporary = folder / "temporary"
-    temporary.mkdir(exist_ok=True)
-
-    def as_from_a_terminal() -> None:  # a shell's background job ignores SIGINT
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    return subprocess.Popen(
-        [sys.executable, "-m", "mtl_nt", *words],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "TMPDIR": str(temporary)},
-        preexec_fn=as_from_a_terminal,
-    )
-
-
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.slow
 @pytest.mark.timeout(300)
@@ -190,23 +172,22 @@ def test_sigterm_ends_a_run_as_ctrl_c_does_and_what_a_killed_one_leaves_the_next
         tmp_path / "book.ipynb",
         f"import os, time\nopen({str(begun)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)",
     )
-    words = ["run", "book.ipynb", "--out", "out"]
     for number, status in (signal.SIGKILL, -9), (signal.SIGTERM, 143):
-        process = started(words, tmp_path)
+        process = program(tmp_path, "mtl_nt", "run", "book.ipynb", "--out", "out")
         try:
             wait(lambda: begun.exists() and begun.read_text())
             assert [p.name[:8] for p in temporary.iterdir()] == [".mtl_nt-"]
-            process.send_signal(number)
-            _, error = process.communicate(timeout=60)
+            os.kill(process.pid, number)
+            process.join(60)
         finally:
             process.kill()
-            process.communicate()
-        assert process.returncode == status
+            process.join()
+        assert process.exitcode == status
         assert not list((tmp_path / "out").iterdir())
         kernel = Path(f"/proc/{begun.read_text()}")
         begun.unlink()
         if status == 143:
-            assert error == "mtl_nt: stopped\n"
+            assert (tmp_path / "error").read_text() == "mtl_nt: stopped\n"
             assert not list(temporary.iterdir())
         wait(lambda kernel=kernel: not kernel.exists())
 
@@ -214,7 +195,15 @@ def test_sigterm_ends_a_run_as_ctrl_c_does_and_what_a_killed_one_leaves_the_next
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.timeout(300)
 def test_ctrl_c_while_the_command_loads_is_one_line(tmp_path: Path) -> None:
-    process = started(["datasets"], tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mtl_nt", "datasets"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        cwd=tmp_path,
+        # A shell's background job ignores SIGINT, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     maps = Path(f"/proc/{process.pid}/status")
     if maps.exists():  # until Python catches the signal: SigCgt is a mask of those caught
         wait(lambda: int(maps.read_text().split("SigCgt:")[1].split()[0], 16) & 1 << 14)

@@ -26,7 +26,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = {"help", "setup", "demo", "book", "outputs", "test", "lab", "bench", "results", "clean"}
-TARGETS |= {"compare", "release", "seldom", "distclean", "quick", "lowest"}
+TARGETS |= {"compare", "release", "seldom", "distclean", "quick", "lowest", "stills"}
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 

@@ -146,7 +146,7 @@ def test_features_may_have_any_shape() -> None:
 
 def test_mean_and_unit_come_from_training_labels_alone() -> None:
     y = changed(Y, 3, 0, NAN)
-    data = table(y=torch.cat([y[:10], 1000 * y[10:]]), standardise=True)
+    data = table(y=torch.cat([y[:10], 1000 * y[10:]]))
     mean, unit = data.scale
     train = y[:10, 0][~y[:10, 0].isnan()].double()
     assert mean[0].item() == pytest.approx(train.mean().item())
@@ -157,13 +157,21 @@ def test_mean_and_unit_come_from_training_labels_alone() -> None:
     assert seen.isnan().nonzero().tolist() == [[3]]
 
 
-def test_targets_are_left_alone_unless_the_data_say_so() -> None:
-    assert table().targets is table().y or torch.equal(table().targets, Y)
-    binary = table(
-        kind=("binary", "regression"), standardise=True, y=torch.cat([CLASSES[:, :1], Y[:, 1:]], 1)
-    )
-    assert torch.equal(binary.targets[:, 0], CLASSES[:, 0])
-    assert not torch.equal(binary.targets[:, 1], Y[:, 1])
+def test_regression_targets_are_standardised_unless_the_data_say_otherwise() -> None:
+    data = table(y=1e6 * Y)
+    train = data.targets[data.split.train].double()
+    assert torch.allclose(train.mean(0), torch.zeros(2).double(), atol=1e-6)
+    assert torch.allclose(train.std(0, correction=0), torch.ones(2).double())
+    raw = replace(data, standardise=False)
+    assert raw.targets is raw.y
+
+
+def test_binary_targets_are_never_standardised() -> None:
+    data = table(y=CLASSES, kind="binary")
+    assert data.targets is data.y
+    mixed = table(kind=("binary", "regression"), y=torch.cat([CLASSES[:, :1], 1e6 * Y[:, 1:]], 1))
+    assert torch.equal(mixed.targets[:, 0], CLASSES[:, 0])
+    assert mixed.targets[:, 1].abs().max() < 10
 
 
 def test_a_given_unit_stands_in_place_of_the_training_labels() -> None:
@@ -172,7 +180,7 @@ def test_a_given_unit_stands_in_place_of_the_training_labels() -> None:
 
 
 def test_a_task_that_never_varies_keeps_a_unit_of_one() -> None:
-    data = table(y=torch.cat([torch.full((20, 1), 7.0), Y[:, 1:]], 1), standardise=True)
+    data = table(y=torch.cat([torch.full((20, 1), 7.0), Y[:, 1:]], 1))
     assert data.scale[1][0] == 1
     assert (data.targets[:, 0] == 0).all()
 

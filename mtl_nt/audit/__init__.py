@@ -4,12 +4,16 @@
 holds what was found. `saved` and `folder` keep it on disk. `findings` puts it into numbers and
 sentences, `tables` and `figures` show it. `command` is what `python -m mtl_nt report` does.
 
+`judge` is what `python -m mtl_nt judge` does with scores that somebody else has trained.
+`judgement` puts the verdicts on them into numbers and sentences, and `judgement_page` shows them.
+
 This room uses all others.
 """
 
 from .audit import audit, example_audit
 from .figures import affinity_map, width_check
 from .findings import findings, sentences
+from .judgement import judgement
 from .plan import parse_methods
 from .result import Audit, repeat_command
 from .tables import csv_link, settings_table, task_table
@@ -22,6 +26,7 @@ __all__ = [
     "repeat_command",
     "csv_link",
     "findings",
+    "judgement",
     "parse_methods",
     "sentences",
     "task_table",

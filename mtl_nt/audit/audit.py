@@ -19,13 +19,13 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
 
 from .. import __version__, terminal
 from ..datasets import is_table, shortlist, table_digest
 from ..networks import Recipe
 from ..study import (
     CONSTANT,
+    Affinity,
     Method,
     Study,
     compare,
@@ -51,7 +51,17 @@ from .plan import (
     seed_blocks,
 )
 from .result import TABLES, Audit
-from .saved import FILE, Cosines, SavedAudit, are_cosines, from_json, is_consistent, to_json
+from .saved import (
+    FILE,
+    SavedAffinity,
+    SavedAudit,
+    affinity_from_json,
+    affinity_to_json,
+    from_json,
+    is_affinity,
+    is_consistent,
+    to_json,
+)
 from .source import Source
 
 DEFAULT_METHODS = (
@@ -172,14 +182,14 @@ def audit(
         if len(names) == len(data.tasks):
             raise BadInput(f"{data.name}: no task is scored in every run, {why}; give more labels")
         notes = (*notes, f"Not scored in every run, {why}: {shortlist(names)}.")
-    cosines = None
+    affinity = None
     if plan.affinity:
-        cosines = _measure_affinity(data, plan, steps, device, store)
+        affinity = _measure_affinity(data, plan, steps, device, store)
     result = Audit(
         data.name,
         study,
         plan,
-        cosines,
+        affinity,
         label_counts(data),
         (*notes, f"Data: {data.provenance or data.name}."),
         {
@@ -270,17 +280,17 @@ def concatenate_studies(studies: Sequence[Study]) -> Study:
 
 def _measure_affinity(
     data: TaskData, plan: Plan, steps: int | None, device: str, store: AuditFolder | None
-) -> Float[np.ndarray, "stages T T"]:
-    schema = Annotated[Cosines, satisfies(lambda saved: are_cosines(saved, len(data.tasks)))]
+) -> Affinity:
+    schema = Annotated[SavedAffinity, satisfies(lambda saved: is_affinity(saved, len(data.tasks)))]
     if store and (saved := store.get("affinity.json", schema)) is not None:
-        return np.array(saved, dtype=float)
+        return affinity_from_json(saved)
     recipe = Recipe.for_data(data, steps=steps)
-    sums = [
-        gradient_affinity(data, block, recipe, device) * len(block)
-        for block in seed_blocks(data, plan.seeds, 1.0)
-    ]
-    cosines: Float[np.ndarray, "stages T T"] = sum(sums) / len(plan.seeds)  # type: ignore[assignment]
-    cosines = cosines.round(4)
+    blocks = seed_blocks(data, plan.seeds, 1.0)
+    measured = [gradient_affinity(data, block, recipe, device) for block in blocks]
+    runs = [len(block) for block in blocks]
+    tables = (np.ma.masked_invalid(np.stack(table)) for table in zip(*measured, strict=True))
+    means = (np.ma.filled(np.ma.average(table, 0, runs), np.nan) for table in tables)
+    mean = Affinity(*(table.round(4) for table in means))
     if store:
-        store.put("affinity.json", cosines.tolist())
-    return cosines
+        store.put("affinity.json", affinity_to_json(mean))
+    return mean

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
@@ -23,18 +25,24 @@ from ..figures.drawing import (
     shorten,
     without_formulas,
 )
+from ..figures.gradients import draw_cosine_scale, draw_cosines, few_common_words
 from ..figures.tables import arm_tables, scope_line
-from ..study import TRAINING_STAGES
+from ..study import ENOUGH_COMMON_LABELS, TRAINING_STAGES
 from ..tasks import BadInput, suggestion
 from .findings import findings
 from .result import Audit
 
 MOST_NAMED = 30  # tasks at most that are named beside the map
-VERDICT_MARKERS = {"harmed": "v", "undecided": "o", "helped": "^"}
+VERDICT_MARKERS = {"harmed": "v", "undecided": "o", "helped": "^", "same": "s", "not learned": "X"}
+ALWAYS_SHOWN = ("harmed", "undecided", "helped")  # in a legend
+DECIDED = ("harmed", "helped", "same")  # verdicts with a filled marker
 
 
 def affinity_map(audit: Audit, stage: str = "to 20%") -> Figure:
-    """The cosines of the gradients of all pairs of tasks, in one stage of training.
+    """The cosines of all pairs of tasks' gradients at the last shared layer, in one stage.
+
+    Orange pairs conflict and teal pairs agree. The colour of a pair with few common labels fades to
+    grey, since its cosine also tells how the rows differ (see `study.ENOUGH_COMMON_LABELS`).
 
     Tasks with alike gradients stand side by side: the order comes from average linkage on 1 -
     cosine. It uses the mean over all stages, so it is the same for every stage.
@@ -49,27 +57,15 @@ def affinity_map(audit: Audit, stage: str = "to 20%") -> Figure:
     >>> affinity_map(example_audit()).axes != []
     True
     """
-    if audit.cosines is None:
+    if audit.affinity is None:
         raise BadInput("this audit has no affinity: its budget had no room for it")
     if stage not in TRAINING_STAGES:
         raise BadInput(f"unknown stage {stage!r}; {suggestion(stage, TRAINING_STAGES)}")
-    tasks, order = list(audit.labels["task"]), cluster_order(audit.cosines)
-    matrix = audit.cosines[list(TRAINING_STAGES).index(stage)][np.ix_(order, order)]
-    off = np.where(np.eye(len(order), dtype=bool), np.nan, matrix)
-    title = f"Training, {stage}: no two tasks ever share a batch"
-    text = "So there is no cosine of their gradients."
-    if np.isfinite(off).any():
-        mean, against = np.nanmean(off), np.nanmean(off < 0)
-        title = (
-            f"Training, {stage}: two tasks' gradients have a cosine of {mean:+.2f} on average, "
-            f"{against:.0%} of the pairs point apart"
-        )
-        i, j = np.unravel_index(np.nanargmin(off), off.shape)
-        k, m = np.unravel_index(np.nanargmax(off), off.shape)
-        text = (
-            f"Most apart: {tasks[order[i]]} and {tasks[order[j]]} ({off[i, j]:+.2f}); "
-            f"most alike: {tasks[order[k]]} and {tasks[order[m]]} ({off[k, m]:+.2f})."
-        )
+    tasks, order = list(audit.labels["task"]), cluster_order(audit.affinity.cosines)
+    square = np.ix_(order, order)
+    matrix = audit.affinity.cosines[list(TRAINING_STAGES).index(stage)][square]
+    common = audit.affinity.common_labels[square]
+    title, text = _affinity_words([tasks[i] for i in order], matrix, common, stage)
     side, few = 4.4, len(tasks) <= MOST_NAMED
     names = [shorten(tasks[i], 20) for i in order] if few else []
     left = 0.4 + 0.085 * max(map(len, names), default=0)
@@ -80,20 +76,45 @@ def affinity_map(audit: Audit, stage: str = "to 20%") -> Figure:
         scope_line(audit.study, arm_tables(audit.main_study)),
     )
     ax = add_axes(figure, left, FOOTER_HEIGHT + 0.35, side, side)
-    image = ax.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
-    ax.set_xticks([])
+    draw_cosines(ax, matrix, common)
     ax.set_yticks(
         range(len(names)), names, size=min(SMALL_SIZE, 9 if len(names) > 18 else SMALL_SIZE)
     )
     ax.tick_params(length=0)
-    ax.spines[:].set_visible(True)
-    ax.set_xlabel("the same tasks in the same order", size=TEXT_SIZE)
-    bar = figure.colorbar(
-        image, cax=add_axes(figure, left + side + 0.25, FOOTER_HEIGHT + 0.35, 0.15, side)
-    )
-    bar.ax.tick_params(labelsize=SMALL_SIZE)
-    bar.ax.set_title("cosine", size=SMALL_SIZE, loc="left")
+    greyed = bool((common < ENOUGH_COMMON_LABELS).any())
+    grey = f"; grey: under {ENOUGH_COMMON_LABELS:.0%} common labels" if greyed else ""
+    ax.set_xlabel(f"the same tasks in the same order{grey}", size=SMALL_SIZE)
+    scale = add_axes(figure, left + side + 0.25, FOOTER_HEIGHT + 0.35, 0.15, side)
+    draw_cosine_scale(figure, scale)
     return without_formulas(figure)
+
+
+def _affinity_words(
+    tasks: Sequence[str],
+    cosines: Float[np.ndarray, "T T"],
+    common_labels: Float[np.ndarray, "T T"],
+    stage: str,
+) -> tuple[str, str]:
+    """Title and text of an affinity map, which name pairs with enough common labels if any have."""
+    off = np.where(np.eye(len(tasks), dtype=bool), np.nan, cosines)
+    if not np.isfinite(off).any():
+        title = f"Training, {stage}: no two tasks ever share a batch"
+        return title, "So there is no cosine of their gradients."
+    mean, against = np.nanmean(off), np.mean(off[np.isfinite(off)] < 0)
+    title = (
+        f"Training, {stage}: gradients at the last shared layer have a cosine of {mean:+.2f} on "
+        f"average, {against:.0%} of the pairs point apart"
+    )
+    judged = np.where(common_labels < ENOUGH_COMMON_LABELS, np.nan, off)
+    named = judged if np.isfinite(judged).any() else off
+    i, j = map(int, np.unravel_index(np.nanargmin(named), named.shape))
+    k, m = map(int, np.unravel_index(np.nanargmax(named), named.shape))
+    most = [
+        f"{tasks[a]} and {tasks[b]} ({named[a, b]:+.2f}, {common_labels[a, b]:.0%} common labels)"
+        for a, b in ((i, j), (k, m))
+    ]
+    text = f"Most apart: {most[0]}; most alike: {most[1]}."
+    return title, f"{text} {few_common_words(common_labels)}".strip()
 
 
 def cluster_order(cosines: Float[np.ndarray, "stages T T"]) -> Int[np.ndarray, " T"]:
@@ -145,7 +166,7 @@ def width_check(audit: Audit) -> Figure:
     for x, w in enumerate(found):
         for verdict, marker in VERDICT_MARKERS.items():
             here = [table[k, x] for k, name in enumerate(tasks) if w["verdict"][name] == verdict]
-            decided = verdict != "undecided"
+            decided = verdict in DECIDED
             ax.scatter(
                 [x] * len(here),
                 here,
@@ -163,9 +184,11 @@ def width_check(audit: Audit) -> Figure:
     ax.set_xlim(-0.3, len(found) - 0.5)
     sign = ", sign turned" if t.sign_turned else ""
     ax.set_title(f"difference from STL in {t.metric}{sign}", size=TEXT_SIZE, loc="left")
+    seen = {verdict for w in found for verdict in w["verdict"].values()}
+    shown = {v: m for v, m in VERDICT_MARKERS.items() if v in seen or v in ALWAYS_SHOWN}
     marks = [
-        Line2D([], [], color=INK, marker=m, ls="", ms=8, mfc=INK if v != "undecided" else "white")
-        for v, m in VERDICT_MARKERS.items()
+        Line2D([], [], color=INK, marker=m, ls="", ms=8, mfc=INK if v in DECIDED else "white")
+        for v, m in shown.items()
     ]
-    add_legend(figure, marks, list(VERDICT_MARKERS))
+    add_legend(figure, marks, list(shown))
     return without_formulas(figure)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
 from ..figures.tables import arm_tables, format_alpha
-from ..study import CONSTANT, TRAINING_STAGES, Study, methods_at_widths, paired_test, runs_needed
+from ..study import CONSTANT, STL, TRAINING_STAGES, Study, methods_at_widths, runs_needed
 from .plan import WIDTH_FACTORS
 from .result import Audit
 
 MOST_NAMED = 6  # a sentence names so many tasks at most
 MOST_RUNS = 100  # nobody would train more runs than these
 SAME_AS_MTL = ("LBTW", 0.0)  # with alpha 0 every weight is 1
-VERDICTS = ("harmed", "helped", "undecided")
+VERDICTS = {v: v.replace(" ", "_") for v in ("harmed", "helped", "undecided", "not learned")}
+"""The verdicts, and what they are called among the findings."""
 
 
 def findings(audit: Audit) -> dict[str, Any]:
@@ -27,8 +29,10 @@ def findings(audit: Audit) -> dict[str, Any]:
         A dictionary with these keys:
 
         - `name`, `tasks`, `runs`, `split`: the data, and how many tasks and runs there are.
-        - `mtl`: the tasks that MTL harms and helps, those that are undecided, and those without a
-          score. `negative_one_run` is what a single run would have said, and what chance says.
+        - `mtl`: the tasks that MTL harms and helps, those that are undecided, those that are not
+          learned (neither MTL nor STL is shown to beat the predictor that ignores the features),
+          and those without a score. `negative_one_run` is what a single run would have said, and
+          what chance says.
         - `detectable`: by metric, the smallest difference that the test could have detected, for
           the surest task and for the least sure.
         - `runs_needed`: for each undecided task the runs that would decide it, or null.
@@ -38,7 +42,8 @@ def findings(audit: Audit) -> dict[str, Any]:
         - `best`: the best remedy, or null. `best_runs_needed`: the runs that would decide its
           `leaning_worse`.
         - `widths`: the width check, one row per width, or null.
-        - `affinity`: the mean cosine of the tasks' gradients by stage of training, or null.
+        - `affinity`: the mean cosine of the tasks' gradients at the last shared layer, by stage of
+          training, or null. `common_labels`: the mean share of common labels of two tasks, or null.
         - `seconds`, `left_out`: how long it took, and what the budget had no room for.
 
     >>> from mtl_nt.audit import example_audit
@@ -50,8 +55,12 @@ def findings(audit: Audit) -> dict[str, Any]:
     verdicts, row = t.verdicts[mtl], t.counts[mtl]
     scored = verdicts["delta"].notna()
     single = t.worse_by_run[mtl] if scored.any() else np.zeros(t.runs)
-    names = {v: verdicts["task"][scored & (verdicts["verdict"] == v)].tolist() for v in VERDICTS}
-    effects = verdicts.assign(metric=verdicts["task"].map(study.metric)).groupby("metric")
+    names = {
+        name: verdicts["task"][scored & (verdicts["verdict"] == verdict)].tolist()
+        for verdict, name in VERDICTS.items()
+    }
+    learned = verdicts[verdicts["verdict"] != "not learned"]
+    effects = learned.assign(metric=learned["task"].map(study.metric)).groupby("metric")
     others = [
         a for a in study.arms() if a[0] not in (CONSTANT, study.null, "MTL") and a != SAME_AS_MTL
     ]
@@ -83,18 +92,21 @@ def findings(audit: Audit) -> dict[str, Any]:
             for m, e in effects
             if e["detectable"].notna().any()
         },
-        "runs_needed": _runs_to_decide(study, "MTL", None, names["undecided"]),
+        "runs_needed": runs_to_decide(study, "MTL", None, names["undecided"]),
         "remedies": remedies,
         "best": best,
-        "best_runs_needed": _runs_to_decide(
+        "best_runs_needed": runs_to_decide(
             study, best["method"], best["alpha"], best["leaning_worse"]
         )
         if best
         else {},
         "widths": _width_findings(audit),
         "affinity": None
-        if audit.cosines is None
-        else dict(zip(TRAINING_STAGES, map(_off_diagonal, audit.cosines), strict=True)),
+        if audit.affinity is None
+        else dict(zip(TRAINING_STAGES, map(_off_diagonal, audit.affinity.cosines), strict=True)),
+        "common_labels": None
+        if audit.affinity is None
+        else _off_diagonal(audit.affinity.common_labels),
         "seconds": audit.provenance["seconds"],
         "left_out": list(audit.plan.left_out),
     }
@@ -106,7 +118,7 @@ def sentences(audit: Audit) -> list[str]:
     The sentences are plain text. They hold names from the data, so escape them in HTML.
 
     >>> from mtl_nt.audit import example_audit
-    >>> sentences(example_audit())[0].startswith('MTL ')
+    >>> any(sentence.startswith("MTL harms ") for sentence in sentences(example_audit()))
     True
     """
     f = findings(audit)
@@ -121,21 +133,25 @@ def sentences(audit: Audit) -> list[str]:
                 f"{name} diverged in {times} of {runs} runs, so nothing can be said of MTL; "
                 "try other training settings."
             ]
-    of = f"{scored} scored tasks" if unscored else f"{many} tasks"
+    said = _not_learned_words(f)
+    learned = scored - len(mtl["not_learned"])
+    lost = [
+        f"{len(unscored)} of {many} could not be scored: {listed(unscored)}; give more labels, of "
+        "both classes."
+    ]
+    if not learned:
+        return [*said, *(lost if unscored else [])]
+    of = f"{learned} {'learned ' if said else 'scored ' if unscored else ''}tasks"
     on = {"fixed": "on this split", "free": "on new splits of the same rows"}
     where = on.get(f["split"], "on new data")
     ends = {m: dict.fromkeys(f"{v:.2g}" for v in pair) for m, pair in f["detectable"].items()}
     effects = " or ".join(f"{' to '.join(both)} in {m}" for m, both in ends.items())
-    said = [
+    said += [
         f"MTL harms {_count(mtl['harmed'], of)} beyond chance, helps "
         f"{_names(mtl['helped'])}; {len(mtl['undecided'])} undecided. ({runs} runs {where}; "
         f"of differences under {effects}, by task, so many runs miss more than one in five.)"
     ]
-    if unscored:
-        said.append(
-            f"{len(unscored)} of {many} could not be scored: {_listed(unscored)}; give more "
-            "labels, of both classes."
-        )
+    said += lost if unscored else []
     one = mtl["negative_one_run"]
     said.append(
         f"A single run would have said {one['mean']:.1f} are worse ({one['least']} to "
@@ -148,42 +164,59 @@ def sentences(audit: Audit) -> list[str]:
             f"MTL was still improving in {mtl['still_improving']} of {runs} runs when its steps "
             "were over; more steps may change this."
         )
-    elif mtl["harmed"] and audit.study.recipe.schedule == "cosine":
-        more = 2 * audit.study.recipe.steps
+    elif mtl["harmed"] and audit.recipe.schedule == "cosine":
+        more = 2 * audit.recipe.steps
         said.append(
             "Is that harm, or training that was not done? Where the learning rate falls to "
             f"nothing, no loss tells: look again with --steps {more} before any cure."
         )
     said.append(_remedy_words(f))
-    said += _more_runs(f)
+    said += more_runs(f["runs_needed"], f["split"])
     said += _width_words(f)
     if audit.plan.left_out:
         said.append(f"Left out: {'; '.join(audit.plan.left_out)}.")
     return said
 
 
+def _not_learned_words(f: dict[str, Any]) -> list[str]:
+    """The tasks of which nothing can be said, because no network has learned them."""
+    lost = f["mtl"]["not_learned"]
+    if not lost:
+        return []
+    scored = f["tasks"] - len(f["mtl"]["not_scored"])
+    return [
+        f"{len(lost)} of {scored} tasks {'is' if len(lost) == 1 else 'are'} not learned "
+        f"({listed(lost)}): neither MTL nor a network of their own is better beyond chance than a "
+        "guess that ignores the features. So there is no harm, no help and no remedy to speak of; "
+        "give more labels, other features or more steps."
+    ]
+
+
 def _count(tasks: Sequence[str], of: str) -> str:
-    return f"{len(tasks)} of {of} ({_listed(tasks)})" if tasks else f"none of {of}"
+    return f"{len(tasks)} of {of} ({listed(tasks)})" if tasks else f"none of {of}"
 
 
 def _names(tasks: Sequence[str]) -> str:
-    return f"{len(tasks)} ({_listed(tasks)})" if tasks else "none"
+    return f"{len(tasks)} ({listed(tasks)})" if tasks else "none"
 
 
-def _listed(tasks: Sequence[str]) -> str:
+def listed(tasks: Sequence[str]) -> str:
+    """The names of tasks in words, the first of them if they are many."""
     names = [" ".join(t.split())[:40] for t in tasks[:MOST_NAMED]]
     more = len(tasks) - len(names)
     return ", ".join([*names, *([f"{more} more"] if more else [])])
 
 
-def _runs_to_decide(
+def runs_to_decide(
     study: Study, method: str, alpha: float | None, tasks: Sequence[str]
 ) -> dict[str, int | None]:
     """The runs that would decide each of these tasks; None if no number of runs would."""
     if not tasks:
         return {}
     delta = study.delta(method, math.nan if alpha is None else alpha)
-    runs = dict(zip(delta, runs_needed(delta.to_numpy(), study.overlap).tolist(), strict=True))
+    margin = np.array([study.margin.get(study.metric[str(task)], 0.0) for task in delta])
+    needed = runs_needed(delta.to_numpy(), study.overlap, margin=margin)
+    runs = dict(zip(delta, needed.tolist(), strict=True))
     return {task: int(runs[task]) if math.isfinite(runs[task]) else None for task in tasks}
 
 
@@ -223,7 +256,8 @@ def _remedy_words(f: dict[str, Any]) -> str:
     tried = len(f["remedies"])
     caution = f"picked among {tried} on these same runs, so expect a little less"
     if not mtl["harmed"]:
-        unknown = mtl["undecided"] or mtl["not_scored"]  # which is not spared
+        # Of these tasks nobody knows whether they are spared.
+        unknown = mtl["undecided"] or mtl["not_scored"] or mtl["not_learned"]
         none = "No harm was found" if unknown else "There is no harm to cure"
         if best["helped"] <= len(mtl["helped"]):
             return f"{none}, and none of the {tried} other ways tried helps more tasks than MTL."
@@ -251,17 +285,23 @@ def _leaning_words(needed: dict[str, int | None]) -> str:
         settled = f"about {max(runs)} runs would settle {them}"
     return (
         f"Of those that MTL harms, {len(needed)} {are} undecided and leaning worse "
-        f"({_listed([*needed])}); {settled}. "
+        f"({listed([*needed])}); {settled}. "
     )
 
 
-def _more_runs(f: dict[str, Any]) -> list[str]:
-    needed = list(f["runs_needed"].values())
+def more_runs(runs: Mapping[str, int | None], split: str) -> list[str]:
+    """How many runs would decide the undecided tasks, in words; nothing if all are decided.
+
+    Args:
+        runs: for each undecided task, as `runs_to_decide` gives it.
+        split: what a new run changes, as the results say it.
+    """
+    needed = list(runs.values())
     if not needed:
         return []
     finite = sorted(n for n in needed if n is not None and n <= MOST_RUNS)
     if not finite:
-        rows = "splits of these rows (more rows could)" if f["split"] == "free" else "it"
+        rows = "splits of these rows (more rows could)" if split == "free" else "it"
         return [
             f"No number of runs that one would train ({MOST_RUNS}) is likely to decide the "
             f"{len(needed)} undecided: their differences are too small for {rows}."
@@ -285,32 +325,37 @@ def _width_findings(audit: Audit) -> list[dict[str, Any]] | None:
     """
     if not audit.plan.widths:
         return None
-    study, own = audit.study, audit.study.delta("MTL")
-    arms = {m.name: m for m in methods_at_widths(study.recipe, WIDTH_FACTORS)}
+    study = audit.study
+    arms = {m.name: m for m in methods_at_widths(audit.recipe, WIDTH_FACTORS)}
     found = []
     for factor in sorted((*WIDTH_FACTORS, 1.0)):
         suffix = "" if factor == 1 else f", width x {factor:g}"
-        delta = study.delta(f"MTL{suffix}")
-        alone = study.delta(f"STL{suffix}") if suffix else 0 * delta
-        test = paired_test((delta - alone).to_numpy(), study.overlap)
-        better = paired_test((delta - own).to_numpy(), study.overlap)
-        trunk = arms[f"MTL{suffix}"].settings["trunk"] if suffix else study.recipe.trunk
+        name = f"MTL{suffix}"
+        test = _verdicts(study.against(f"{STL.name}{suffix}") if suffix else study, name)
+        verdicts = test["verdict"].tolist()
+        better = _verdicts(study.against("MTL"), name)["verdict"].tolist() if suffix else []
         found.append(
             {
                 "factor": factor,
-                "trunk": list(trunk),
-                "harmed": test.verdict.count("harmed"),
-                "helped": test.verdict.count("helped"),
-                "better_than_own": better.verdict.count("helped"),
-                "worse_than_own": better.verdict.count("harmed"),
+                "trunk": list(arms[name].settings["trunk"] if suffix else audit.recipe.trunk),
+                "harmed": verdicts.count("harmed"),
+                "helped": verdicts.count("helped"),
+                "better_than_own": better.count("helped"),
+                "worse_than_own": better.count("harmed"),
                 "delta": {
                     task: float(mean) if math.isfinite(mean) else None
-                    for task, mean in zip(delta.columns, test.mean, strict=True)
+                    for task, mean in test["delta"].items()
                 },
-                "verdict": dict(zip(delta.columns, test.verdict, strict=True)),
+                "verdict": dict(test["verdict"]),
             }
         )
     return found
+
+
+def _verdicts(study: Study, method: str) -> pd.DataFrame:
+    """The test of every task, by its name, for a method without an alpha."""
+    table = study.transfer()
+    return table[table["method"] == method].set_index("task")
 
 
 def _width_words(f: dict[str, Any]) -> list[str]:

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
-from ..study import Study, methods_at_widths
+from ..networks import Recipe
+from ..study import Affinity, Study, methods_at_widths
 from .plan import WIDTH_FACTORS, Plan
 
 TABLES = ("results", "training", "history")
@@ -27,8 +26,9 @@ class Audit:
         name: the name of the data set.
         study: the scores of every planned method, and of the networks of the width check.
         plan: what was trained, and what was left out.
-        cosines: the mean cosine of the gradients of every pair of tasks, in MTL networks, by stage
-            of training. None if the budget had no room for them.
+        affinity: how far the gradients of every pair of tasks agree at the last shared layer, in
+            MTL networks, by stage of training, and the pair's share of common labels. None if the
+            budget had no room for it.
         labels: one row per task: its kind, labels and positives.
         notes: sentences on the data: what was read, dropped, imputed and not scored.
         provenance: the seconds, the versions, and what repeats the audit.
@@ -41,7 +41,7 @@ class Audit:
     name: str
     study: Study
     plan: Plan
-    cosines: Float[np.ndarray, "stages T T"] | None
+    affinity: Affinity | None
     labels: pd.DataFrame
     notes: tuple[str, ...]
     provenance: Mapping[str, Any]
@@ -50,8 +50,14 @@ class Audit:
     def main_study(self) -> Study:
         """The study without the networks of the width check."""
         return without_methods(
-            self.study, [m.name for m in methods_at_widths(self.study.recipe, WIDTH_FACTORS)]
+            self.study, [m.name for m in methods_at_widths(self.recipe, WIDTH_FACTORS)]
         )
+
+    @property
+    def recipe(self) -> Recipe:
+        """The settings of the training."""
+        assert self.study.recipe is not None  # an audit has trained
+        return self.study.recipe
 
 
 def repeat_command(audit: Audit) -> str:

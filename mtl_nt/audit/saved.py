@@ -17,6 +17,7 @@ from ..study import (
     CONSTANT,
     STL,
     TRAINING_STAGES,
+    Affinity,
     FiniteFloat,
     NonNegativeInt,
     Study,
@@ -43,10 +44,10 @@ def to_json(audit: Audit) -> dict[str, Any]:
         "tables": {name: getattr(study, name).to_dict("list") for name in TABLES},
         "metric": dict(study.metric),
         "overlap": study.overlap,
-        "recipe": asdict(study.recipe),
+        "recipe": asdict(audit.recipe),
         "checkpoint": study.checkpoint,
         "plan": asdict(audit.plan),
-        "cosines": None if audit.cosines is None else audit.cosines.tolist(),
+        "affinity": None if audit.affinity is None else affinity_to_json(audit.affinity),
         "labels": audit.labels.astype(object).where(audit.labels.notna(), None).to_dict("list"),
         "notes": list(audit.notes),
         "made": dict(audit.provenance),
@@ -65,14 +66,31 @@ def from_json(saved: SavedAudit) -> Audit:
         recipe=saved["recipe"],
         checkpoint=saved["checkpoint"],
     )
-    cosines = None if saved["cosines"] is None else np.array(saved["cosines"], dtype=float)
+    affinity = None if saved["affinity"] is None else affinity_from_json(saved["affinity"])
     labels = pd.DataFrame(saved["labels"]).astype({"positives": "Int64"})
     return Audit(
-        saved["name"], study, saved["plan"], cosines, labels, saved["notes"], saved["made"]
+        saved["name"], study, saved["plan"], affinity, labels, saved["notes"], saved["made"]
     )
 
 
-Cosines = list[list[list[float]]]
+def affinity_to_json(affinity: Affinity) -> dict[str, Any]:
+    """The affinity as a dictionary that JSON can write. `affinity_from_json` reads it back."""
+    return {name: table.tolist() for name, table in affinity._asdict().items()}
+
+
+def affinity_from_json(saved: SavedAffinity) -> Affinity:
+    """The affinity that `affinity_to_json` has written."""
+    cosines, common = saved["cosines"], saved["common_labels"]
+    return Affinity(np.array(cosines, dtype=float), np.array(common, dtype=float))
+
+
+class SavedAffinity(TypedDict):
+    """The content of `affinity.json`. See `study.Affinity`."""
+
+    cosines: list[list[list[float]]]
+    common_labels: list[list[float]]
+
+
 Option = None | bool | int | float | str
 
 
@@ -110,7 +128,7 @@ class SavedAudit(TypedDict):
     recipe: Recipe
     checkpoint: Checkpoint
     plan: Plan
-    cosines: Cosines | None
+    affinity: SavedAffinity | None
     labels: Annotated[LabelCounts, equal_lengths]
     notes: tuple[str, ...]
     made: Provenance
@@ -125,7 +143,7 @@ def is_consistent(saved: SavedAudit) -> bool:
     if plan.widths:
         methods |= {m.name for m in methods_at_widths(saved["recipe"], WIDTH_FACTORS)}
     keys = ["method", "alpha", "seed", "task", "metric"]
-    cosines = saved["cosines"]
+    affinity = saved["affinity"]
     return (
         [m.name for m in parse_methods(plan.methods)] == [*plan.methods]
         and {*results["method"]} == {*training["method"], CONSTANT} == methods
@@ -135,14 +153,19 @@ def is_consistent(saved: SavedAudit) -> bool:
         and {*results["metric"]} >= {*saved["metric"].values()}
         and {*results["split"]} == {saved["made"]["split"]}
         and not pd.DataFrame(results)[keys].duplicated().any()
-        and (cosines is not None) == plan.affinity
-        and (cosines is None or are_cosines(cosines, len(tasks)))
+        and (affinity is not None) == plan.affinity
+        and (affinity is None or is_affinity(affinity, len(tasks)))
     )
 
 
-def are_cosines(saved: Cosines, tasks: int) -> bool:
-    """Whether these are cosines of every pair of so many tasks, in every stage of training."""
+def is_affinity(saved: SavedAffinity, tasks: int) -> bool:
+    """Whether it has a cosine of every pair of so many tasks in every stage of training, and a
+    share of common labels.
+    """
+    cosines, common = saved["cosines"], saved["common_labels"]
     return (
-        np.shape(saved) == (len(TRAINING_STAGES), tasks, tasks)
-        and not (np.abs(saved) > 1.001).any()
+        np.shape(cosines) == (len(TRAINING_STAGES), tasks, tasks)
+        and np.shape(common) == (tasks, tasks)
+        and not (np.abs(cosines) > 1.001).any()
+        and bool(((np.array(common) >= 0) & (np.array(common) <= 1)).all())
     )

@@ -66,11 +66,11 @@ def task_table(audit: Audit, method: str = "MTL", alpha: float = math.nan) -> st
             [
                 (task, task),
                 (v["verdict"], v["delta"]) if scored else ("not scored", math.nan),
-                _number_cell(v["delta"], "{:+.3f}"),
+                number_cell(v["delta"], "{:+.3f}"),
                 (interval, v["low"]),
                 (decide, runs) if undecided else ("", math.nan),
                 (study.metric[task], study.metric[task]),
-                _number_cell(level[task], "{:.3f}"),
+                number_cell(level[task], "{:.3f}"),
                 (f"{counts['labels']:,}", counts["labels"]),
                 ("–", math.nan) if positives is None else (f"{positives:,}", positives),
             ]
@@ -104,7 +104,7 @@ def settings_table(audit: Audit) -> pd.DataFrame:
     ['alphas', '0, 0.1, 0.25, 0.5, 1']
     """
     study, made, plan = audit.study, audit.provenance, audit.plan
-    recipe, parts = study.recipe, made["parts"]
+    recipe, parts = audit.recipe, made["parts"]
     split = {"free": "drawn anew for every run", "fixed": "given", "new data": "of new data"}
     items = {
         "data": f"{audit.name}: {made['rows']:,} rows, {made['features']:,} features, "
@@ -174,5 +174,5 @@ def _table_cell(cell: tuple[Any, Any]) -> str:
     return f"<td data-value='{html.escape(str(key))}'>{html.escape(str(text))}</td>"
 
 
-def _number_cell(value: float, form: str) -> tuple[str, float]:
+def number_cell(value: float, form: str) -> tuple[str, float]:
     return (form.format(value) if np.isfinite(value) else "–"), float(value)

@@ -1,8 +1,9 @@
 """What notebooks and pages need beside the methods themselves.
 
-In a notebook, `explorers` are sliders over finished pictures, and `live` trains at every change of
-a slider. `parameters` checks what a reader sets, and `processes` uses several cores. `markup` makes
-HTML that is safe to show.
+In a notebook, `playground` trains small networks in the page, `explorers` are sliders over finished
+pictures, and `live` trains at every change of a slider. `parameters` checks what a reader sets, and
+`processes` uses several cores. `drawings` shows methods, made-up tasks, digits and molecules as
+pictures (`method_drawing`, `svg`). `markup` makes HTML that is safe to show.
 
 Around a notebook, `report` runs it, `page` turns it into one HTML page, `outputs` stores what it
 has shown, and `kernels` starts its kernels. Import these four by their names, since they load
@@ -11,17 +12,25 @@ papermill and nbconvert.
 This room uses the figures and all that is below them.
 """
 
+from .drawings import Drawing, digits_drawn, directions_drawn, methods_drawn, molecule_drawn
 from .explorers import explorer
 from .live import Live
 from .markup import SORT_SCRIPT, script_tag, styled_table
 from .parameters import parse_literal, read_parameters
+from .playground import playground
 from .processes import workers
 
 __all__ = [
+    "Drawing",
     "Live",
     "SORT_SCRIPT",
+    "digits_drawn",
+    "directions_drawn",
     "explorer",
+    "methods_drawn",
+    "molecule_drawn",
     "parse_literal",
+    "playground",
     "read_parameters",
     "script_tag",
     "styled_table",

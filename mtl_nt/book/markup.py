@@ -32,25 +32,47 @@ if TYPE_CHECKING:
 SLIDER_SCRIPT = """
 (() => {
   const root = document.currentScript.parentElement, find = (what) => root.querySelector(what);
-  const { values, pages } = JSON.parse(find("script[type='application/json']").textContent);
-  const slider = find("input"), pickers = [...root.querySelectorAll("select")];
+  const data = JSON.parse(find("script[type='application/json']").textContent);
+  const { values, pages, pickers } = data;
+  const make = (tag, settings, ...children) => {
+    const made = Object.assign(document.createElement(tag), settings);
+    made.append(...children);
+    return made;
+  };
+  const choice = (...children) =>
+    make("span", { style: "white-space: nowrap; margin-right: 1em" }, ...children);
+  const menu = (options) =>
+    make("select", { style: "max-width: 100%" }, ...options.map((option) => new Option(option)));
+  const menus = pickers.map(([name, options]) => [name, menu(options)]);
+  const slider = make("input", {
+    type: "range", max: values.length - 1, value: data.first,
+    style: "width: 50vw; max-width: 16em; vertical-align: middle",
+  });
+  const output = make("output");
+  const moved = choice(make("label", {}, data.label, " ", slider), " ", output);
   const show = () => {
-    const place = (k, picker) => k * picker.length + picker.selectedIndex;
-    const row = pages[pickers.reduce(place, 0)];
+    const place = (k, [, { length, selectedIndex }]) => k * length + selectedIndex;
+    const row = pages[menus.reduce(place, 0)];
     const { src, alt, width, height } = row[row.length > 1 ? slider.value : 0];
-    find("output").textContent = values[slider.value];
+    moved.hidden = row.length === 1;
+    output.textContent = values[slider.value];
     slider.setAttribute("aria-valuetext", values[slider.value]);
     Object.assign(find("img"), { src, alt, width, height });
     find("figure").style.maxWidth = width + "px";
     find("figcaption").textContent = alt;
   };
-  slider.addEventListener("input", show);
-  pickers.forEach((picker) => picker.addEventListener("change", show));
-  find("p").hidden = false;
+  const named = menus.map(([name, picker]) => choice(make("label", {}, name, " ", picker)));
+  const note = make("small", { style: "display: block" }, data.note);
+  const controls = make("p", { className: "nt-controls" }, note, ...named, moved);
+  for (const control of controls.querySelectorAll("input, select"))
+    control.dataset.lmSuppressShortcuts = ""; // or JupyterLab takes the arrow keys for itself
+  controls.addEventListener("input", show);
+  find("p").remove();
+  root.prepend(controls);
   show();
 })();
 """
-"""Shows the picture at the position of a slider. See `explorers`."""
+"""Makes menus and a slider, and shows the picture that they choose. See `explorers`."""
 SORT_SCRIPT = """
 (() => {
   const root = document.currentScript.parentElement, body = root.querySelector("tbody");
@@ -71,7 +93,9 @@ SORT_SCRIPT = """
 })();
 """
 """Sorts a table at a click on a heading. See `sortable_table` in the room `audit`."""
-OWN_SCRIPTS = (SLIDER_SCRIPT, SORT_SCRIPT)
+PLAYGROUND_SCRIPT = Path(__file__).with_name("playground.js").read_text(encoding="utf-8")
+"""Trains and draws small networks. See `playground`."""
+OWN_SCRIPTS = (SLIDER_SCRIPT, SORT_SCRIPT, PLAYGROUND_SCRIPT)
 
 
 def _policy() -> str:
@@ -191,8 +215,8 @@ def sanitized(html: str) -> str:
     """HTML without anything that runs, fetches, or leads a reader away unasked.
 
     A remote picture is replaced by its alternative text. All that is left is written anew: text and
-    attributes are escaped, and styles, data and our own scripts hold no `<`. So every tag that a
-    browser can find was checked here.
+    attributes are escaped, styles and data hold no `<`, and our own scripts hold none that could
+    begin a tag. So every tag that a browser can find was checked here.
 
     >>> sanitized("<p onclick='run()'>text<script>run()</script></p>")
     '<p>text</p>'

@@ -20,8 +20,9 @@ PRINTED_OBJECT = re.compile(
     r"\s*<[\w.]+ (object|at 0x[0-9a-f]+)[^\n]*>\s*"
 )  # says nothing to a reader
 DATA_LINK = re.compile(r' download="[^"]*" href="data:[^"]*"')  # long, and only needed on a page
+EXPLORER = '<div class="nt-explorer">'  # what the HTML of an explorer begins with
 MADE_FROM = "made_from"  # in a notebook's metadata, under mtl_nt
-RANDOM_NAME = re.compile(r"\b(T_|nt-)[0-9a-f]{5,}(?=_|\b)")  # names of tables, which are random
+RANDOM_NAME = re.compile(r"\bT_[0-9a-f]{5,}(?=_|\b)")  # names of tables, which are random
 
 
 def with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode:
@@ -59,7 +60,9 @@ def _package_digest() -> str:
     here, digest = Path(__file__).parents[1], hashlib.sha256()
     for path in sorted(here.rglob("*.py")):
         digest.update(_without_comments(path.read_text(encoding="utf-8")).encode() + b"\0")
-    for path in sorted(path for path in (here / "study" / "results").rglob("*") if path.is_file()):
+    played = [*(here / "book").glob("playground.[!p]*"), *(here / "book" / "stills").iterdir()]
+    kept = (path for path in (here / "study" / "results").rglob("*") if path.is_file())
+    for path in [*sorted(played), *sorted(kept)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -91,7 +94,7 @@ def _static_output(output: NotebookNode, name: str) -> NotebookNode:
         return output
     data, metadata = dict(output.data), dict(output.metadata)
     words = str(data.get("text/plain", ""))
-    if data.pop(WIDGET_VIEW, None):
+    if data.pop(WIDGET_VIEW, None) or str(data.get("text/html", "")).startswith(EXPLORER):
         picture = BeautifulSoup(data.pop("text/html"), "html.parser").find("img")
         if picture is not None:
             data[PNG] = str(picture["src"]).partition(",")[2]
@@ -101,6 +104,6 @@ def _static_output(output: NotebookNode, name: str) -> NotebookNode:
         if alt := metadata.get(PNG, {}).get("alt"):
             data["text/plain"] = alt
     if "text/html" in data:
-        data["text/html"] = DATA_LINK.sub("", RANDOM_NAME.sub(rf"\1{name}", data["text/html"]))
+        data["text/html"] = DATA_LINK.sub("", RANDOM_NAME.sub(f"T_{name}", data["text/html"]))
     count = {"execution_count": None} if output.output_type == "execute_result" else {}
     return new_output(output.output_type, data=data, metadata=metadata, **count)

@@ -229,6 +229,7 @@ def _draw(name: str, groups: Sequence[Group], seed: int) -> TaskData:
         groups=tuple(g.name for g in group_of),
         relatedness=torch.from_numpy(_correlation(directions)),
         unit=torch.from_numpy(scale),
+        standardise=False,  # a scale is one of the causes of harm
         recipe={**RECIPE, "trunk": TRUNKS.get(name, RECIPE["trunk"])},
         redraw=lambda other: _draw(name, groups, other),
         data_seed=seed,

@@ -39,7 +39,9 @@ from .tables import PLAIN_MTL, arm_label, arm_tables, scope_line
 
 MOST_ROWS = 12  # rows of methods in `task_differences`
 MOST_INTERVALS = 20  # up to so many tasks, each gets an interval
-VERDICT_MARKERS = {"harmed": "<", "undecided": "o", "helped": ">"}  # for eyes without colour
+VERDICT_MARKERS = {"harmed": "<", "undecided": "o", "helped": ">", "same": "s", "not learned": "X"}
+"""The marker of every verdict, for eyes without colour."""
+OPEN = ("undecided", "not learned")  # verdicts without a filled marker
 BLANK = {"fc": "white", "ec": "none", "pad": 1}
 STYLE = (
     ".nt-counts{overflow-x:auto}"
@@ -123,24 +125,30 @@ def task_differences(
     figure.text(
         0.5, (FOOTER_HEIGHT + 0.45) / figure.get_figheight(), where, size=TEXT_SIZE, ha="center"
     )
-    marks = [
-        Line2D([], [], color=INK, marker=m, ls="", ms=8, mfc=INK if v != "undecided" else "white")
-        for v, m in VERDICT_MARKERS.items()
+    seen = {
+        *("harmed", "undecided", "helped"),
+        *(v for a in arms for v in t.verdicts[a]["verdict"]),
+    }
+    names = [verdict for verdict in VERDICT_MARKERS if verdict in seen]
+    handles: list[Artist] = [
+        Line2D([], [], color=INK, marker=VERDICT_MARKERS[v], ls="", ms=8, mfc=_face(v, INK))
+        for v in names
     ]
-    handles: list[Artist] = [*marks]
-    names = [*VERDICT_MARKERS]
     if t.null_arm is not None:
         handles.append(Patch(color=NULL_BAND))
-        names.append(f"null: 95% of the tasks of {t.null_arm[0]}")
+        room = {3: f" of the tasks of {t.null_arm[0]}", 4: f" of {t.null_arm[0]}"}
+        names.append(f"null: 95%{room.get(len(names), '')}")
     add_legend(figure, handles, names)
     return without_formulas(figure)
 
 
 def counts_table(study: Study, metric: str | None = None) -> str:
-    """The counts of harmed, helped and undecided tasks, as an HTML table with one row per method.
+    """The counts of every verdict, as an HTML table with one row per method.
 
-    Every count stands beside its null, which is what chance does to STL. Runs that diverged or were
-    still improving are named.
+    The verdict "same" has a column where there is a margin, and "not learned" where it occurs.
+    Every count stands beside its null, which is what chance does to STL. On the right is what each
+    method does on the whole (see `Study.overall`). Runs that diverged or were still improving are
+    named.
 
     Args:
         metric: the metric of the tasks; by default each task's own.
@@ -153,37 +161,41 @@ def counts_table(study: Study, metric: str | None = None) -> str:
     True
     """
     t = arm_tables(study, metric)
-    head = [
-        "method",
-        "harmed",
-        "helped",
-        "undecided",
-        "negative, one run",
-        "negative, mean of runs",
-    ]
-    head += [t.mean_name, "networks", "seconds", "runs"]
+    others = [arm for arm in t.counts if arm != t.baseline]
+    same = ["same"] if any("same" in t.counts[arm] for arm in others) else []
+    lost = ["not learned"] if any(t.not_learned(arm) for arm in others) else []
+    head = ["method", "harmed", "helped", *same, "undecided", *lost]
+    head += ["negative, one run", "negative, mean of runs"]
+    head += [t.mean_name, "mean difference", "delta_m", "mean rank"]
+    head += ["networks", "seconds", "runs"] if study.recipe else []
     rows = []
     for arm, row in t.counts.items():
         cells = [arm_label(arm)]
         if arm == t.baseline or not t.scored_tasks(arm):
-            cells += ["–"] * 5
+            cells += ["–"] * (len(same) + len(lost) + 5)
         else:
             known = t.runs > 1
             for verdict in ("harmed", "helped"):
                 null = row[f"{verdict}_null"]
                 count = f"{row[verdict]} (null {null})" if t.null_arm else f"{row[verdict]}"
                 cells.append(count if known else "–")
-            cells.append(
-                f"{t.scored_tasks(arm) - row['harmed'] - row['helped']} of {t.scored_tasks(arm)}"
-            )
+            cells += [f"{row['same']}" for _ in same]
+            missing = t.tasks - t.scored_tasks(arm)
+            cells.append(f"{row['undecided'] - missing} of {t.scored_tasks(arm)}")
+            cells += [f"{t.not_learned(arm)}" for _ in lost]
             cells.append(f"{row['negative_per_run']:.1f} ({t.null_words(arm)})")
             cells.append(f"{row['negative']} ({t.null_words(arm)})")
         mean = t.mean_by_run[arm].mean()
         cells.append(f"{mean:.4g}" if np.isfinite(mean) else "–")
-        cells += [f"{row['networks']}", f"{row['seconds']:.1f}", t.run_problems(arm)]
+        cells += t.overall_words(arm)
+        if study.recipe:
+            cells += [f"{row['networks']}", f"{row['seconds']:.1f}", t.run_problems(arm)]
         rows.append(cells)
-    note = f"{scope_line(study, t)}. {t.mean_name}: {t.better} is better. "
-    note = html.escape(f"{note}Undecided is not “no difference”.")
+    note = html.escape(
+        f"{scope_line(study, t)}. {t.mean_name}: {t.better} is better. Mean differences from "
+        f"{t.baseline[0]}, with 95% intervals over runs, and delta_m: above 0 is better. Undecided "
+        f"is not “no difference”. {t.chance_words()}"
+    )
     body = "".join(_table_row(cells) for cells in rows)
     titles = "".join(f"<th scope='col'>{html.escape(title)}</th>" for title in head)
     return (
@@ -209,13 +221,13 @@ def _draw_tasks(
         these = scored & (rows["verdict"] == verdict).to_numpy()
         if not these.any():
             continue
-        decided = verdict != "undecided"
+        decided = verdict not in OPEN
         ax.scatter(
             np.clip(delta[these], low, high),
             at[these],
             s=(60 if decided else 30) / (1 if few else 2),
             marker=marker,
-            facecolor=colour if decided else "white",
+            facecolor=_face(verdict, colour),
             edgecolor=INK if decided else colour,
             linewidth=0.7 if decided else 1,
             zorder=5 if decided else 4,
@@ -226,6 +238,10 @@ def _draw_tasks(
         if beyond.any():
             far = f"   {beyond.sum()} beyond, to {delta[np.nanargmax(np.abs(delta))]:.2g}  "
             ax.text(edge, y - 0.36, far, size=10, ha=align, va="center", zorder=6)
+
+
+def _face(verdict: str, colour: str) -> str:
+    return "white" if verdict in OPEN else colour
 
 
 def _axis_limits(verdicts: Sequence[pd.DataFrame], null: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""HTML and widgets of finished pictures, which sliders and live panels share."""
+"""HTML of finished pictures, for sliders and live panels, and widgets of live panels."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def wrapping_row(*children: widgets.Widget) -> widgets.HBox:
 
 SCREEN_READER_SCRIPT = """
 const name = (tries) => {
-  const box = element.closest(".nt-explorer, .nt-live");
+  const box = element.closest(".nt-live");
   const handles = box ? [...box.querySelectorAll(".widget-hslider [role=slider]")] : [];
   if (!handles.length) return tries && requestAnimationFrame(() => name(tries - 1));
   for (const handle of handles) {
@@ -79,9 +79,6 @@ const name = (tries) => {
     watch.observe(readout, { childList: true, characterData: true, subtree: true });
     say();
   }
-  const words = ["play or pause", "stop", "repeat"];
-  const buttons = box.querySelectorAll(".widget-play button");
-  buttons.forEach((button, k) => button.setAttribute("aria-label", words[k]));
 };
 name(300);
 """

@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from ..study import CONSTANT, Study
+from ..study import CONSTANT, Study, standard_errors
 from ..tasks import BadInput, suggestion
-from ..training import LOWER_IS_BETTER
 from .drawing import FOOTER_LENGTH, shorten
 
 Arm = tuple[str, str]  # a method, and its alpha as text, which is "" where it has none
@@ -34,6 +33,7 @@ class ArmTables:
     null_arm: Arm | None  # the baseline with another seed, such as STL', if it is there
     counts: dict[Arm, dict[str, Any]]  # rows of `study.counts()`, the baseline first
     verdicts: dict[Arm, pd.DataFrame]  # rows of `study.transfer()`, all but the baseline
+    overall: dict[Arm, dict[str, Any]]  # rows of `study.overall()`, the baseline first
     mean_by_run: dict[Arm, Float[np.ndarray, " S"]]  # the mean metric over tasks, for every run
     worse_by_run: dict[
         Arm, Float[np.ndarray, " S"]
@@ -44,7 +44,8 @@ class ArmTables:
     mean_name: str  # what `mean_by_run` holds, in words
     lower_is_better: bool  # whether lower values of `mean_by_run` are better
     sign_turned: bool  # whether differences have their sign turned, so that + is better
-    split: str  # "free", "fixed" or "new data"; see `Split.kind`
+    split: str  # "free", "fixed" or "new data", see `Split.kind`; or "not stated"
+    why_no_null: str  # why there is no `null_arm`, where there is none
 
     @property
     def methods(self) -> list[str]:
@@ -117,18 +118,51 @@ class ArmTables:
         """How many tasks chance alone makes worse in one run, in words."""
         row = self.counts[arm]
         if self.null_arm is None:
-            return f"no null: {self.baseline[0]} has no chance in it"
+            return f"no null: {self.why_no_null}"
         return f"null {row['negative_null_low']:.1f}–{row['negative_null_high']:.1f}"
 
     def harmed_null_words(self, arm: Arm) -> str:
         """How many tasks of the null the test calls harmed, in words."""
         return "no null" if self.null_arm is None else f"null {self.counts[arm]['harmed_null']}"
 
+    def not_learned(self, arm: Arm) -> int:
+        """How many tasks neither this arm nor the baseline has learned at all."""
+        return 0 if arm == self.baseline else int(self.counts[arm]["not_learned"])
+
+    def overall_words(self, arm: Arm) -> list[str]:
+        """What an arm does on the whole: mean difference with interval, delta_m and mean rank."""
+        row = self.overall[arm]
+        said = {
+            "delta": "{delta:+.2g} [{low:+.2g}, {high:+.2g}]",
+            "delta_m": "{delta_m:+.1f}%",
+            "rank": "{rank:.1f}",
+        }
+        if np.isnan(row["low"]):  # of one run
+            said["delta"] = "{delta:+.2g}"
+        return ["–" if np.isnan(row[key]) else form.format(**row) for key, form in said.items()]
+
+    def chance_words(self) -> str:
+        """How often the test flags a task where nobody is harmed, and what the null rests on."""
+        usual = "3 to 8" if self.runs < 8 else "4 to 7"  # as simulated, see `paired_test`
+        often = {2: "3 to 28", 3: "3 to 12", 4: "4 to 10"}.get(self.runs, usual)
+        flags = f"Where nothing differs, {often} of 100 studies of {self.runs} runs flag some task."
+        if self.runs < 2 or self.null_arm is None:
+            return flags if self.runs > 1 else ""
+        pairs = self.counts[self.null_arm]["null_pairs"]
+        return f"{flags} The null of a count is from {pairs} pairs of trainings."
+
     def task_count(self, arm: Arm) -> str:
-        """How many tasks the counts are out of, in words."""
-        many = self.scored_tasks(arm)
+        """How many tasks can be harmed or helped, in words."""
+        many = self.scored_tasks(arm) - self.not_learned(arm)
+        learned = "learned " if self.not_learned(arm) else ""
         where = " on this split" if self.split == "fixed" else ""
-        return f"{many} task{'s' if many != 1 else ''}{where}"
+        return f"{many} {learned}task{'s' if many != 1 else ''}{where}"
+
+    def not_learned_words(self, arm: Arm) -> str:
+        """How many tasks are not learned, as the beginning of a sentence; or nothing."""
+        many = self.not_learned(arm)
+        are = "is" if many == 1 else "are"
+        return f"{many} of {self.scored_tasks(arm)} tasks {are} not learned; " if many else ""
 
     def claim(self, arm: Arm) -> str:
         """One sentence: how many tasks this arm harms, beside what chance does."""
@@ -145,6 +179,7 @@ class ArmTables:
         compared = compared and self.scored_tasks(PLAIN_MTL) > 0
         other = f"; MTL {plain['harmed']}" if plain and compared else ""
         return (
+            f"{self.not_learned_words(arm)}"
             f"{name} harms {row['harmed'] or 'none'} of {self.task_count(arm)} beyond chance "
             f"({self.harmed_null_words(arm)}{other}); a single run would say "
             f"{row['negative_per_run']:.1f} ({self.null_words(arm)})"
@@ -166,6 +201,7 @@ class ArmTables:
                 f"of {self.task_count(few)} beyond chance"
             )
         return (
+            f"{self.not_learned_words(few)}"
             f"{arms[0][0]} harms {said} ({self.harmed_null_words(few)}); single "
             f"runs say {min(single):.1f}–{max(single):.1f} ({self.null_words(few)})"
         )
@@ -180,9 +216,11 @@ class ArmTables:
         more = [f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
         listed = f" ({', '.join(names[:MOST_NAMED] + more)})" if names else ""
         missing = self.tasks - self.scored_tasks(arm)
+        same = f"{row['same']} the same within the margin, " if "same" in row else ""
+        lost = self.not_learned(arm)
         return (
-            f"{arm_label(arm)}: {row['harmed']} harmed{listed}, {row['helped']} helped, "
-            f"{row['undecided'] - missing} undecided"
+            f"{arm_label(arm)}: {row['harmed']} harmed{listed}, {row['helped']} helped, {same}"
+            f"{row['undecided'] - missing} undecided{f', {lost} not learned' if lost else ''}"
             f"{f', {missing} not scored' if missing else ''}{f'; {marks}' if marks else ''}."
         )
 
@@ -223,16 +261,17 @@ def scope_line(study: Study, t: ArmTables, arms: Sequence[Arm] = ()) -> str:
     trained = study.training[study.training["networks"] > 0]
     budget = sorted(trained["steps"].unique()) or [0]
     steps = "–".join(dict.fromkeys(f"{s:,}" for s in (budget[0], budget[-1])))
-    varied = {"fixed": "one split", "free": "new splits"}.get(t.split, "new data")
-    runs = f"{t.runs} run{'s' if t.runs > 1 else ''} on {varied}"
+    varied = {"fixed": " on one split", "free": " on new splits", "new data": " on new data"}
+    runs = f"{t.runs} run{'s' if t.runs > 1 else ''}{varied.get(t.split, '')}"
     name = " and ".join(study.results["dataset"].unique())
-    trunk = "-".join(map(str, study.recipe.trunk))
+    trunk = "-".join(map(str, study.recipe.trunk)) if study.recipe else ""
+    settings = f", trunk {trunk}, {steps} steps" if study.recipe else ""
     effects = [t.verdicts[a]["detectable"] for a in arms if a != t.null_arm and t.scored_tasks(a)]
     seen = np.concatenate([[], *effects])
     seen = seen[np.isfinite(seen)]
     ends = dict.fromkeys(f"{e:.2g}" for e in (seen.min(), seen.max())) if len(seen) else ()
     power = f"; detectable {'–'.join(ends)}" if ends else ""
-    rest = f" by {t.metric}, {runs}, trunk {trunk}, {steps} steps{power}"
+    rest = f" by {t.metric}, {runs}{settings}{power}"
     return shorten(name, max(8, min(24, FOOTER_LENGTH - len(rest)))) + rest
 
 
@@ -276,8 +315,9 @@ def _compute_tables(study: Study, metric: str | None) -> ArmTables:
     if len(names) == 1:
         arms = [(study.baseline, math.nan), *study.arms()]
         value = {(m, format_alpha(a)): study.scores(m, a, metric) for m, a in arms}
-    else:  # a mean of PR-AUCs and errors means nothing; of differences it does
-        value = {baseline: next(iter(delta.values())) * 0, **delta}
+    else:  # a mean of PR-AUCs and errors means nothing; of differences in standard errors it does
+        value = {arm: _in_standard_errors(d, study.overlap) for arm, d in delta.items()}
+        value = {baseline: next(iter(delta.values())) * 0, **value}
     # Tasks that every arm scored in every run; an arm that lost a whole run is left out.
     scored = [v.notna() for v in value.values() if v.notna().any(axis=1).all()]
     common = pd.concat(scored).all() if scored else next(iter(delta.values())).notna().all()
@@ -286,6 +326,9 @@ def _compute_tables(study: Study, metric: str | None) -> ArmTables:
         null_arm=None if study.null is None else (study.null, ""),
         counts=counts,
         verdicts={(str(m), format_alpha(a)): rows for (m, a), rows in by_arm},  # type: ignore[arg-type]
+        overall={
+            (r["method"], format_alpha(r["alpha"])): r for r in _records(study.overall(metric))
+        },
         mean_by_run={
             a: v.loc[:, common].mean(axis=1, skipna=False).to_numpy() for a, v in value.items()
         },
@@ -293,15 +336,23 @@ def _compute_tables(study: Study, metric: str | None) -> ArmTables:
         tasks=rows["task"].nunique(),
         runs=rows["seed"].nunique(),
         metric=" and ".join(names),
-        mean_name=f"mean {names[0]}" if len(names) == 1 else f"mean difference from {baseline[0]}",
-        lower_is_better=len(names) == 1 and names[0] in LOWER_IS_BETTER,
-        sign_turned=bool(LOWER_IS_BETTER.intersection(names)),
+        mean_name=f"mean {names[0]}"
+        if len(names) == 1
+        else f"mean difference from {baseline[0]}, in standard errors",
+        lower_is_better=len(names) == 1 and study.sign(names[0]) < 0,
+        sign_turned=any(study.sign(name) < 0 for name in names),
         split=str(rows["split"].iloc[0]),
+        why_no_null=f"{baseline[0]} has no {'chance in it' if study.recipe else 'twin here'}",
     )
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
+
+
+def _in_standard_errors(delta: pd.DataFrame, overlap: float) -> pd.DataFrame:
+    error = standard_errors(delta.to_numpy(), overlap)
+    return delta / pd.Series(np.where(error > 0, error, 1.0), delta.columns)
 
 
 def _worse_than_baseline(delta: np.ndarray) -> np.ndarray:

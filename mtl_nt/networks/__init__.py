@@ -3,8 +3,8 @@
 - `network` has the whole stacked network. It is made of `trunks`, `layers` and a `decoder`;
   `network_size` tells its size in advance.
 - `recipe` has the settings of a training.
-- `losses` computes one loss per task. `forward_pass` keeps what `gradients` needs to compute the
-  norms of the tasks' gradients exactly, without a backward pass.
+- `losses` computes one loss per task. `forward_pass` keeps what is needed to compute the norms of
+  the tasks' gradients (`gradients`) and their inner products (`gramian`) without a backward pass.
 - `adam` is the optimiser. `random_streams` has the random numbers of every seed and purpose.
 
 This room uses the ground alone: `tasks`, `bits`, `files`.
@@ -14,12 +14,13 @@ from .adam import Adam, ParameterGroup
 from .decoder import Decoder
 from .forward_pass import ForwardPass
 from .gradients import trunk_gradient_norms
+from .gramian import trunk_gramian
 from .layers import Linear
 from .losses import task_losses
 from .network import Network
 from .network_size import network_size
 from .random_streams import RESEED_OFFSET, RandomStreams, generator
-from .recipe import Recipe
+from .recipe import Recipe, unknown_setting
 
 __all__ = [
     "Adam",
@@ -35,4 +36,6 @@ __all__ = [
     "network_size",
     "task_losses",
     "trunk_gradient_norms",
+    "trunk_gramian",
+    "unknown_setting",
 ]

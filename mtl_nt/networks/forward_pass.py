@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..bits import Features
+from ..tasks import BadInput
 
 
 class BatchNormPass(NamedTuple):
@@ -49,6 +50,19 @@ class ForwardPass:
     keep: Bool[Tensor, "R B H"] | None  # the dropout mask
     dropout: float
     batch_norm: BatchNormPass | None
+    own_heads: bool = True  # whether a task's output depends on its own head alone
+
+    def check_heads(self) -> None:
+        """Check that a task's loss has a gradient at one head, as the closed forms take it.
+
+        Raises:
+            BadInput: the outputs are log odds of one softmax, which depend on all heads.
+        """
+        if not self.own_heads:
+            raise BadInput(
+                "the loss 'softmax' is one of all heads, so no task has a gradient of its own; "
+                "use the loss 'each'"
+            )
 
     @cached_property
     def slope(self) -> Float[Tensor, "R B H"]:

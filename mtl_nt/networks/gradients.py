@@ -38,6 +38,9 @@ def trunk_gradient_norms(
         head: weights of the heads.
         forward_pass: the trunk's; the layer may have a batch norm before or after its activation.
 
+    Raises:
+        BadInput: see `ForwardPass.check_heads`.
+
     The norms are those that autograd gives:
 
     >>> from .network import Network
@@ -52,6 +55,7 @@ def trunk_gradient_norms(
     True
     """
     p = forward_pass
+    p.check_heads()
     x, e, m, v, relu = p.inputs, errors, p.slope, head, p.activation == "relu"
     x = x.to_dense(m.dtype) if isinstance(x, Bits) else x
     if p.batch_norm is None:

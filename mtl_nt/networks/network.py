@@ -113,5 +113,6 @@ class Network(nn.Module):
         self, x: Features, valid: Bool[Tensor, "R B"], noise: RandomStreams | None = None
     ) -> tuple[ForwardPass, Float[Tensor, "R B T"]]:
         forward_pass: ForwardPass = self.trunk(x, valid, noise)
+        forward_pass.own_heads = not self.softmax
         outputs = self.head(forward_pass.features)
         return forward_pass, log_odds(outputs) if self.softmax else outputs

@@ -148,7 +148,7 @@ class Recipe:
         settings = {**defaults, **{k: v for k, v in changes.items() if v is not None}}
         for name in settings:
             if name not in known:
-                raise BadInput(f"unknown training setting {name!r}; {suggestion(name, known)}")
+                raise BadInput(f"unknown training setting {name!r}; {unknown_setting(name)}")
         if isinstance(settings.get("trunk"), str):
             name = settings["trunk"]
             if name not in PRESETS:
@@ -180,3 +180,58 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "loss": get_args(Loss),
     "loss_over": get_args(LossOver),
 }
+
+
+ALSO_CALLED = {
+    "lr": "learning_rate",
+    "eta": "learning_rate",
+    "step_size": "learning_rate",
+    "wd": "weight_decay",
+    "l2": "weight_decay",
+    "epochs": "steps",
+    "n_epochs": "steps",
+    "iterations": "steps",
+    "max_steps": "steps",
+    "bs": "batch_size",
+    "batch": "batch_size",
+    "hidden": "trunk",
+    "hidden_sizes": "trunk",
+    "layers": "trunk",
+    "widths": "trunk",
+    "model": "architecture",
+    "init": "initialisation",
+    "scheduler": "schedule",
+    "lr_schedule": "schedule",
+    "criterion": "loss",
+    "bn": "batch_norm",
+}
+"""Names that other libraries have for a setting."""
+NO_SETTING = {
+    **dict.fromkeys(
+        ("pos_weight", "class_weight", "class_weights", "sample_weight", "sample_weights"),
+        "a loss weighs its labels alike, and a method's weighter weighs tasks",
+    ),
+    **dict.fromkeys(
+        ("task_weights", "loss_weights", "weights"),
+        "tasks are weighed by a method: Method(name, plain(mtl_nt.Fixed, weights=...))",
+    ),
+    **dict.fromkeys(
+        ("seed", "random_state"),
+        "the runs have the seeds 0, 1, ... or those of compare(..., seeds=[...])",
+    ),
+}
+"""What to say of names that stand for no setting."""
+
+
+def unknown_setting(name: object) -> str:
+    """What an error message says after the name of a setting that no recipe has.
+
+    >>> unknown_setting("lr")
+    "did you mean 'learning_rate'?"
+    >>> unknown_setting("pos_weight")
+    "a loss weighs its labels alike, and a method's weighter weighs tasks"
+    """
+    lower = str(name).lower()
+    if lower in NO_SETTING:
+        return NO_SETTING[lower]
+    return suggestion(ALSO_CALLED.get(lower, name), [f.name for f in fields(Recipe)])

@@ -1,21 +1,29 @@
 """Comparisons of methods on one data set, and what follows from them.
 
 - `comparison` trains methods on the same runs: `compare`. Its result is a `Study` (`study`).
-- `transfer` has the statistical tests, and the counts of tasks that are harmed or helped.
+- `own_scores` makes a `Study` of scores that somebody else has trained, which `score_table` reads.
+  `directions` says of which metrics lower values are better.
+- `transfer` has the statistical tests, and the counts of tasks that are harmed or helped;
+  `variance` the variances that its tests rest on, and `nulls` what chance does to a count.
 - `methods` says what each method trains. `search` has the candidates of the tuned ones.
+  `own_methods` checks the methods that are not the package's own.
 - `chunks` divides the training of a method into chunks of networks, and `jobs` runs them, here or
   in other processes. `progress` shows how far they are. `scoring` turns them into tables.
-- `result_store` keeps finished results on disk. `schema` checks everything that is read from JSON.
+- `result_store` keeps finished results on disk, and `identity` says whether a method is still the
+  one that they are of. `schema` checks everything that is read from JSON.
 - `reproduce` lists the case studies of the papers, and `stored` reads their kept results.
+- `controls` turns a weighting method into its controls.
 - `cures` has the methods of the table of causes and cures, `affinity` the angles between tasks'
-  gradients, and `linear` the methods without networks. `spreadsheets` writes tables as CSV.
+  gradients at the last shared layer, and `linear` the methods without networks. `spreadsheets`
+  writes tables as CSV.
 
 This room uses the training, the data sets and all that is below them.
 """
 
-from .affinity import TRAINING_STAGES, gradient_affinity
+from .affinity import ENOUGH_COMMON_LABELS, TRAINING_STAGES, Affinity, gradient_affinity
 from .chunks import train
 from .comparison import compare, parse_alphas, parse_seeds
+from .controls import frozen, permuted, shuffled
 from .methods import (
     CONSTANT,
     METHODS,
@@ -34,6 +42,7 @@ from .methods import (
     with_target,
     with_weights,
 )
+from .own_scores import studies_from_scores
 from .reproduce import CASES, CURES
 from .schema import (
     FiniteFloat,
@@ -45,18 +54,31 @@ from .schema import (
     satisfies,
 )
 from .spreadsheets import safe_csv
-from .stored import keep, stored
+from .stored import keep, stored, stored_stops
 from .study import Study
-from .transfer import SIGNIFICANCE_LEVEL, paired_test, runs_needed
+from .transfer import (
+    NOT_LEARNED,
+    SAME,
+    SIGNIFICANCE_LEVEL,
+    VERDICTS,
+    is_better,
+    paired_test,
+    runs_needed,
+    standard_errors,
+)
 
 __all__ = [
+    "Affinity",
     "CASES",
     "CONSTANT",
     "CURES",
+    "ENOUGH_COMMON_LABELS",
     "FiniteFloat",
     "METHODS",
     "Method",
+    "NOT_LEARNED",
     "NonNegativeInt",
+    "SAME",
     "SIGNIFICANCE_LEVEL",
     "STL",
     "Study",
@@ -64,10 +86,13 @@ __all__ = [
     "TRAINING_STAGES",
     "TRUNK",
     "UniqueNames",
+    "VERDICTS",
     "WeighterArguments",
     "compare",
     "equal_lengths",
+    "frozen",
     "gradient_affinity",
+    "is_better",
     "keep",
     "load_json",
     "make_replicas",
@@ -75,12 +100,17 @@ __all__ = [
     "paired_test",
     "parse_alphas",
     "parse_seeds",
+    "permuted",
     "plain",
     "resolve_methods",
     "runs_needed",
     "safe_csv",
     "satisfies",
+    "shuffled",
+    "standard_errors",
     "stored",
+    "stored_stops",
+    "studies_from_scores",
     "swept",
     "train",
     "tuned",

@@ -29,9 +29,15 @@ from ..training import (
     limited_threads,
     predictions_by_group,
 )
-from ..weighters import Weighter, alpha_column
-from .methods import Method, WeighterArguments, make_replicas
+from ..weighters import Frozen, Weighter, alpha_column
+from .methods import Method, WeighterArguments, make_replicas, make_weighter
 from .search import Candidate, with_settings
+
+HISTORY_POINTS = 40
+"""How many points of a network's losses and weights a study keeps."""
+HISTORY_ROWS = 1_000_000
+"""Rows at most of a method's history. Where networks x tasks are more than fit, it has fewer points
+than `HISTORY_POINTS`, each of which is the mean over more steps."""
 
 
 class TrainingJob(NamedTuple):
@@ -61,7 +67,7 @@ class TrainingJob(NamedTuple):
     @property
     def steps(self) -> int:
         """Number of optimiser steps of all stages together."""
-        return self.recipe.steps * (2 if self.method.pretrain else 1)
+        return self.recipe.steps * self.method.stages
 
 
 class ReplicaStack(NamedTuple):
@@ -85,7 +91,8 @@ class ChunkResult(NamedTuple):
     """What the training of a chunk leaves behind (see `training.FitResult`).
 
     All fields are tensors, so that a file can keep them. `C` counts pairs of a network and a task
-    that the network is scored on.
+    that the network is scored on. `T` is 1 for networks with one task each, and else the number of
+    tasks.
     """
 
     outputs: Float[Tensor, "L C N"]
@@ -102,7 +109,7 @@ class TrainedMethod(NamedTuple):
     """One method after its training on all runs, with `A` alphas and `S` runs."""
 
     predictions: Float[Tensor, "A S N T"]  # on the test rows, as the networks give them
-    history: History  # of all networks of the last stage
+    history: History  # of all networks of the last stage; one column where each has one task
     replicas: Replicas
     chosen: Int[Tensor, "A S"]  # numbers of the candidates
     seconds: float
@@ -146,7 +153,11 @@ def train(
     """
     job = TrainingJob(method, runs, seeds, alphas, recipe, options, trials, memory)
     results = [train_chunk(job, chunk, progress, stop) for chunk in plan_chunks(job)]
-    return merge_chunks(job, results)
+    trained = merge_chunks(job, results)
+    if trained.history.losses.shape[2] == job.tasks:
+        return trained
+    task = trained.replicas.scored.int().argmax(1)
+    return trained._replace(history=trained.history.spread(task, job.tasks))
 
 
 def replica_stacks(job: TrainingJob) -> list[ReplicaStack]:
@@ -205,7 +216,7 @@ def example_weighter(job: TrainingJob) -> Weighter:
     """The job's weighter for a single network. It shows what the weighter needs before training."""
     ones = torch.ones(1, job.tasks, dtype=torch.float64)
     target = torch.zeros(1, dtype=torch.int64)
-    return job.method.weighter(WeighterArguments(ones[:, :1], target, ones))
+    return make_weighter(job.method, WeighterArguments(ones[:, :1], target, ones))
 
 
 def train_chunk(
@@ -221,24 +232,30 @@ def train_chunk(
     complete = all(i in (0, len(group)) or group[i - 1] != group[i] for i in (first, end))
     runs, replicas = _distinct_runs(job.runs, stack.replicas.part(first, end))
     arguments = WeighterArguments(*(column[first:end] for column in stack.arguments))
-    options = {**job.options, "progress": progress, "stop": stop}
+    options = {"record": _window(job), **job.options, "progress": progress, "stop": stop}
     pretrained: FitResult | None = None
     with limited_threads(runs[0], replicas, stack.recipe):
         if method.pretrain:
             if job.tasks < 2:
                 raise BadInput(f"{method.name} needs two tasks or more; these data have one")
             others = replace(replicas, trained=~replicas.trained)
-            pretrain_options = {**options, "checkpoint": "last"}
-            weighter = method.weighter(arguments)
+            pretrain_options = {**options, "checkpoint": "last", "record": stack.recipe.steps}
+            weighter = make_weighter(method, arguments)
             pretrained = fit(runs, others, weighter, stack.recipe, **pretrain_options)
+        weighter = make_weighter(method, arguments)
+        if method.frozen:
+            moving = fit(runs, replicas, weighter, stack.recipe, **options | {"checkpoint": "last"})
+            mean = moving.history.weights.nanmean(0).nan_to_num(nan=1.0)  # never labelled
+            weighter = Frozen(make_weighter(method, arguments), mean)
         fitted = fit(
             runs,
             replicas,
-            method.weighter(arguments),
+            weighter,
             stack.recipe,
             trunk_from=pretrained.network if pretrained else None,
             score_validation=method.search is not None,
             complete_groups=complete,
+            spread=False,
             **options,
         )
     history = fitted.history
@@ -252,6 +269,18 @@ def train_chunk(
         torch.tensor(history.window),
         torch.tensor(time.perf_counter() - begin, dtype=torch.float64),
     )
+
+
+def _window(job: TrainingJob) -> int | None:
+    """How many steps a window of the history has, where many networks have many tasks each.
+
+    None is the length that `training.fit` takes by default.
+    """
+    method = job.method
+    alone = method.networks == "single" or job.tasks == 1
+    networks = len(job.alphas) * len(job.seeds) * (1 if method.networks == "one" else job.tasks)
+    points = max(2, HISTORY_ROWS // (networks * (1 if alone else job.tasks)))
+    return None if points >= HISTORY_POINTS else math.ceil(job.recipe.steps / points)
 
 
 def merge_chunks(job: TrainingJob, results: Sequence[ChunkResult]) -> TrainedMethod:

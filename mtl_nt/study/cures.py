@@ -15,6 +15,7 @@ from torch import Tensor
 from ..networks import Recipe
 from ..tasks import BadInput, TaskData
 from ..weighters import Step, Weighter
+from .controls import frozen, permuted
 from .methods import METHODS, STL, Method, swept, tuned, with_target
 
 CANDIDATES = 5
@@ -28,6 +29,8 @@ ALPHAS: dict[str, tuple[float, ...]] = {
 """The sweep of each method that has an alpha: the papers' values, and values around them."""
 RATED = ("MTL", "Fine-Tuning", "RMTL", "Uncertainty", "DWA", "RandomWeights")
 """Methods without an alpha, whose sweep is over learning rate and weight decay."""
+CONTROLLED = ("LBTW", "GradNorm", "Uncertainty", "U-AMTFL")
+"""The weighting methods whose controls are compared beside them."""
 RELATED = 0.5
 """Two tasks with a correlation above this are related."""
 
@@ -96,3 +99,19 @@ def cure_methods(data: TaskData, recipe: Recipe, seeds: Sequence[int]) -> list[s
     rated = [tuned(STL), *(tuned(name) for name in RATED)]
     alphas = [swept(METHODS[name], values) for name, values in ALPHAS.items()]
     return ["MTL", *rated, *alphas, "Scalarisation", tuned(oracle_grouping(data))]
+
+
+def cure_controls(data: TaskData, recipe: Recipe, seeds: Sequence[int]) -> list[str | Method]:
+    """The controls of the weighting methods among the cures, each with its own sweep.
+
+    The weights of a method go to other tasks by one permutation for each run, or they are frozen
+    at their mean over a training (see `controls`).
+
+    >>> from mtl_nt import load
+    >>> controls = cure_controls(load("dial"), Recipe(trunk=(4,), steps=2), [0])
+    >>> controls[0].name, controls[1].name
+    ('LBTW, swept, permuted', 'LBTW, swept, frozen')
+    """
+    cures = [m for m in cure_methods(data, recipe, seeds) if isinstance(m, Method)]
+    weighting = [m for name in CONTROLLED for m in cures if m.name.startswith(f"{name}, ")]
+    return [control(m) for m in weighting for control in (permuted, frozen)]

@@ -20,11 +20,11 @@ from torch import Tensor
 from ..datasets import SCENARIOS, load
 from ..networks import Recipe, generator
 from ..tasks import BadInput, TaskData, suggestion
-from ..training import fit
+from ..training import Checkpoint, fit
 from ..weighters import LBTW, UAMTFL, Balanced, Shuffled, Weighter
 from .chunks import train
 from .comparison import compare, parse_seeds
-from .cures import CANDIDATES, cure_methods
+from .cures import CANDIDATES, cure_controls, cure_methods
 from .methods import (
     METHODS,
     TRUNK,
@@ -36,6 +36,7 @@ from .methods import (
     tuned,
     with_alpha,
 )
+from .nulls import SEEDS
 from .study import Study
 
 ALPHA = 0.1
@@ -51,7 +52,6 @@ WIDE = 4
 
 Methods = Callable[[TaskData, Recipe, Sequence[int]], list[str | Method]]
 """A function (data, recipe, seeds) -> methods."""
-"""A function (data, recipe, seeds) -> methods."""
 
 
 class Case(NamedTuple):
@@ -65,6 +65,7 @@ class Case(NamedTuple):
     seeds: tuple[int, ...]
     settings: Mapping[str, Any]
     alphas: tuple[float, ...] = (ALPHA,)
+    all_metrics: bool = True  # or those alone that the tasks are judged by
 
 
 def run_case(
@@ -102,7 +103,7 @@ def run_case(
     settings = {**case.settings, **options}
     recipe_settings = {k: v for k, v in settings.items() if k in Recipe.__dataclass_fields__}
     methods = case.methods(data, Recipe.for_data(data, **recipe_settings), runs)
-    return compare(
+    study = compare(
         data,
         methods,
         case.alphas,
@@ -112,6 +113,10 @@ def run_case(
         baseline=case.baselines,
         **settings,
     )
+    if case.all_metrics:
+        return study
+    judged = study.results["metric"] == study.results["task"].map(study.metric)
+    return replace(study, results=study.results[judged].reset_index(drop=True))
 
 
 def probe_case(name: str, steps: int = 10) -> dict[str, float]:
@@ -235,12 +240,36 @@ def _cures(scenario: str, width: float) -> Case:
         f"dial-{scenario}, trunk {'-'.join(map(str, trunk))}: every method with its own sweep",
         data,
         data,
-        cure_methods,
+        lambda *given: [*cure_methods(*given), *cure_controls(*given)],
         ("STL",),
         SIXTEEN,
         {"trials": CANDIDATES, "trunk": trunk},
         (),
     )
+
+
+def _stopped(case: Case, rule: Checkpoint) -> Case:
+    """The cures of a case, which all take the moment of their predictions by another rule."""
+    about = f"{case.about}, at the step that is {RULES[rule]} on validation rows"
+    settings = {**case.settings, "checkpoint": rule}
+    return case._replace(about=about, methods=cure_methods, settings=settings, all_metrics=False)
+
+
+def _null(case: Case) -> Case:
+    """The baselines of a case and their twins alone, in many pairs."""
+    return case._replace(
+        about=f"{case.about.partition(':')[0]}: {len(SEEDS)} pairs of a baseline and its twin",
+        methods=lambda *_: [*case.baselines],
+        seeds=SEEDS,
+    )
+
+
+def _book_null(name: str, steps: int) -> Case:
+    """STL and its twin alone, in many pairs, as notebooks train them on a data set."""
+    data = partial(load, name)
+    settings = {"steps": steps, **BOOK_SETTINGS.get(name, {})}
+    about, methods = f"{name}, {steps} steps", lambda *_: list[str | Method]()
+    return _null(Case(about, data, data, methods, ("STL",), SEEDS, settings, ()))
 
 
 def _gdsc(preset: str) -> tuple[Callable[[], TaskData], Callable[[], TaskData]]:
@@ -272,6 +301,11 @@ CURES = {
     for width in (1, WIDE)
 }
 """The cases of the table of causes and cures: the scenario of `dial`, and its trunk's factor."""
+RULES: dict[Checkpoint, str] = {
+    "best_mean": "best for the mean over tasks",
+    "best_per_task": "best for each task",
+}
+"""What a checkpoint rule chooses, in words."""
 KEPT = ("mnist", "mnist-long", "gdsc", "tox21", "toxcast128", *CURES)
 """The names of the cases whose results come with the package."""
 CASES: dict[str, Case] = {
@@ -332,3 +366,22 @@ CASES: dict[str, Case] = {
     **{name: _cures(*which) for name, which in CURES.items()},
 }
 """All case studies by name."""
+STOPS = {f"{name}-{rule}": (name, rule) for name in CURES for rule in RULES}
+"""The cases of the table of causes and cures with another stop: the case, and its rule."""
+CASES |= {name: _stopped(CASES[of], rule) for name, (of, rule) in STOPS.items()}
+BOOK = {
+    "dial-unrelated": (150, 200, 300),
+    "dial-dominant": (150, 200, 300),
+    "dial-noisy": (150, 200, 300),
+    "dial-combined": (300,),
+    "digits": (200, 240, 300),
+}
+"""Steps that notebooks train on a data set for, in place of its own."""
+BOOK_SETTINGS: dict[str, dict[str, Any]] = {"digits": {"trunk": (32,), "learning_rate": 0.03}}
+"""The other settings of the notebooks, where they are not the data set's own."""
+NULLS = {
+    **{f"null-{name}": _null(CASES[name]) for name in KEPT},
+    **{f"null-{name}-{n}": _book_null(name, n) for name, steps in BOOK.items() for n in steps},
+}
+"""The nulls of the kept cases, and of what notebooks train (see `nulls`)."""
+CASES |= NULLS

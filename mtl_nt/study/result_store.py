@@ -7,7 +7,6 @@ and it is checked when it is read. No file is ever unpickled.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import os
 import re
@@ -27,6 +26,8 @@ from ..files import LARGE_FILE, check_regular, read_bytes, temporary_folder, wri
 from ..tasks import BadInput, TaskData
 from ..terminal import warn
 from .chunks import Chunk, ChunkResult, TrainingJob
+from .identity import identity
+from .methods import Method
 from .schema import HistoryTable, ResultsTable, TrainingTable, equal_lengths, load_json, satisfies
 
 CODE = ("networks", "weighters", "training", "study", "bits.py", "tasks.py")
@@ -57,7 +58,8 @@ class ResultStore:
         jobs: all training jobs of the comparison, by name of the method.
 
     Raises:
-        BadInput: the folder holds another study, or one from other code, or cannot be written.
+        BadInput: the folder holds another study, or one from other code, or cannot be written; or a
+            method holds what cannot be compared with another one (see `identity`).
     """
 
     def __init__(
@@ -131,7 +133,9 @@ class ResultStore:
         no secret, so it says nothing about them.
         """
         networks = chunk.stop - chunk.start
-        shape = (networks, self.tasks)
+        # Where each network has one task, it has one column.
+        columns = 1 if result.losses.shape[2:] == (1,) else self.tasks
+        shape = (networks, columns)
         numbers = result._replace(diverged=result.losses, window=result.losses)
         return (
             all(tensor.is_floating_point() for tensor in numbers)
@@ -172,6 +176,7 @@ class ResultStore:
             raise BadInput(
                 f"folder {str(self.folder)!r} holds another study "
                 f"({_difference(identity, self.identity)} differs); give another folder"
+                f"{_changed_method(identity, self.identity)}"
             )
 
     def _write(self, path: Path, content: bytes) -> None:
@@ -243,11 +248,10 @@ def _identity(runs: Sequence[TaskData], jobs: Mapping[str, TrainingJob]) -> dict
     methods = {}
     for name, job in jobs.items():
         m = job.method
-        flags = (m.networks, m.alpha, m.pretrain, m.reseeded)
-        parts = (*map(_description, (m.weighter, m.search, m.predictor)), flags)
-        budget = job.trials if m.search else 1
-        settings = (asdict(job.recipe), sorted(job.options.items()), budget)
-        methods[name] = repr((parts, job.seeds, job.alphas, settings))
+        flags = (m.networks, m.alpha, m.pretrain, m.frozen, m.reseeded, m.units)
+        settings = (asdict(job.recipe), sorted(job.options.items()))
+        plan = repr((flags, job.seeds, job.alphas, settings, job.candidates))
+        methods[name] = {"plan": plan, "functions": _functions(m)}
     return {
         "data": digest.hexdigest(),
         "code": code_digest(*CODE),
@@ -256,23 +260,27 @@ def _identity(runs: Sequence[TaskData], jobs: Mapping[str, TrainingJob]) -> dict
     }
 
 
-def _description(function: Any) -> str:
-    """A method's function as text, with the source of the functions and classes in it."""
-    keywords = getattr(function, "keywords", {})
-    func, arguments = getattr(function, "func", function), getattr(function, "args", ())
-    things = [func, *arguments, *keywords.values()]
-    text = [repr([*keywords])]
-    for thing in things:
-        text.append(re.sub(r" at 0x[0-9a-f]+", "", repr(thing)))
-        if callable(thing):
-            try:
-                text.append(inspect.getsource(thing))
-            except (OSError, TypeError):  # typed at a prompt
-                text.append(repr(getattr(getattr(thing, "__code__", None), "co_code", None)))
-    return repr(text)
+def _functions(method: Method) -> str:
+    """What a method's functions are, as text: their version where the method has one. The search is
+    not among them, since its candidates are known.
+    """
+    if method.version is not None:
+        return f"version {method.version!r}"
+    return identity((method.weighter, method.predictor), f"method {method.name!r}")
 
 
 def _difference(found: Any, wanted: dict[str, Any]) -> str:
     if not isinstance(found, dict):
         return "study.json"
     return ", ".join(k for k in wanted if found.get(k) != wanted[k]) or "study.json"
+
+
+def _changed_method(found: Any, wanted: dict[str, Any]) -> str:
+    """Which method has other functions than the folder's, where two studies have the same plans."""
+    there, here = found.get("methods") if isinstance(found, dict) else None, wanted["methods"]
+    if not isinstance(there, dict) or there.keys() != here.keys():
+        return ""
+    changed = [name for name in here if there[name] != here[name]]
+    if any(not isinstance(there[n], dict) or there[n]["plan"] != here[n]["plan"] for n in changed):
+        return ""
+    return f" ({changed[0]!r} has other code than there, or reads other values)" if changed else ""

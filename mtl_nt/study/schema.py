@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import (
@@ -24,6 +24,8 @@ from typing import (
     get_type_hints,
     is_typeddict,
 )
+
+import pandas as pd
 
 LARGEST = 2**63  # whole numbers in a column are smaller, and not below its negative
 TYPES: dict[Any, set[type]] = {
@@ -51,12 +53,17 @@ equal_lengths = satisfies(lambda table: len({*map(len, table.values())}) == 1)
 """The condition that all columns of a table have the same length."""
 
 
+SplitKind = Literal["new data", "free", "fixed", "not stated"]
+"""What a new run changes (see `tasks.Split`); scores of somebody else may not say it."""
+SPLITS: Sequence[str] = get_args(SplitKind)
+
+
 class ResultsTable(TypedDict):
     """The columns of a study's scores."""
 
     dataset: list[str]
     data_seed: list[float]
-    split: list[Literal["new data", "free", "fixed"]]
+    split: list[SplitKind]
     method: list[str]
     alpha: list[float]
     seed: list[int]
@@ -103,6 +110,17 @@ class StudyTables(TypedDict):
     results: Annotated[ResultsTable, equal_lengths]
     training: Annotated[TrainingTable, equal_lengths]
     history: Annotated[HistoryTable, equal_lengths]
+
+
+def empty_table(columns: type) -> pd.DataFrame:
+    """A table without rows, whose columns have the types that a TypedDict of lists names.
+
+    >>> empty_table(HistoryTable).dtypes["step"]
+    dtype('int64')
+    """
+    kinds = {name: get_args(hint)[0] for name, hint in get_type_hints(columns).items()}
+    made = {n: pd.Series(dtype=k if k in (int, float, bool) else object) for n, k in kinds.items()}
+    return pd.DataFrame(made)
 
 
 def load_json(text: str | bytes, schema: Any) -> Any:
@@ -181,6 +199,8 @@ def _plain_types(schema: Any) -> set[type] | None:
     if get_origin(schema) is Literal:
         return {type(word) for word in get_args(schema)}
     if get_origin(schema) in (Union, UnionType):
+        if any(get_origin(option) is Literal for option in get_args(schema)):
+            return None  # its words are to be checked as well
         options = [_plain_types(option) for option in get_args(schema)]
         return None if None in options else set().union(*filter(None, options))
     return TYPES.get(schema) if isinstance(schema, type) else None

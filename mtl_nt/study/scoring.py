@@ -15,14 +15,13 @@ from scipy import stats
 
 from ..tasks import TaskData
 from ..training import scores
-from .chunks import TrainedMethod, TrainingJob
+from .chunks import HISTORY_POINTS, TrainedMethod, TrainingJob
 from .methods import Method
+from .own_methods import predictions
 from .result_store import MethodResult
 from .search import with_settings
 
 HISTORY = ("method", "alpha", "seed", "network", "task", "step", "loss", "weight")
-HISTORY_POINTS = 40
-"""How many points of a network's losses and weights the history keeps."""
 FALL = 0.01
 """A loss that falls by a smaller share of the whole training's fall is not still improving."""
 
@@ -64,12 +63,11 @@ def score_networks(job: TrainingJob, trained: TrainedMethod) -> MethodResult:
 
 def score_predictor(job: TrainingJob) -> MethodResult:
     """Fit and score a method without networks on every run."""
-    method, predict = job.method, job.method.predictor
-    assert predict is not None
+    method = job.method
     results, training = [], []
     for seed, run in zip(job.seeds, job.runs, strict=True):
         begin = time.perf_counter()
-        results += result_rows(run, method.name, math.nan, seed, predict(run))
+        results += result_rows(run, method.name, math.nan, seed, predictions(method, run, seed))
         row = {"method": method.name, "alpha": math.nan, "seed": seed, "networks": 0, "steps": 0}
         row |= {"seconds": time.perf_counter() - begin, "candidates": 1, "chosen": 0}
         row |= {"learning_rate": math.nan, "weight_decay": math.nan, "watched": "nothing"}
@@ -83,13 +81,6 @@ def score_predictor(job: TrainingJob) -> MethodResult:
 def result_rows(
     run: TaskData, method: str, alpha: float, seed: int, outputs: torch.Tensor
 ) -> list[dict[str, Any]]:
-    """The rows of `Study.results` for one run of one method: one for each task and metric.
-
-    Args:
-        run: the data of the seed.
-        method, alpha, seed: what the rows say of the run.
-        outputs: predictions for the test rows, `[N, T]`. A task that is NaN has lost its score.
-    """
     """The rows of `Study.results` for one run of one method: one for each task and metric.
 
     Args:
@@ -120,6 +111,8 @@ def _end_of_training(trained: TrainedMethod, group: int) -> dict[str, Any]:
     validated = len(history.validation) > 0
     curve = history.validation if validated else history.losses
     trained_tasks = trained.replicas.trained[of_run]
+    if curve.shape[2] == 1:  # each network has one task alone
+        trained_tasks = torch.ones(len(trained_tasks), 1, dtype=torch.bool)
     loss = curve[:, of_run][:, trained_tasks].double().nanmean(1).numpy()
     return {
         "watched": "validation" if validated else "training",
@@ -161,29 +154,30 @@ def _history(
 ) -> pd.DataFrame:
     """Tidy losses and weights: method, alpha, seed, network, task, step, loss, weight."""
     history, replicas = trained.history, trained.replicas
-    points, count = len(history.losses), len(tasks)
+    points, networks = len(history.losses), len(replicas)
     chosen = np.unique(np.linspace(0, points - 1, min(points, HISTORY_POINTS)).round().astype(int))
-    group, target = replicas.group.numpy(), replicas.scored.int().argmax(1).numpy()
-    one_per_task = method.networks != "one"
-    shape = (len(chosen), len(replicas), count)
+    group, target = replicas.group.numpy(), replicas.scored.int().argmax(1)
+    losses, weights = history.losses[chosen], history.weights[chosen]
+    columns = torch.arange(len(tasks)).expand(networks, -1)  # numbers of the tasks
+    if method.networks == "single":  # a network has no loss of other tasks
+        columns = target.unsqueeze(1)
+        if losses.shape[2] > 1:
+            losses, weights = (t.take_along_dim(columns[None], 2) for t in (losses, weights))
 
-    def column(values: Any, axis: int) -> np.ndarray:
-        view = [1, 1, 1]
-        view[axis] = -1
-        return np.broadcast_to(np.asarray(values).reshape(view), shape).reshape(-1)
+    def by_network(values: np.ndarray) -> np.ndarray:
+        return np.tile(np.repeat(values, columns.shape[1]), len(chosen))
 
-    table = pd.DataFrame(
+    names = pd.Series([*tasks, "all"]).array  # of tasks, and of a network for all of them
+    own = target if method.networks != "one" else torch.full((networks,), len(tasks))
+    return pd.DataFrame(
         {
             "method": method.name,
-            "alpha": column(np.asarray(alphas)[group // len(seeds)], 1),
-            "seed": column(np.asarray(seeds)[group % len(seeds)], 1),
-            "network": column([tasks[t] if one_per_task else "all" for t in target], 1),
-            "task": column(list(tasks), 2),
-            "step": column((chosen + 1) * history.window, 0),
-            "loss": history.losses[chosen].numpy().reshape(-1).astype(float),
-            "weight": history.weights[chosen].numpy().reshape(-1).astype(float),
+            "alpha": by_network(np.asarray(alphas)[group // len(seeds)]),
+            "seed": by_network(np.asarray(seeds)[group % len(seeds)]),
+            "network": names.take(by_network(own.numpy())),
+            "task": names.take(np.tile(columns.flatten().numpy(), len(chosen))),
+            "step": np.repeat((chosen + 1) * history.window, columns.numel()),
+            "loss": losses.flatten().numpy().astype(float),
+            "weight": weights.flatten().numpy().astype(float),
         }
     )
-    if method.networks == "single":  # a network has no loss of other tasks
-        table = table[table["task"] == table["network"]].reset_index(drop=True)
-    return table

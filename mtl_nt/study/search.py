@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..networks import Recipe, generator
+from ..networks import Recipe, generator, unknown_setting
+from ..tasks import BadInput, is_finite_number
 
 
 class Candidate(NamedTuple):
@@ -32,6 +33,45 @@ def with_settings(recipe: Recipe, candidate: Candidate) -> Recipe:
 
 Search = Callable[[int, int, Recipe], list[Candidate]]
 """A function (trials, tasks, recipe) -> candidates."""
+
+
+def check_candidates(candidates: Any, tasks: int, recipe: Recipe, where: str) -> None:
+    """Check what a search of somebody's own gives.
+
+    Args:
+        candidates: what it gives.
+        tasks: number of tasks.
+        recipe: whose settings the candidates change.
+        where: what the method is called in a message.
+
+    Raises:
+        BadInput: no candidate at all, something else than a `Candidate`, or a setting, weights or
+            an alpha that cannot be used.
+
+    >>> check_candidates([Candidate(weights=(1.0, 2.0))], 3, Recipe(), "Mine")
+    Traceback (most recent call last):
+    mtl_nt.tasks.BadInput: Mine: a candidate of its search has 2 weights for 3 tasks; give one each
+    """
+    whole = isinstance(candidates, Sequence) and len(candidates) > 0
+    if not whole or not all(isinstance(c, Candidate) for c in candidates):
+        raise BadInput(
+            f"{where}: its search gives {candidates!r:.40}; give a list of "
+            "mtl_nt.study.search.Candidate"
+        )
+    of = f"{where}: a candidate of its search has"
+    known = {f.name for f in fields(recipe)}
+    for candidate in candidates:
+        for name, _ in candidate.settings:
+            if name not in known:
+                raise BadInput(f"{of} an unknown setting {name!r}; {unknown_setting(name)}")
+        with_settings(recipe, candidate)  # a value out of its range is refused there
+        weights, alpha = candidate.weights, candidate.alpha
+        if weights is not None and len(weights) != tasks:
+            raise BadInput(f"{of} {len(weights)} weights for {tasks} tasks; give one each")
+        if not all(map(is_finite_number, weights or ())):
+            raise BadInput(f"{of} weights {weights!r:.40}; give finite numbers")
+        if alpha is not None and not (is_finite_number(alpha) and alpha >= 0):
+            raise BadInput(f"{of} alpha {alpha!r}; give a number, 0 or more")
 
 
 def rate_candidates(trials: int, tasks: int, recipe: Recipe) -> list[Candidate]:

@@ -19,8 +19,16 @@ import pandas as pd
 from ..files import SMALL_FILE, check_output, open_unpacked, read_bytes, write_atomically
 from ..networks import Recipe
 from ..tasks import BadInput, suggestion
-from ..training import Checkpoint
-from .schema import FiniteFloat, ResultsTable, TrainingTable, UniqueNames, satisfies, validate
+from ..training import CHECKPOINTS, Checkpoint
+from .schema import (
+    FiniteFloat,
+    ResultsTable,
+    TrainingTable,
+    UniqueNames,
+    empty_table,
+    satisfies,
+    validate,
+)
 from .scoring import HISTORY
 from .spreadsheets import restore_texts, safe_csv
 from .study import Study
@@ -63,9 +71,12 @@ def keep(study: Study, folder: str | Path, **notes: Any) -> Path:
     about = {
         "metric": dict(study.metric),
         "overlap": study.overlap,
-        "recipe": asdict(study.recipe),
+        "recipe": None if study.recipe is None else asdict(study.recipe),
         "checkpoint": study.checkpoint,
         "baselines": list(study.baselines),
+        "margin": dict(study.margin),
+        "lower_is_better": dict(study.lower_is_better),
+        "null_identity": dict(study.null_identity),
         **notes,
     }
     arm = ["method", "alpha", "seed"]
@@ -133,15 +144,34 @@ def stored(name: str | Path) -> Study:
         results = results.drop(columns=["steps", *ROW_NOTES], errors="ignore")
         for table, schema in ((results, ResultsTable), (training, TrainingTable)):
             validate({name: column.unique().tolist() for name, column in table.items()}, schema)
-        said = validate({key: about[key] for key in DESCRIPTION_KEYS}, Description)
+        said = {key: about[key] for key in DESCRIPTION_KEYS}
+        said = validate({**said, **{key: about.get(key, {}) for key in LATER_KEYS}}, Description)
         if not {*results["task"]} <= {*said["metric"]}:
             raise ValueError("a task without its metric")
+        training = training if len(training) else empty_table(TrainingTable)
         return Study(results, training, pd.DataFrame(columns=HISTORY), **said)
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         why = " ".join(str(getattr(error, "strerror", None) or error).split())[:80]
         raise BadInput(
             f"the kept study {folder.name!r} is damaged ({why}); keep it again"
         ) from None
+
+
+def stored_stops(name: str) -> dict[Checkpoint, Study]:
+    """Every kept study of a case that differs by the checkpoint rule alone, by its rule.
+
+    Args:
+        name: the name of the study whose rule is its own. The others are called `NAME-RULE`.
+
+    Raises:
+        BadInput: there is no study of this name, or one is damaged.
+
+    >>> stored_stops("cure-noisy")["last"].checkpoint
+    'last'
+    """
+    names = [name, *(f"{name}-{rule}" for rule in CHECKPOINTS)]
+    studies = [stored(n) for n in names if n == name or (KEPT / n / FILES[-1]).is_file()]
+    return {s.checkpoint: s for s in studies if s.checkpoint is not None}
 
 
 def notes(name: str | Path) -> Mapping[str, Any]:
@@ -162,16 +192,22 @@ def notes(name: str | Path) -> Mapping[str, Any]:
 
 
 class Description(TypedDict):
-    """The keys of `study.json` that every study has."""
+    """What `study.json` says of a study itself, beside the notes."""
 
     metric: dict[str, str]
     overlap: FiniteFloat
-    recipe: Recipe
-    checkpoint: Checkpoint
+    recipe: Recipe | None
+    checkpoint: Checkpoint | None
     baselines: Annotated[UniqueNames, satisfies(bool)]
+    margin: dict[str, FiniteFloat]
+    lower_is_better: dict[str, bool]
+    null_identity: dict[str, str]
 
 
-DESCRIPTION_KEYS = tuple(Description.__annotations__)
+LATER_KEYS = ("margin", "lower_is_better", "null_identity")
+"""The keys that older studies lack."""
+DESCRIPTION_KEYS = tuple(key for key in Description.__annotations__ if key not in LATER_KEYS)
+"""The keys that every `study.json` has."""
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
-from scipy import optimize, special, stats
+from jaxtyping import Bool, Float
+from scipy import special, stats
+
+from .variance import moderated_variance
 
 SIGNIFICANCE_LEVEL = 0.05
 """The false discovery rate of the verdicts, and the share of intervals that miss."""
@@ -19,6 +21,16 @@ POWER = 0.8
 """The probability with which the smallest detectable effect is found."""
 MAX_RUNS = 10_000
 """The largest number of runs that `runs_needed` considers."""
+LEAST_PAIRS = 40
+"""The number of pairs of a baseline and its twin that show the spread of a count by themselves."""
+HARMED, HELPED, SAME, UNDECIDED, NOT_LEARNED = VERDICTS = (
+    "harmed",
+    "helped",
+    "same",
+    "undecided",
+    "not learned",
+)
+"""What can be said of a task."""
 
 
 class PairedTest(NamedTuple):
@@ -30,17 +42,36 @@ class PairedTest(NamedTuple):
     p: Float[np.ndarray, " T"]
     adjusted: Float[np.ndarray, " T"]  # p after Benjamini-Hochberg over the tasks
     detectable: Float[np.ndarray, " T"]
-    verdict: list[str]  # "harmed", "helped" or "undecided"
+    verdict: list[str]  # one of `VERDICTS`
 
 
 def paired_test(
-    delta: Float[np.ndarray, "S T"], overlap: float = 0.0, level: float = SIGNIFICANCE_LEVEL
+    delta: Float[np.ndarray, "S T"],
+    overlap: float = 0.0,
+    level: float = SIGNIFICANCE_LEVEL,
+    margin: float | Float[np.ndarray, " T"] = 0.0,
+    learned: Bool[np.ndarray, " T"] | None = None,
 ) -> PairedTest:
-    """Test for every task whether its difference from the baseline is zero, over paired runs.
+    """Test for every task whether it differs from the baseline by more than a margin.
 
-    The test is a two-sided paired t-test, with variances moderated across tasks (Smyth 2004,
-    empirical Bayes) and Benjamini-Hochberg over the tasks. With few runs, a t-test without
-    moderation has no power after this correction.
+    The test is a two-sided paired t-test, with variances moderated across tasks (robust empirical
+    Bayes, see `variance`) and Benjamini-Hochberg over the tasks. With few runs, a t-test without
+    moderation has no power after this correction. With a margin, the test is that of McCarthy and
+    Smyth (Bioinformatics 25, 2009): the largest p-value of all differences within the margin.
+
+    A task is "same" if two one-sided tests find its difference within the margin. This needs a
+    margin above 0. A task is "not learned" where the caller says so, whatever its difference.
+
+    In 1,500 simulated studies each of 9, 20 and 128 tasks, with equal or log-normal variances:
+
+    - Where nobody is harmed, some task is flagged in .03 to .08 of studies with 5 runs, in .04 to
+      .07 with 8, in .03 to .12 with 3, and in .03 to .28 with 2.
+    - Of a quarter of the tasks, harmed by two of their own standard deviations (log-normal), 77 to
+      80% are found with 5 runs, 97 to 98% with 8, and 25 to 45% with 3. A plain t-test with 5 runs
+      finds 38 to 50%.
+    - One task with ten times the standard deviation of others that are alike is itself flagged in
+      at most .04 of null studies with 5 runs, and in .02 with 8. With three times it is .10 and
+      .05.
 
     Args:
         delta: differences by run and task. A task with a missing difference is undecided. It is
@@ -48,43 +79,70 @@ def paired_test(
         overlap: test rows / training rows, where the runs split the same rows anew. The runs'
             differences are then correlated, and the variance of their mean is
             (1 / S + overlap) s^2 (Nadeau and Bengio 2003). Give 0 for independent runs.
-        level: the false discovery rate of the verdicts.
+        level: the false discovery rate of the verdicts, and the level of both tests of "same".
+        margin: the largest difference that does not matter, of all tasks or of each; 0 or more.
+        learned: whether each task was learned at all; by default every task was.
 
     The first task is worse in every run, and the second is as often better as worse:
 
     >>> delta = np.array([[-0.10, 0.01], [-0.11, -0.01], [-0.09, 0.02], [-0.10, -0.02]])
     >>> paired_test(delta).verdict
     ['harmed', 'undecided']
+    >>> paired_test(delta, margin=0.05).verdict
+    ['harmed', 'same']
     """
     runs, tasks = delta.shape
-    usable = np.isfinite(delta).all(0)
+    usable, centre, error, df = _moderated(delta, overlap)
     nan = np.full(tasks, np.nan)
     mean, low, high, p, adjusted, detectable = (nan.copy() for _ in range(6))
-    verdict = ["undecided"] * tasks
-    mean[usable] = delta[:, usable].mean(0)
+    mean[usable] = centre
+    verdict = np.full(tasks, UNDECIDED, dtype=object)
     if runs > 1 and usable.any():
-        variance, df = moderated_variance(delta[:, usable].var(0, ddof=1), runs - 1)
-        standard_error = np.sqrt(variance * (1 / runs + overlap))
-        centre = mean[usable]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = np.where(centre == 0, 0.0, np.abs(centre) / standard_error)
-        p[usable] = 2 * special.stdtr(df, -t)
+        size, allowed = np.abs(centre), np.broadcast_to(margin, tasks)[usable]
+        p[usable] = _tail(size - allowed, error, df) + _tail(size + allowed, error, df)
         adjusted[usable] = stats.false_discovery_control(p[usable])
-        margin = special.stdtrit(df, 1 - SIGNIFICANCE_LEVEL / 2) * standard_error
-        low[usable], high[usable] = centre - margin, centre + margin
+        half = special.stdtrit(df, 1 - SIGNIFICANCE_LEVEL / 2) * error
+        low[usable], high[usable] = centre - half, centre + half
         rejected = adjusted[usable] <= level
         # The threshold that p had to pass: BH's at its last rejection, or at a first one.
         threshold = level * max(int(rejected.sum()), 1) / usable.sum()
-        quantiles = special.stdtrit(df, [1 - threshold / 2, POWER])
-        detectable[usable] = standard_error * quantiles.sum()
-        for i, task in enumerate(np.flatnonzero(usable)):
-            if rejected[i]:
-                verdict[task] = "harmed" if centre[i] < 0 else "helped"
-    return PairedTest(mean, low, high, p, adjusted, detectable, verdict)
+        reach = special.stdtrit(df, 1 - threshold / 2) + special.stdtrit(df, POWER)
+        detectable[usable] = allowed + error * reach
+        within = (allowed > 0) & (_tail(allowed - size, error, df) <= level)
+        decided = np.where(centre < 0, HARMED, HELPED)
+        verdict[usable] = np.where(rejected, decided, np.where(within, SAME, UNDECIDED))
+        if learned is not None:
+            verdict[usable & ~learned] = NOT_LEARNED
+    return PairedTest(mean, low, high, p, adjusted, detectable, verdict.tolist())
+
+
+def is_better(
+    gain: Float[np.ndarray, "S T"], overlap: float = 0.0, level: float = SIGNIFICANCE_LEVEL
+) -> Bool[np.ndarray, " T"]:
+    """Whether each task is better than a reference: the one-sided test of `paired_test`.
+
+    It is False for a task with a missing gain, and for all tasks if there is one run alone.
+
+    Args:
+        gain: by run and task; above 0 is better.
+        overlap, level: as in `paired_test`.
+
+    >>> is_better(np.array([[0.10, 0.01], [0.11, -0.01], [0.09, 0.02], [0.10, -0.02]]))
+    array([ True, False])
+    """
+    runs, tasks = gain.shape
+    usable, centre, error, df = _moderated(gain, overlap)
+    better = np.zeros(tasks, dtype=bool)
+    if runs > 1 and usable.any():
+        better[usable] = stats.false_discovery_control(_tail(centre, error, df)) <= level
+    return better
 
 
 def runs_needed(
-    delta: Float[np.ndarray, "S T"], overlap: float = 0.0, level: float = SIGNIFICANCE_LEVEL
+    delta: Float[np.ndarray, "S T"],
+    overlap: float = 0.0,
+    level: float = SIGNIFICANCE_LEVEL,
+    margin: float | Float[np.ndarray, " T"] = 0.0,
 ) -> Float[np.ndarray, " T"]:
     """How many runs in all would decide each task, if its mean and variance are as they seem.
 
@@ -92,9 +150,10 @@ def runs_needed(
     in four of five cases, at its present threshold. Arguments are as in `paired_test`.
 
     Returns:
-        The number of runs for every task. It is infinite where no number is enough: runs that split
-        the same rows anew (`overlap` above 0) never average away what their rows have in common. It
-        is NaN where a difference is missing, and for all tasks if there is one run alone.
+        The number of runs for every task. It is infinite where no number is enough: a difference
+        within the margin is never found beyond it, and runs that split the same rows anew
+        (`overlap` above 0) never average away what their rows have in common. It is NaN where a
+        difference is missing, and for all tasks if there is one run alone.
 
     >>> delta = np.array([[-0.10, 0.01], [-0.11, -0.01], [-0.09, 0.02], [-0.10, -0.02]])
     >>> runs_needed(delta, overlap=0.25)
@@ -102,59 +161,63 @@ def runs_needed(
     """
     runs, tasks = delta.shape
     needed = np.full(tasks, np.nan)
-    usable = np.isfinite(delta).all(0)
+    usable, centre, error, df = _moderated(delta, overlap)
     if runs < 2 or not usable.any():
         return needed
-    variance, df = moderated_variance(delta[:, usable].var(0, ddof=1), runs - 1)
-    rejected = paired_test(delta, overlap, level).adjusted[usable] <= level
+    allowed = np.broadcast_to(margin, tasks)[usable]
+    rejected = paired_test(delta, overlap, level, margin).adjusted[usable] <= level
     tail = level * max(int(rejected.sum()), 1) / usable.sum() / 2
-    size = np.abs(delta[:, usable].mean(0))
 
     counts = np.unique(np.geomspace(2, MAX_RUNS, 400).round())[:, None]  # numbers of runs
     freedom = np.maximum(df + counts - runs, 1.0)
     reach = special.stdtrit(freedom, 1 - tail) + special.stdtrit(freedom, POWER)
-    enough = size >= reach * np.sqrt(variance * (1 / counts + overlap))
+    relative = np.sqrt((1 / counts + overlap) / (1 / runs + overlap))  # to the present error
+    enough = np.abs(centre) - allowed >= reach * relative * error
     needed[usable] = np.where(enough.any(0), counts[enough.argmax(0), 0], np.inf)
     return needed
 
 
-def moderated_variance(
-    variance: Float[np.ndarray, " T"], df: int
-) -> tuple[Float[np.ndarray, " T"], float]:
-    """Variances that borrow strength from each other, and their degrees of freedom.
+def standard_errors(
+    delta: Float[np.ndarray, "S T"], overlap: float = 0.0
+) -> Float[np.ndarray, " T"]:
+    """The standard error of every task's mean difference, as `paired_test` has it; else NaN.
 
-    Smyth (2004, section 6.2) takes s_t^2 ~ s0^2 F(df, d0). The prior's d0 and s0^2 come from the
-    mean and variance of log s_t^2. The posterior is (d0 s0^2 + df s_t^2) / (d0 + df), with d0 + df
-    degrees of freedom, and at most those of all tasks pooled.
-
-    Args:
-        variance: the sample variance of every task, s_t^2.
-        df: the degrees of freedom of each.
-
-    >>> variance, df = moderated_variance(np.array([1.0, 2.0, 3.0]), 4)
-    >>> variance, df
-    (array([2., 2., 2.]), 12.0)
+    >>> standard_errors(np.array([[0.0, 1.0], [2.0, 3.0]]))
+    array([1., 1.])
     """
-    tasks = len(variance)
-    if tasks < 2 or not (variance > 0).any():
-        return variance, float(df)
-    # A task that never varies (a perfect score in every run) would have log 0.
-    offset = np.maximum(variance, 1e-5 * np.median(variance[variance > 0]))
-    e = np.log(offset) - special.digamma(df / 2) + np.log(df / 2)
-    spread = e.var(ddof=1) - special.polygamma(1, df / 2)
-    if spread > 0:
-        prior = 2 * _trigamma_inverse(spread)
-        centre = np.exp(e.mean() + special.digamma(prior / 2) - np.log(prior / 2))
-        posterior = (prior * centre + df * variance) / (prior + df)
-        return posterior, float(min(prior + df, tasks * df))
-    return np.full(tasks, variance.mean()), float(tasks * df)
+    usable, _, error, _ = _moderated(delta, overlap)
+    errors = np.full(delta.shape[1], np.nan)
+    errors[usable] = error
+    return errors
 
 
-def _trigamma_inverse(x: float) -> float:
-    def gap(log_y: float) -> float:
-        return float(np.log(special.polygamma(1, np.exp(log_y)))) - np.log(x)
+def _moderated(
+    delta: Float[np.ndarray, "S T"], overlap: float
+) -> tuple[
+    Bool[np.ndarray, " T"],
+    Float[np.ndarray, " U"],
+    Float[np.ndarray, " U"],
+    Float[np.ndarray, " U"],
+]:
+    """Which tasks have all differences; and their means, standard errors, degrees of freedom."""
+    runs = len(delta)
+    usable = np.isfinite(delta).all(0)
+    kept = delta[:, usable]
+    if runs < 2:
+        return usable, kept.mean(0), kept[0] * np.nan, kept[0] * np.nan
+    variance, df = moderated_variance(kept.var(0, ddof=1), runs - 1)
+    return usable, kept.mean(0), np.sqrt(variance * (1 / runs + overlap)), df
 
-    return float(np.exp(optimize.brentq(gap, -20.0, 20.0)))
+
+def _tail(
+    distance: Float[np.ndarray, " U"],
+    error: Float[np.ndarray, " U"],
+    df: Float[np.ndarray, " U"],
+) -> Float[np.ndarray, " U"]:
+    """The probability that chance reaches so far: P(t > distance / error)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(distance == 0, 0.0, distance / error)
+    return np.asarray(special.stdtr(df, -t))
 
 
 class NegativeCount(NamedTuple):
@@ -183,6 +246,8 @@ class NullCount(NamedTuple):
     per_run: float
     low: float
     high: float
+    pairs: int  # of trainings, from which the range was found
+    source: str = "these runs"  # or the name of a kept null
 
 
 def null_counts(delta: Float[np.ndarray, "S T"]) -> NullCount:
@@ -192,12 +257,15 @@ def null_counts(delta: Float[np.ndarray, "S T"]) -> NullCount:
     the expected count is T / 2, where a tie counts half. The range is T / 2 +- t * sd, within 0
     and T: sd is the spread of the S runs' counts about T / 2, and t has S degrees of freedom.
 
+    With fewer than 40 runs the spread is known badly. Then the range is that of independent tasks
+    (the binomial's central 95%), if this one is wider.
+
     Args:
         delta: differences of the twin from the baseline, by run and task.
 
     >>> null = null_counts(np.array([[0.1, -0.1, 0.1, -0.1], [0.1, -0.1, -0.1, 0.1]]))
-    >>> null.low, null.high
-    (2.0, 2.0)
+    >>> null.low, null.high, null.pairs
+    (0.0, 4.0, 2)
     """
     kept = delta[:, np.isfinite(delta).all(0)]
     runs, tasks = kept.shape
@@ -206,7 +274,9 @@ def null_counts(delta: Float[np.ndarray, "S T"]) -> NullCount:
     if runs < 2:  # one count says nothing of its spread
         sd = np.inf
     reach = float(special.stdtrit(max(runs, 1), 1 - SIGNIFICANCE_LEVEL / 2)) * sd
+    if runs < LEAST_PAIRS:
+        binomial = stats.binom.ppf(SIGNIFICANCE_LEVEL / 2, tasks, 0.5)
+        reach = max(reach, tasks / 2 - float(binomial))
     negative, per_run = count_negative(delta)
-    return NullCount(
-        negative, per_run, max(0.0, tasks / 2 - reach), min(float(tasks), tasks / 2 + reach)
-    )
+    low, high = max(0.0, tasks / 2 - reach), min(float(tasks), tasks / 2 + reach)
+    return NullCount(negative, per_run, low, high, runs)

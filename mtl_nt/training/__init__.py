@@ -22,7 +22,7 @@ from .loop import (
     limited_threads,
     predictions_by_group,
 )
-from .metrics import LOWER_IS_BETTER, constant_outputs, primary_metrics, scores
+from .metrics import LOWER_IS_BETTER, constant_outputs, metric_names, primary_metrics, scores
 
 __all__ = [
     "BatchSampler",
@@ -43,6 +43,7 @@ __all__ = [
     "fit",
     "group_means",
     "limited_threads",
+    "metric_names",
     "predictions_by_group",
     "primary_metrics",
     "scores",

@@ -16,7 +16,8 @@ EXPLODED, SMALL = 100.0, 1e-2  # a last loss is this many times the first loss, 
 class History:
     """What happened during a training, in windows of `window` steps.
 
-    A value is NaN where a task had no label in a window.
+    A value is NaN where a task had no label in a window. Networks with one task each may have one
+    column in place of `T`.
 
     Networks with one task each become rows of a table of all tasks:
 

@@ -100,6 +100,7 @@ def fit(
     trunk_from: Network | None = None,
     checkpoint: Checkpoint = "last",
     record: int | None = None,
+    spread: bool = True,
     score_validation: bool = False,
     complete_groups: bool = True,
     device: str | torch.device = "cpu",
@@ -120,6 +121,8 @@ def fit(
             the evaluation with the best mean validation score, for every group. "best_per_task"
             takes its own best evaluation for every task.
         record: number of steps in a window of the history; by default a 200th of the training.
+        spread: whether the history of networks with one task each has a column for every task.
+            Without it, such a history has one column alone.
         score_validation: score the validation rows whatever the checkpoint.
         complete_groups: whether all networks of every group are here (see `CheckpointKeeper`).
         device: where the networks train.
@@ -130,8 +133,8 @@ def fit(
         stop: asked at every step; True ends the training with `Stopped`.
 
     Raises:
-        BadInput: the checkpoint needs validation rows and there are none, or the loss or the
-            weighter does not suit the data or the networks.
+        BadInput: the checkpoint needs validation rows and there are none; the loss or the weighter
+            does not suit the data or the networks; or the weighter gives weights of another shape.
         Stopped: `stop` returned True.
 
     Two networks with different seeds, trained on all tasks for three steps:
@@ -220,8 +223,10 @@ def fit(
             binary=table.binary,
             noise=noise,
         )
-        weights = torch.where(labelled, weighter.weights(step), 0.0)  # (R, T): W
-        objective = (weights * losses).sum() + weighter.penalty(step).sum()
+        given = _checked(weighter, "weights", weighter.weights(step), losses.shape)
+        weights = torch.where(labelled, given, 0.0)  # (R, T): W
+        penalty = _checked(weighter, "penalty", weighter.penalty(step), losses.shape[:1])
+        objective = (weights * losses).sum() + penalty.sum()
         weighter.after(step, weights.detach())
         adam.zero_grad()
         # d objective / d outputs is W * errors: the networks' backward pass starts there, by a sum
@@ -238,7 +243,7 @@ def fit(
     columns = keeper.outputs.shape[1]
     scores = torch.stack(keeper.scores) if keeper.scores else torch.empty(0, columns).double()
     history = recorder.history(keeper.validation_losses, keeper.finite)
-    if only_task is not None:
+    if only_task is not None and spread:
         history = history.spread(only_task, table.tasks)
     return FitResult(keeper.outputs, scores, history, network, replicas)
 
@@ -305,6 +310,18 @@ def label_counts(run: TaskData) -> Float[Tensor, " T"]:
     """N_t: number of training labels of every task; of an exclusive class, of its own rows."""
     train = run.y[run.split.train]
     return ((train == 1) if run.exclusive else ~train.isnan()).sum(0).double()
+
+
+def _checked(weighter: Weighter, method: str, given: object, shape: torch.Size) -> Tensor:
+    """What a weighter gives, if it is a tensor with one row for each network."""
+    if isinstance(given, Tensor) and given.shape == shape:
+        return given
+    what = f"shape {[*given.shape]}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
+    axes = "[networks, tasks]" if len(shape) == 2 else "[networks]"
+    raise BadInput(
+        f"{type(weighter).__name__}.{method} gives {what}; it must give a tensor {axes}, here "
+        f"{[*shape]}"
+    )
 
 
 def _parameter_groups(network: Network, weighter: Weighter, recipe: Recipe) -> list[ParameterGroup]:

@@ -3,7 +3,8 @@
 A weighter turns what a training step shows into a row of the weight matrix W, for every network of
 a stack. `base` has the contract: `Step`, which a weighter may look at, and `Weighter`. Each other
 file is one paper's page: `uniform`, `lbtw`, `gradnorm`, `rmtl`, `uncertainty`, `dwa`, `amtfl` and
-`u_amtfl`, and the controls `random_weights` and `shuffled`.
+`u_amtfl`, and the controls `random_weights` and `shuffled`
+(which has `Permuted` and `Frozen` too).
 
 This room uses the networks and the ground.
 """
@@ -15,7 +16,7 @@ from .gradnorm import GradNorm
 from .lbtw import LBTW
 from .random_weights import RandomWeights
 from .rmtl import RMTL
-from .shuffled import Shuffled
+from .shuffled import Frozen, Permuted, Shuffled
 from .u_amtfl import UAMTFL
 from .uncertainty import Uncertainty
 from .uniform import Fixed, Uniform
@@ -25,8 +26,10 @@ __all__ = [
     "Balanced",
     "DWA",
     "Fixed",
+    "Frozen",
     "GradNorm",
     "LBTW",
+    "Permuted",
     "RMTL",
     "RandomWeights",
     "Shuffled",

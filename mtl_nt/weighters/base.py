@@ -17,8 +17,10 @@ The contract of a weighter:
   gets the same weights alone as in a stack of a hundred.
 - **Where state lives.** `reset(like)` makes all state, with an axis of replicas, and is called
   before each training. An alpha may be a column `[R, 1]` of values. What is learned with the
-  network is an `nn.Parameter`, and `learning_rate` says how fast; all other state is plain tensors,
-  which `after` updates.
+  network is an `nn.Parameter`, and `learning_rate` says how fast (by default, as fast as the
+  network); all other state is plain tensors, which `after` updates.
+
+`compare` checks the last three of any weighter that is not the package's own, before it trains.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ..networks import Decoder, ForwardPass, RandomStreams, trunk_gradient_norms
+from ..networks import Decoder, ForwardPass, RandomStreams, trunk_gradient_norms, trunk_gramian
 from ..tasks import BadInput
 
 
@@ -70,12 +72,22 @@ class Step:
     @cached_property
     def head_gradients(self) -> Float[Tensor, "R T H"]:
         """Gradient of every task's loss at its own head's weights: errors^T features."""
+        self.forward_pass.check_heads()
         return torch.bmm(self.errors.transpose(1, 2), self.features)
 
     @cached_property
     def trunk_gradient_norms(self) -> Float[Tensor, "R T"]:
         """Norm of every task's gradient at the last shared layer's weight matrix, exactly."""
         return trunk_gradient_norms(self.errors, self.head.detach(), self.forward_pass)
+
+    @cached_property
+    def trunk_gramian(self) -> Float[Tensor, "R T T"]:
+        """Inner products of the tasks' gradients at the last shared layer's weight matrix.
+
+        They are exact where the layer has few inputs and heads. Else its inputs are projected to 32
+        dimensions, which `noise` draws anew in every step (see `networks.trunk_gramian`).
+        """
+        return trunk_gramian(self.errors, self.head.detach(), self.forward_pass, self.noise)
 
     @cached_property
     def offered(self) -> Float[Tensor, "R T"]:
@@ -96,8 +108,8 @@ class Weighter(nn.Module):
     optional.
 
     The training loop's Adam moves the weighter's own `nn.Parameter`s down the objective's gradient,
-    with `learning_rate`; None takes the network's. With `decodes`, every network has a decoder (see
-    `networks.Decoder`), which is trained like the network but never decays.
+    with `learning_rate`; None, the default, takes the network's. With `decodes`, every network has
+    a decoder (see `networks.Decoder`), which is trained like the network but never decays.
 
     A weighter in full, which gives each task the inverse of its loss:
 
@@ -110,9 +122,12 @@ class Weighter(nn.Module):
     tensor([[1.5000, 0.5000]])
     """
 
-    learning_rate: float | None = 0.0
+    learning_rate: float | None = None
     decodes: bool = False
     passes: int = 1  # of every batch, whose activations are kept for the backward pass
+
+    def __init__(self) -> None:
+        super().__init__()
 
     def reset(self, like: Float[Tensor, "R T"]) -> None:
         """Make all state anew, with the shape `[R, T]`, the precision and the device of `like`."""

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..tasks import BadInput
 from .base import Step, Weighter
 
 
@@ -40,6 +41,9 @@ class Fixed(Weighter):
     Args:
         weights: `[R, T]`, one row for each replica, or `[1, T]` for all of them.
 
+    Raises:
+        BadInput: weights of another shape, once the numbers of networks and tasks are known.
+
     >>> twice_the_first = Fixed(torch.tensor([[2.0, 1.0, 1.0]]))
     >>> twice_the_first.reset(torch.zeros(2, 3))  # two replicas, three tasks
     >>> twice_the_first.given
@@ -49,10 +53,25 @@ class Fixed(Weighter):
 
     def __init__(self, weights: Float[Tensor, "R T"]) -> None:
         super().__init__()
-        self.given = weights
+        self.given = torch.as_tensor(weights)
 
     def reset(self, like: Float[Tensor, "R T"]) -> None:
-        self.given = self.given.to(like).expand_as(like)
+        self.check_tasks(like.shape[1])
+        try:
+            self.given = self.given.to(like).expand_as(like)
+        except RuntimeError:
+            raise BadInput(
+                f"Fixed: weights {[*self.given.shape]} for {len(like)} networks that train side "
+                "by side; give one row for each, or [1, tasks] for all networks"
+            ) from None
+
+    def check_tasks(self, tasks: int) -> None:
+        """Raise `BadInput` for weights of another number of tasks."""
+        if self.given.shape[-1:] != (tasks,):
+            raise BadInput(
+                f"Fixed: weights {[*self.given.shape]} for {tasks} tasks; give [networks, tasks], "
+                "or [1, tasks] for all networks"
+            )
 
     def weights(self, step: Step) -> Float[Tensor, "R T"]:
         return self.given

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -30,16 +30,17 @@ import test_table
 import torch
 from bs4 import BeautifulSoup
 from lab import CHROMIUM, chromium
+from matplotlib.colors import rgb_to_hsv
 from playwright.sync_api import expect
 from refusals import refused
 from samples import forking
 from test_browser import Visit
 
-from mtl_nt import Recipe, compare, figures, load
+from mtl_nt import compare, figures, load
 from mtl_nt.__main__ import main
 from mtl_nt.audit import figures as audit_figures
 from mtl_nt.audit import plan as audit_plan
-from mtl_nt.audit.audit import audit, concatenate_studies, label_counts
+from mtl_nt.audit.audit import audit, concatenate_studies, example_audit, label_counts
 from mtl_nt.audit.findings import findings, sentences
 from mtl_nt.audit.folder import AuditFolder
 from mtl_nt.audit.plan import (
@@ -61,7 +62,7 @@ from mtl_nt.datasets.table import Table, read_table
 from mtl_nt.datasets.table_files import table_digest
 from mtl_nt.figures.tables import arm_tables
 from mtl_nt.study import result_store as parts
-from mtl_nt.study.affinity import TRAINING_STAGES, gradient_affinity
+from mtl_nt.study.affinity import TRAINING_STAGES, Affinity
 from mtl_nt.study.transfer import paired_test, runs_needed
 
 SMALL: dict[str, Any] = {
@@ -382,7 +383,7 @@ def test_what_cannot_be_scored_is_noted_of_the_runs_that_are_run(tmp_path: Path)
     made = audit(path, "LBTW", [0.5], 2, 5, progress=False, say=quiet)
     (note,) = (n for n in made.notes if "Not scored" in n)
     assert note.endswith(": 'y_2'.")
-    assert sentences(made)[1].startswith("1 of 3 could not be scored: y_2; ")
+    assert any(s.startswith("1 of 3 could not be scored: y_2; ") for s in sentences(made))
     given = {"targets": ["y_2", "y_4"], "progress": False, "say": quiet}
     path = test_table.saved(frame.assign(y_4=frame["y_2"]), tmp_path / "my.csv")
     refused(lambda: audit(path, "LBTW", [0.5], 2, 5, **given), "no task is scored in every run")
@@ -402,32 +403,46 @@ def test_harm_is_said_with_names_and_a_cure_with_its_price(found: Audit) -> None
     assert not any("undecided:" in s for s in said)
 
 
+def unlearned(found: Audit, tasks: Sequence[str]) -> Audit:
+    """The audit, as if no method were any better on these tasks than a guess."""
+    results = found.study.results.copy()
+    guess = results[results["method"] == "Constant"].set_index(["seed", "task", "metric"])["value"]
+    own = results["task"].isin(tasks) & (results["method"] != "Constant")
+    keys = pd.MultiIndex.from_frame(results[own][["seed", "task", "metric"]])
+    noise = np.random.default_rng(0).normal(0, 1e-3, own.sum())
+    results.loc[own, "value"] = guess.reindex(keys).to_numpy() + np.abs(noise)  # a little worse
+    return replace(found, study=replace(found.study, results=results))
+
+
+@pytest.mark.slow
+def test_what_is_not_learned_is_said_first_and_neither_harmed_nor_cured(found: Audit) -> None:
+    lost = ["related 1", "outsider 2"]
+    made = unlearned(with_harm(found, -1.0, 1.0), lost)
+    said, mtl = sentences(made), findings(made)["mtl"]
+    assert mtl["not_learned"] == lost and {*lost}.isdisjoint({*mtl["harmed"], *mtl["undecided"]})
+    assert said[0].startswith("2 of 9 tasks are not learned (related 1, outsider 2): ")
+    assert said[1].startswith("MTL harms 7 of 7 learned tasks (related 2, ")
+    remedy = next(s for s in said if "best remedy" in s)
+    assert "harms 0 and helps 7 (MTL: 7 and 0" in remedy
+    assert {w["verdict"]["outsider 2"] for w in findings(made)["widths"] if w["factor"] == 1} == {
+        "not learned"
+    }
+    assert "not learned" in task_table(made)
+    assert figures.png_bytes(audit_figures.width_check(made)).startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_where_nothing_is_learned_nothing_else_is_said(found: Audit) -> None:
+    (said,) = sentences(unlearned(found, found.labels["task"].tolist()))
+    assert said.startswith("9 of 9 tasks are not learned (related 1, ")
+
+
 @pytest.mark.slow
 def test_without_harm_no_cure_is_praised(found: Audit) -> None:
     said = " ".join(sentences(with_harm(found, 1.0, -1.0)))
     assert "MTL harms none of 9 tasks" in said
     assert "There is no harm to cure" in said and "best remedy" not in said
     assert "not done" not in said
-
-
-@pytest.mark.slow
-def test_the_affinity_is_the_cosine_that_rmtl_would_weigh_by() -> None:
-    data = load("dial-related")
-    recipe = Recipe.for_data(data, steps=40)
-    matrix = gradient_affinity(data, [100, 101], recipe)
-    assert matrix.shape == (len(TRAINING_STAGES), 9, 9)
-    assert np.allclose(matrix, matrix.transpose(0, 2, 1), atol=1e-6)
-    assert np.allclose(np.diagonal(matrix, axis1=1, axis2=2), 1, atol=1e-5)
-    opposite = load("dial-unrelated")
-    assert gradient_affinity(opposite, [100], Recipe.for_data(opposite, steps=40)).min() < 0
-
-
-def test_tasks_that_never_share_a_batch_have_no_affinity() -> None:
-    data = load("dial-related")
-    data = replace(data, recipe={**data.recipe, "batch_size": 1}, redraw=None)
-    matrix = gradient_affinity(data, [100], Recipe.for_data(data, steps=30))
-    off = ~np.eye(9, dtype=bool)
-    assert np.isnan(matrix[:, off]).all()
 
 
 def test_alike_tasks_are_neighbours_on_the_map() -> None:
@@ -451,12 +466,53 @@ def test_its_pictures_say_what_they_show(found: Audit) -> None:
     refused(lambda: audit_figures.affinity_map(found, "late"), "unknown stage")
 
 
+def mapped(cosines: Sequence[Sequence[float]], common: Sequence[Sequence[float]]) -> Audit:
+    """An audit of `dial` with these first two tasks on its map, and nothing known of the others."""
+    found = example_audit()
+    whole, shares = np.full((len(TRAINING_STAGES), 9, 9), math.nan), np.eye(9)
+    whole[:, :2, :2], shares[:2, :2] = cosines, common
+    return replace(found, affinity=Affinity(whole, shares))
+
+
+@pytest.mark.slow
+def test_a_map_says_where_its_gradients_are_and_which_pairs_have_few_common_labels() -> None:
+    alike = [[1.0, 0.5], [0.5, 1.0]]
+    said = figures.alt_text(audit_figures.affinity_map(mapped(alike, [[1, 0.4], [0.4, 1]])))
+    assert "gradients at the last shared layer have a cosine of +0.50 on average" in said
+    assert "Grey: 35 of 36 pairs have under 40% of their labels in common" in said
+    few = audit_figures.affinity_map(mapped(alike, [[1, 0.39], [0.39, 1]]))
+    assert "Grey: all of 36 pairs" in figures.alt_text(few)
+    known = mapped(alike, np.ones((2, 2)).tolist())
+    known = replace(known, affinity=known.affinity._replace(common_labels=np.ones((9, 9))))  # type: ignore[union-attr]
+    full = audit_figures.affinity_map(known)
+    assert "Grey" not in figures.alt_text(full)
+    labels = [f.axes[0].get_xlabel() for f in (few, full)]
+    assert ["grey: under 40% common labels" in label for label in labels] == [True, False]
+
+
+@pytest.mark.slow
+def test_orange_pairs_conflict_teal_ones_agree_and_few_common_labels_fade_to_grey() -> None:
+    def colour(cosine: float, share: float) -> tuple[float, float]:
+        """Hue and saturation of the pair on the map."""
+        audit = mapped([[1, cosine], [cosine, 1]], [[1, share], [share, 1]])
+        order = audit_figures.cluster_order(audit.affinity.cosines).tolist()  # type: ignore[union-attr]
+        shown = audit_figures.affinity_map(audit).axes[0].images[0].get_array()
+        hue, saturation, _ = rgb_to_hsv(shown[order.index(0), order.index(1), :3])
+        return 360 * float(hue), float(saturation)
+
+    (orange, strong), (teal, _) = colour(-0.9, 1.0), colour(0.9, 1.0)
+    assert 15 < orange < 45 and 160 < teal < 190
+    hue, pale = colour(-0.9, 0.1)
+    assert abs(hue - orange) < 3 and pale < 0.6 * strong
+
+
 @pytest.mark.slow
 def test_what_the_budget_left_out_has_no_picture(found: Audit) -> None:
-    bare = replace(found, cosines=None, plan=replace(found.plan, widths=False))
+    bare = replace(found, affinity=None, plan=replace(found.plan, widths=False))
     refused(lambda: audit_figures.affinity_map(bare), "no affinity")
     refused(lambda: audit_figures.width_check(bare), "no width check")
-    assert findings(bare)["widths"] is None and findings(bare)["affinity"] is None
+    left_out = (findings(bare)[key] for key in ("widths", "affinity", "common_labels"))
+    assert [*left_out] == [None] * 3
 
 
 @pytest.mark.slow
@@ -542,8 +598,9 @@ def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
         path.write_text(path.read_text().replace("1", "2"))
     again = audit("dial-unrelated", folder=tmp_path, say=quiet, **SMALL)
     pd.testing.assert_frame_equal(first.study.results, again.study.results)
-    assert first.cosines is not None and again.cosines is not None
-    assert np.array_equal(first.cosines, again.cosines)
+    assert first.affinity is not None and again.affinity is not None
+    for one, other in zip(first.affinity, again.affinity, strict=True):
+        assert np.array_equal(one, other)
 
 
 def finished(folder: Path) -> dict[str, int]:
@@ -583,8 +640,9 @@ def test_killed_at_twenty_random_moments_it_goes_on_and_ends_the_same(tmp_path: 
     assert len(set(kept)) > 2  # it was killed early and late
     done = audit("dial-unrelated", folder=folder, say=quiet, **LESS)
     pd.testing.assert_frame_equal(done.study.results, whole.study.results, check_exact=True)
-    assert whole.cosines is not None and done.cosines is not None
-    assert np.array_equal(done.cosines, whole.cosines)
+    assert whole.affinity is not None and done.affinity is not None
+    for one, other in zip(done.affinity, whole.affinity, strict=True):
+        assert np.array_equal(one, other)
 
 
 @pytest.mark.slow
@@ -745,7 +803,7 @@ def test_the_page_begins_with_words_and_is_free_of_the_book(
     assert headings[0] == "Audit of my tasks" and headings[1] == "What it found"
     assert "Task by task" in headings and "What was run" in headings
     assert "To take away" not in headings and not soup.select("details.code")
-    assert "Solutions" not in page and soup.select("input[type=range]")
+    assert "Solutions" not in page and soup.select(".nt-explorer > script")
     assert soup.select("a[download]") and "python -m mtl_nt report" in soup.text
 
 
@@ -919,7 +977,8 @@ def test_mixed_tasks_are_counted_and_never_averaged() -> None:
         own = rows[[task for task in rows.index if found.main_study.metric[task] == metric]]
         assert ends == [own.min(), own.max()]
     assert " in PR-AUC" in sentences(found)[0] and " in MSE" in sentences(found)[0]
-    assert arm_tables(found.main_study).mean_name == "mean difference from STL"
+    mean = arm_tables(found.main_study).mean_name
+    assert mean == "mean difference from STL, in standard errors"
     assert BeautifulSoup(task_table(found), "html.parser").select("tbody tr")
 
 
@@ -961,12 +1020,18 @@ FORGED: dict[str, tuple[str, Callable[[Any], object]]] = {
     "a setting that is none": ("audit.json", lambda found: found["recipe"].update(steps=-1)),
     "endless seconds": ("audit.json", lambda found: found["made"].update(seconds=math.inf)),
     "an option of objects": ("audit.json", lambda found: found["made"]["options"].update(x={})),
-    "a cosine of 2": ("audit.json", lambda f: f["cosines"][0][0].__setitem__(0, 2.0)),
-    "a pair too few": ("audit.json", lambda found: found["cosines"][0].pop()),
+    "a cosine of 2": ("audit.json", lambda f: f["affinity"]["cosines"][0][0].__setitem__(0, 2.0)),
+    "a pair too few": ("audit.json", lambda found: found["affinity"]["cosines"][0].pop()),
+    "a share of 2": ("audit.json", lambda f: f["affinity"]["common_labels"][0].__setitem__(1, 2.0)),
+    "no share": (
+        "audit.json",
+        lambda f: f["affinity"]["common_labels"][0].__setitem__(1, math.nan),
+    ),
     "another plan": ("plan.json", lambda plan: plan.update(alphas=[0.25])),
     "a plan with more": ("plan.json", lambda plan: plan.update(x=1)),
     "a plan that is text": ("plan.json", lambda plan: "<b>"),
-    "a map that is no table": ("affinity.json", lambda found: found.append(1)),
+    "a map that is no table": ("affinity.json", lambda found: found["cosines"].append(1)),
+    "a map of cosines alone": ("affinity.json", lambda found: found.pop("common_labels")),
     "an empty map": ("affinity.json", lambda found: []),
 }
 

@@ -1,4 +1,4 @@
-"""What a reader sees in Chromium: exported pages without a network, and a real JupyterLab."""
+"""What a reader sees in Chromium: exported pages without a network."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import nbformat
 import pytest
-from lab import CHROMIUM, chromium, jupyterlab, run_all
+from lab import CHROMIUM, chromium
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pages import Visit
 from playwright.sync_api import Browser, Locator, expect
-from samples import png, write
+from samples import png
 
 from mtl_nt.book import report
 from mtl_nt.book.explorers import Live, explorer
@@ -99,7 +99,7 @@ def test_the_keyboard_moves_the_slider_and_with_it_picture_and_caption(
 ) -> None:
     with Visit(browser, exported) as visit:
         first, second = visit.page.locator(".nt-explorer").all()
-        slider = first.get_by_role("slider", name="alpha")
+        slider = first.get_by_role("slider", name="alpha", exact=True)
         caption, image = first.locator("figcaption"), first.locator("img")
         seen = [picture(first)]
         for key, alpha in ("ArrowRight", 0.5), ("End", 1.0), ("ArrowLeft", 0.5), ("Home", 0.0):
@@ -120,9 +120,29 @@ def test_the_picker_changes_the_data_set_and_keeps_alpha(browser: Browser, expor
     with Visit(browser, exported) as visit:
         first, second = visit.page.locator(".nt-explorer").all()
         first.get_by_role("slider", name="alpha").press("End")
-        first.get_by_role("combobox", name="dataset").select_option("digits")
+        first.get_by_role("combobox", name="dataset", exact=True).select_option("digits")
         expect(first.locator("figcaption")).to_have_text("digits at 1.0")
         expect(second.get_by_role("combobox")).to_have_count(0)
+
+
+def test_where_a_method_has_no_alpha_the_slider_is_gone_and_comes_back_where_it_was(
+    browser: Browser, tmp_path: Path
+) -> None:
+    several = [(png(60 * k, 800, 400), f"LBTW at {a}") for k, a in enumerate(ALPHAS)]
+    made = explorer({"LBTW": several, "MTL": [(png(9, 800, 400), "MTL")]}, ALPHAS, name="method")
+    nbformat.write(new_notebook(cells=[shown(made)]), tmp_path / "page.ipynb")
+    page = report.write_page(tmp_path / "page.ipynb", tmp_path / "page.html")
+    with Visit(browser, page) as visit:
+        box = visit.page.locator(".nt-explorer")
+        slider, menu = box.locator("input"), box.get_by_role("combobox", name="method")
+        slider.press("End")
+        for method, words in ("MTL", "MTL"), ("LBTW", "LBTW at 1.0"):
+            menu.select_option(method)
+            expect(box.locator("figcaption")).to_have_text(words)
+            for part in slider, box.locator("output"), box.get_by_text("alpha"):
+                expect(part).to_be_visible(visible=method == "LBTW")
+        expect(box.get_by_text("Run this cell")).to_have_count(0)
+        assert visit.said == []
 
 
 @pytest.mark.parametrize("width", [390, 800])
@@ -151,7 +171,8 @@ def test_without_scripts_the_first_picture_stands_and_no_dead_slider(
     with Visit(browser, exported, java_script_enabled=False) as visit:
         expect(visit.page.locator("figcaption:visible")).to_have_count(3)
         expect(visit.page.get_by_text("dial at 0.0")).to_be_visible()
-        expect(visit.page.locator("input:visible, select:visible")).to_have_count(0)
+        expect(visit.page.get_by_text("Run this cell for the slider.")).to_have_count(2)
+        expect(visit.page.locator("input, select, button")).to_have_count(0)
 
 
 @pytest.fixture
@@ -167,7 +188,7 @@ def asked() -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *_: object) -> None: ...
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}", log
         server.shutdown()
 
@@ -201,115 +222,3 @@ def test_the_index_leads_to_the_page(browser: Browser, exported: Path) -> None:
         visit.page.get_by_role("link", name="Does sharing hurt?").click()
         expect(visit.page).to_have_title("Does sharing hurt?")
         assert visit.said == []
-
-
-# ---------------------------------------------------------------- JupyterLab
-
-CELLS = (
-    """parameters:
-    alpha = 0.5
-    """,
-    """
-    import sys, time; sys.path.insert(0, TESTS)
-    from mtl_nt import BadInput
-    from mtl_nt.book import Live, explorer
-    from samples import png
-    alphas = [0.0, 0.5, 1.0]
-    pictures = {
-        d: [(png(40 * k, 800, 400), f"{d} at {a}") for k, a in enumerate(alphas)]
-        for d in ("dial", "digits")
-    }
-    explorer(pictures, alphas, start=alpha)
-    """,
-    """
-    def train(values, progress, stop):
-        if values["alpha"] == 1:
-            raise BadInput("alpha 1: give less")
-        if values["alpha"] == 0.75:  # takes as long as nobody stops it
-            while not stop():
-                progress(0.25, "LBTW")
-                time.sleep(0.01)
-        return png(99, 800, 400), f"live at {values['alpha']}"
-    Live(train, {"alpha": ([0.0, 0.25, 0.5, 0.75, 1.0], alpha)}, title="LBTW")
-    """,
-    """
-    from IPython.display import HTML
-    from mtl_nt.audit.tables import sortable_table
-    rows = [[(name, name), (str(value), value)] for name, value in zip("abc", (2, 10, 1))]
-    HTML(sortable_table(["task", "difference"], rows, "Tasks"))
-    """,
-)
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[str]:
-    """The address of a JupyterLab with one notebook."""
-    tests = repr(str(Path(__file__).parents[1]))
-    (tmp_path / "root").mkdir()
-    cells = [cell.replace("TESTS", tests) for cell in CELLS]
-    write(tmp_path / "root" / "book.ipynb", *cells, kernel=True)
-    with jupyterlab(tmp_path / "root", tmp_path / "settings") as address:
-        yield address
-
-
-@pytest.mark.slow
-def test_in_jupyterlab_the_explorer_moves_and_live_training_trains_stops_and_says_what_is_wrong(
-    browser: Browser, lab: str
-) -> None:
-    page = browser.new_page(viewport={"width": 1200, "height": 2000})
-    run_all(page, lab)
-
-    explorer, live = page.locator(".nt-explorer"), page.locator(".nt-live")
-    caption = explorer.locator(".nt-caption:visible")
-    expect(caption).to_have_text("dial at 0.5", timeout=60_000)
-    for frame in explorer.locator(".widget-tab-contents").all():  # tabs without any sign of them
-        expect(frame).to_have_css("border-width", "0px")
-        expect(frame).to_have_css("padding", "0px")
-    expect(explorer.get_by_role("tab").filter(visible=True)).to_have_count(0)
-    slider = explorer.get_by_role("slider", name="alpha")
-    expect(slider).to_have_attribute("aria-valuetext", "0.5")
-    slider.press("ArrowRight")
-    expect(caption).to_have_text("dial at 1.0")
-    expect(slider).to_have_attribute("aria-valuetext", "1")
-    expect(explorer.get_by_role("button", name="play or pause")).to_be_visible()
-    explorer.get_by_role("combobox").select_option("digits")
-    expect(caption).to_have_text("digits at 1.0")
-    slider.press("Home")
-    expect(caption).to_have_text("digits at 0.0")
-    picture(explorer)
-
-    table = page.locator(".nt-tasks")
-    heading = table.get_by_role("button", name="difference")
-    for sort, order in (("ascending", "cab"), ("descending", "bac")):
-        heading.click()
-        expect(heading.locator("..")).to_have_attribute("aria-sort", sort)
-        assert table.locator("tbody td:first-child").all_inner_texts() == [*order]
-
-    made, status = live.locator(".nt-caption"), live.locator(".nt-status")
-    button = live.get_by_role("button")
-    expect(made).to_have_text("live at 0.5", timeout=30_000)  # trained by being shown
-    slider = live.get_by_role("slider", name="alpha")
-    slider.press("ArrowLeft")
-    expect(made).to_have_text("live at 0.25")
-    expect(slider).to_have_attribute("aria-valuetext", "0.25")
-    slider.press("ArrowRight")
-    expect(made).to_have_text("live at 0.5")
-    slider.press("ArrowRight")  # a long one, which the next replaces
-    expect(status).to_contain_text("training alpha = 0.75, LBTW")
-    expect(made).to_have_text("live at 0.5")
-    slider.press("Home")
-    expect(made).to_have_text("live at 0.0")
-
-    for quick in ("0.25", "0.5"):
-        slider.press("ArrowRight")
-        expect(made).to_have_text(f"live at {quick}")
-    slider.press("ArrowRight")
-    expect(status).to_contain_text("s left")
-    button.click()
-    expect(status).to_contain_text("stopped; the picture shows alpha = 0.5")
-    expect(button).to_have_text("Train again")
-    expect(made).to_have_text("live at 0.5")
-    slider.press("End")
-    expect(live.locator(".nt-error")).to_have_text("alpha 1: give less")
-    expect(made).to_have_text("live at 0.5")
-    page.close()

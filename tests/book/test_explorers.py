@@ -6,19 +6,22 @@ import json
 import re
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
-from html import unescape
 from typing import Any
 
 import ipywidgets as widgets
 import pytest
 from bs4 import BeautifulSoup
-from ipywidgets.embed import embed_data
+from nbformat.v4 import new_output
 from samples import png
 
 import mtl_nt.book.live
 from mtl_nt import BadInput
+from mtl_nt.book import playground
 from mtl_nt.book.explorers import Explorer, Live, explorer, running_headless
+from mtl_nt.book.outputs import static_outputs
+from mtl_nt.figures.picture import data_url
 
 ALPHAS = [0.0, 0.25, 1.0]
 NASTY = "<b>dial</b> & \"digits\" 'x' </script><!--"
@@ -42,103 +45,97 @@ def fragment(shown: Explorer | Live) -> BeautifulSoup:
     return BeautifulSoup(shown._repr_mimebundle_()[HTML], "html.parser")
 
 
+def data(shown: Explorer) -> dict[str, Any]:
+    """What the script makes the controls and the pictures from."""
+    (block,) = fragment(shown).select("script[type='application/json']")
+    found: dict[str, Any] = json.loads(str(block.string))
+    return found
+
+
+def only(picture: tuple[bytes, str]) -> Explorer:
+    return explorer({"dial": [picture]}, [0.5])
+
+
 # ---------------------------------------------------------------- explorer
 
 
-def test_the_browser_alone_links_slider_picker_and_play_to_the_pictures() -> None:
-    box = an_explorer("dial", "digits").widget
-    state = embed_data(views=[box])["manager_state"]["state"]
-    links = {
-        (*model["state"]["source"], *model["state"]["target"])
-        for model in state.values()
-        if model["model_name"] == "LinkModel"
-    }
-    (slider,), (play,) = all_of(box, widgets.SelectionSlider), all_of(box, widgets.Play)
-    (picker,) = all_of(box, widgets.Dropdown)
-    outer, *inner = all_of(box, widgets.Tab)
-    reference = "IPY_MODEL_{0.model_id}".format
-    wanted = {
-        (reference(play), "value", reference(slider), "index"),
-        (reference(picker), "index", reference(outer), "selected_index"),
-        *((reference(slider), "index", reference(s), "selected_index") for s in inner),
-    }
-    assert wanted <= links
-    assert len(inner) == 2
-
-
-def test_every_data_set_has_one_page_for_every_alpha_with_its_caption_as_alt_text() -> None:
-    outer, *inner = all_of(an_explorer("dial", "digits").widget, widgets.Tab)
-    for dataset, stack in zip(["dial", "digits"], inner, strict=True):
-        for alpha, page in zip(ALPHAS, stack.children, strict=True):
-            soup = BeautifulSoup(page.value, "html.parser")
-            assert soup.img["alt"] == soup.figcaption.text == f"{dataset} at {alpha}"
-            assert (soup.img["width"], soup.img["height"]) == ("600", "300")
-
-
-def test_the_page_version_has_the_same_pictures_and_labelled_controls() -> None:
-    shown = an_explorer("dial", "digits", label="angle", name="family")
+def test_an_explorer_is_html_with_one_picture_a_line_and_no_control() -> None:
+    shown = an_explorer("dial", "digits")
+    assert set(shown._repr_mimebundle_()) == {HTML, "text/plain"}
     soup = fragment(shown)
-    labels = {label["for"]: label.text for label in soup("label")}
-    assert labels == {soup.input["id"]: "angle", soup.select_one("select")["id"]: "family"}
-    assert [option.text for option in soup("option")] == ["dial", "digits"]
-    pages = json.loads(soup.select_one("script[type='application/json']").string)["pages"]
-    inner = all_of(shown.widget, widgets.Tab)[1:]
-    assert [[p["src"] for p in pages_of] for pages_of in pages] == [
-        [BeautifulSoup(page.value, "html.parser").img["src"] for page in stack.children]
-        for stack in inner
-    ]
+    for script in soup("script"):  # as where no notebook is trusted
+        script.decompose()
+    assert len(soup("figure")) == len(soup("img")) == 1
+    assert soup.p.text == "Run this cell for the slider."
+    assert not soup(["input", "select", "button", "output", "label"])
+
+
+def test_every_data_set_has_one_picture_for_every_alpha_with_its_caption_as_alt_text() -> None:
+    found = data(an_explorer("dial", "digits"))
+    assert found["values"] == ["0", "0.25", "1"]
+    for n, (dataset, row) in enumerate(zip(["dial", "digits"], found["pages"], strict=True)):
+        for k, (alpha, page) in enumerate(zip(ALPHAS, row, strict=True)):
+            assert page["alt"] == f"{dataset} at {alpha}"
+            assert page["src"] == data_url(png(10 * k + n))
+            assert (page["width"], page["height"]) == (600, 300)
+
+
+def test_the_controls_have_the_names_that_were_given() -> None:
+    found = data(an_explorer("dial", "digits", label="angle", name="family"))
+    assert found["label"] == "angle"
+    assert found["pickers"] == [["family", ["dial", "digits"]]]
 
 
 @pytest.mark.parametrize(("start", "index"), [(None, 0), (0.25, 1), (0.7, 2), (7, 2)])
-def test_both_versions_start_at_the_nearest_alpha(start: float | None, index: int) -> None:
+def test_it_starts_at_the_nearest_alpha(start: float | None, index: int) -> None:
     shown = an_explorer("dial", start=start)
-    (slider,), (play,) = (
-        all_of(shown.widget, widgets.SelectionSlider),
-        all_of(shown.widget, widgets.Play),
-    )
-    outer, inner = all_of(shown.widget, widgets.Tab)
-    soup = fragment(shown)
-    assert slider.index == play.value == inner.selected_index == int(soup.input["value"]) == index
-    assert outer.selected_index == 0
-    caption = f"dial at {ALPHAS[index]}"
+    assert data(shown)["first"] == index
+    soup, caption = fragment(shown), f"dial at {ALPHAS[index]}"
     assert soup.img["alt"] == soup.figcaption.text == caption
+    assert soup.img["src"] == data(shown)["pages"][0][index]["src"]
     assert caption in shown._repr_mimebundle_()["text/plain"]
 
 
-def test_an_explorer_says_that_it_is_precomputed_where_it_has_a_control() -> None:
-    shown = an_explorer("dial")
-    (label,) = all_of(shown.widget, widgets.Label)
-    assert label.value == fragment(shown).small.text
-    assert re.match("Precomputed: .* without a kernel", label.value)
-    assert all_of(explorer({"dial": [(png(9), "one")]}, [0.0]).widget, widgets.Label) == []
+def test_an_explorer_says_that_it_is_precomputed() -> None:
+    assert re.match("Precomputed: .* without a kernel", data(an_explorer("dial"))["note"])
 
 
-def test_one_data_set_needs_no_picker_and_one_picture_no_slider() -> None:
-    shown = an_explorer("dial")
-    assert not all_of(shown.widget, widgets.Dropdown)
-    assert not fragment(shown)("select")
-    single = explorer({"dial": [(png(), "only")]}, [0.5])
-    assert not all_of(single.widget, widgets.SelectionSlider)
+def test_one_data_set_needs_no_picker_and_one_picture_nothing_but_itself() -> None:
+    assert data(an_explorer("dial"))["pickers"] == []
+    alone = fragment(only((png(), "only")))
+    assert alone.figcaption.text == "only"
+    assert not alone("p") and not alone("script")
+    menus = explorer({"dial": [(png(0), "one")], "digits": [(png(1), "two")]}, ALPHAS)
+    assert fragment(menus).p.text == "Run this cell for the menu."
 
 
 def test_names_and_captions_are_escaped_everywhere() -> None:
     shown = an_explorer(NASTY, "digits", label=NASTY, name=NASTY)
     html = shown._repr_mimebundle_()[HTML]
-    soup = BeautifulSoup(html, "html.parser")
-    assert [label.text for label in soup("label")] == [NASTY, NASTY]
-    assert soup("option")[0].text == NASTY
+    soup, found = BeautifulSoup(html, "html.parser"), data(shown)
+    assert (found["label"], found["pickers"]) == (NASTY, [[NASTY, [NASTY, "digits"]]])
     assert soup.img["alt"] == soup.figcaption.text == f"{NASTY} at 0.0"
     assert html.count("</script>") == len(soup("script")) == 2
     assert not soup("b")
-    page = all_of(shown.widget, widgets.HTML)[0].value
-    assert unescape(BeautifulSoup(page, "html.parser").figcaption.text) == f"{NASTY} at 0.0"
-    assert "<b>" not in page
 
 
-def test_several_explorers_on_one_page_have_different_ids() -> None:
-    html = "".join(an_explorer("dial", "digits")._repr_mimebundle_()[HTML] for _ in range(3))
-    identities = re.findall(r' id="([^"]+)"', html)
-    assert len(identities) == len(set(identities)) == 6
+def test_the_same_pictures_make_the_same_html_without_any_id() -> None:
+    one, two = (an_explorer("dial", "digits")._repr_mimebundle_()[HTML] for _ in range(2))
+    assert one == two
+    assert not BeautifulSoup(one, "html.parser").select("[id], [for]")
+
+
+def test_in_the_repository_an_explorer_is_its_first_picture_and_a_playground_itself() -> None:
+    outputs = [
+        new_output("execute_result", data=shown._repr_mimebundle_())
+        for shown in (an_explorer("dial", start=0.25), playground())
+    ]
+    picture, played = static_outputs(outputs, "cell")
+    words = "alpha = 0.25 (of 0, 0.25, 1): dial at 0.25"
+    encoded = b64encode(png(10)).decode()
+    assert picture.data == {"image/png": encoded, "text/plain": words}
+    assert picture.metadata == {"image/png": {"alt": "dial at 0.25"}}
+    assert played.data == outputs[1].data
 
 
 def test_an_explorer_says_what_is_missing() -> None:
@@ -168,40 +165,14 @@ def two_pickers(**options: Any) -> Explorer:
     return explorer(pictures, ALPHAS, **{"name": ("data", "method"), **options})
 
 
-def moved(box: widgets.Widget, **to: int) -> str:
-    """The caption that a browser shows once the controls of these names are moved there."""
-    state = embed_data(views=[box])["manager_state"]["state"].values()
-    links = [m["state"] for m in state if m["model_name"] == "LinkModel"]
-    ours = {f"IPY_MODEL_{w.model_id}": w for w in all_of(box, widgets.Widget)}
-    controls = {link["target"][0]: link["source"][0] for link in links}
-    shown = all_of(box, widgets.Tab)[0]
-    while isinstance(shown, widgets.Tab):
-        control = ours.get(controls[f"IPY_MODEL_{shown.model_id}"])  # None: hidden, stays as it is
-        at = to.get(control.description, control.index) if control else shown.selected_index
-        shown = shown.children[at]
-    return BeautifulSoup(shown.value, "html.parser").figcaption.text
-
-
-@pytest.mark.parametrize("data", [0, 1])
-@pytest.mark.parametrize("method", [0, 1, 2])
-@pytest.mark.parametrize("alpha", [0, 1, 2])
-def test_in_jupyterlab_two_pickers_and_the_slider_choose_the_picture(
-    data: int, method: int, alpha: int
-) -> None:
-    box = two_pickers().widget
-    wanted = f"{ARMS[method]} of {DATA[data]}, {alpha if method == 0 else 0}"
-    assert moved(box, data=data, method=method, alpha=alpha) == wanted
-
-
-def test_in_a_page_two_pickers_have_names_and_a_picture_for_all_alphas_is_there_once() -> None:
-    soup = fragment(two_pickers(start=0.25))
-    labels = {label["for"]: label.text for label in soup("label")}
-    menus = soup("select")
-    assert [labels[menu["id"]] for menu in menus] == ["data", "method"]
-    assert [[o.text for o in menu("option")] for menu in menus] == [DATA, ARMS]
-    pages = json.loads(soup.select_one("script[type='application/json']").string)["pages"]
-    assert [len(row) for row in pages] == [3, 1, 1] * 2
-    assert [row[0]["alt"] for row in pages] == [f"{m} of {d}, 0" for d in DATA for m in ARMS]
+def test_two_pickers_have_names_and_a_picture_for_all_alphas_is_there_once() -> None:
+    shown = two_pickers(start=0.25)
+    found, soup = data(shown), fragment(shown)
+    assert found["pickers"] == [["data", DATA], ["method", ARMS]]
+    assert [len(row) for row in found["pages"]] == [3, 1, 1] * 2
+    assert [row[0]["alt"] for row in found["pages"]] == [
+        f"{m} of {d}, 0" for d in DATA for m in ARMS
+    ]
     assert soup.img["alt"] == soup.figcaption.text == "LBTW of dial, 1"
 
 
@@ -212,10 +183,7 @@ def test_an_explorer_whose_first_picture_is_for_all_alphas_starts_with_it() -> N
     }
     shown = explorer(pictures, ALPHAS, name=("data", "method"), start=1.0)
     assert fragment(shown).figcaption.text == "all"
-    assert moved(shown.widget) == "all"
-    (only,) = all_of(shown.widget, widgets.Dropdown)  # one data set needs no picker
-    assert only.description == "method"
-    assert [label.text for label in fragment(shown)("label")] == ["method", "alpha"]
+    assert data(shown)["pickers"] == [["method", ["MTL", "LBTW"]]]  # one data set needs no picker
 
 
 def test_two_pickers_need_two_names_and_every_combination() -> None:

@@ -14,9 +14,8 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
-from samples import forking, write
+from samples import fork_from_there, forking, write
 
-import mtl_nt.book.kernels
 from mtl_nt.book import report
 from mtl_nt.book.kernels import PreloadedKernel, ThisPythonKernel
 from mtl_nt.book.report import NotebookFailed
@@ -80,13 +79,19 @@ def test_it_runs_a_notebook_and_says_when_it_dies(tmp_path: Path) -> None:
         report.run_notebook(bad, tmp_path / "out.ipynb", PreloadedKernel)
 
 
+LASTING = """
+import signal, subprocess
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # it is gone as soon as it ends
+print(subprocess.Popen(["sh", "-c", "trap '' INT; exec sleep 600"]).pid)
+"""
+
+
 @pytest.mark.parametrize("kernels", [PreloadedKernel, ThisPythonKernel])
 def test_it_can_be_interrupted_and_what_it_started_ends_with_it(
     kernels: type[ThisPythonKernel],
 ) -> None:
-    source = "import subprocess; print(subprocess.Popen(['sleep', '600']).pid)"
-    notebook = new_notebook(cells=[new_code_cell(source), new_code_cell("while True: pass")])
-    client = NotebookClient(notebook, kernel_manager_class=kernels, timeout=2)
+    notebook = new_notebook(cells=[new_code_cell(LASTING), new_code_cell("while True: pass")])
+    client = NotebookClient(notebook, kernel_manager_class=kernels, timeout=1)
     client.interrupt_on_timeout = True
     with client.setup_kernel():
         client.execute_cell(notebook.cells[0], 0)
@@ -99,7 +104,7 @@ def test_it_can_be_interrupted_and_what_it_started_ends_with_it(
 
 def starting(said: Connection) -> None:
     """A program that starts a kernel, says which, and waits."""
-    mtl_nt.book.kernels.PRELOADED = ()  # nothing that the kernel needs
+    fork_from_there()
     cell = new_code_cell("import os; print(os.getpid())")
     client = NotebookClient(new_notebook(cells=[cell]), kernel_manager_class=PreloadedKernel)
     with client.setup_kernel():

@@ -1,4 +1,6 @@
-"""The first notebooks, run by a reader in a real JupyterLab: every slider, picker and dial."""
+"""A small notebook and the book's first ones, run by a reader in a real JupyterLab: every slider,
+picker and dial.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import re
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
 from itertools import product
@@ -22,6 +25,7 @@ from lab import CHROMIUM, SCREENSHOTS, chromium, jupyterlab, keep_screenshot, ru
 from nbformat import NotebookNode
 from playwright.sync_api import Browser, FloatRect, Locator, expect
 from playwright.sync_api import TimeoutError as TooLate
+from samples import write
 from test_browser import Visit
 
 from mtl_nt import compare, figures, load
@@ -41,7 +45,10 @@ GIVEN: dict[str, dict[str, Any]] = {
         **{"outsiders": [1, 3, 6], "multiples": [0.5, 1, 4], "alphas": [0.0, 0.5, 2.0]},
     },
     LBTW: {**fast(LBTW), "alphas": [0.0, 0.5, 2.0], "alpha": 0.5},
-    CASE: {**fast(CASE), "dataset": "assays", "alphas": [0.0, 0.5, 2.0], "alpha": 0.5},
+    CASE: {
+        **{**fast(CASE), "dataset": "assays", "molecules": 500},
+        **{"alphas": [0.0, 0.5, 2.0], "alpha": 0.5},
+    },
 }
 NEEDED = ("parameters", "setup", "check", "live", "picker")  # what cells of the case begin with
 EXPLORERS = {
@@ -55,6 +62,41 @@ every_explorer = pytest.mark.parametrize(("opened", "cell"), PAIRS, indirect=["o
 the_dials = pytest.mark.parametrize("opened", [DIALS], indirect=True)
 PATIENCE = 30  # seconds that a busy machine may need; an idle one answers at once
 MOVES = 100
+SMALL = "small"  # a notebook with an explorer, a live control and a table, and no real training
+CELLS = (
+    """parameters:
+    alpha = 0.5
+    """,
+    """
+    import sys, time; sys.path.insert(0, TESTS)
+    from mtl_nt import BadInput
+    from mtl_nt.book import Live, explorer
+    from samples import png
+    alphas = [0.0, 0.5, 1.0]
+    pictures = {
+        d: [(png(40 * k, 800, 400), f"{d} at {a}") for k, a in enumerate(alphas)]
+        for d in ("dial", "digits")
+    }
+    explorer(pictures, alphas, start=alpha)
+    """,
+    """
+    def train(values, progress, stop):
+        if values["alpha"] == 1:
+            raise BadInput("alpha 1: give less")
+        if values["alpha"] == 0.75:  # takes as long as nobody stops it
+            while not stop():
+                progress(0.25, "LBTW")
+                time.sleep(0.01)
+        return png(99, 800, 400), f"live at {values['alpha']}"
+    Live(train, {"alpha": ([0.0, 0.25, 0.5, 0.75, 1.0], alpha)}, title="LBTW")
+    """,
+    """
+    from IPython.display import HTML
+    from mtl_nt.audit.tables import sortable_table
+    rows = [[(name, name), (str(value), value)] for name, value in zip("abc", (2, 10, 1))]
+    HTML(sortable_table(["task", "difference"], rows, "Tasks"))
+    """,
+)
 
 
 # ---------------------------------------------------------------- opened and run
@@ -84,7 +126,7 @@ class Opened:
     """A notebook in JupyterLab after Run All: its page, and the file that JupyterLab saves."""
 
     def __init__(self, browser: Browser, address: str, path: Path) -> None:
-        self.path = path
+        self.address, self.path = address, path
         self.page = browser.new_page(viewport={"width": 1200, "height": 2000})
         self.page.set_default_timeout(1e3 * PATIENCE)
         self.complaints: list[str] = []
@@ -148,14 +190,12 @@ class Shown:
     def __init__(self, box: Locator, html: str) -> None:
         soup = BeautifulSoup(html, "html.parser")
         content = json.loads(soup.script.text)  # type: ignore[union-attr]
-        names = [label.text for label in soup("label") if "picker" in str(label["for"])]
-        options = [[option.text for option in menu("option")] for menu in soup("select")]
-        self.box, self.slider = box, box.locator(".noUi-handle")
+        self.box, self.slider = box, box.locator("input[type=range]")
         self.values: list[str] = content["values"]
-        self.menus = dict(zip(names, options, strict=True))
-        self.rows = dict(zip(product(*options), content["pages"], strict=True))
+        self.menus: dict[str, list[str]] = dict(content["pickers"])
+        self.rows = dict(zip(product(*self.menus.values()), content["pages"], strict=True))
         self.last = len(self.values) - 1
-        self.first = int(str(soup.input["value"]))  # type: ignore[index]
+        self.first: int = content["first"]
 
     def picked(self) -> tuple[str, ...]:
         return tuple(self.box.get_by_role("combobox", name=n).input_value() for n in self.menus)
@@ -174,7 +214,7 @@ class Shown:
         page = self.expected(stop)
         paints(self.box, page["src"], self.name_of)
         expect(self.box.locator("figcaption:visible")).to_have_text(page["alt"])
-        expect(self.box.locator(".widget-readout")).to_have_text(self.values[stop])
+        expect(self.box.locator("output")).to_have_text(self.values[stop])
 
     def name_of(self, source: str | None) -> str:
         """Which picture this is, for the message of a test that fails."""
@@ -188,10 +228,22 @@ class Shown:
         self.slider.press(key)
 
 
+THUMB = 16  # pixels; a native slider's track is so much longer than the way of its thumb's middle
+
+
+def is_native(slider: Locator) -> bool:
+    """Whether it is a range input, or the handle of a widget's slider."""
+    native: bool = slider.evaluate("slider => slider.matches('input')")
+    return native
+
+
 def at_rest(slider: Locator) -> tuple[FloatRect, FloatRect]:
-    """Where a slider's handle and its track are, once nothing above them grows any more."""
+    """Where a slider's handle and its track are, once nothing above them grows any more. A native
+    slider can be taken anywhere.
+    """
     slider.scroll_into_view_if_needed()
-    track, before = slider.locator("xpath=ancestor::*[contains(@class, 'noUi-base')]"), None
+    base = slider.locator("xpath=ancestor::*[contains(@class, 'noUi-base')]")
+    track, before = slider if is_native(slider) else base, None
     for _ in range(10 * PATIENCE):
         now = slider.bounding_box(), track.bounding_box()
         if now == before and now[0] and now[1]:
@@ -203,14 +255,15 @@ def at_rest(slider: Locator) -> tuple[FloatRect, FloatRect]:
 
 def drag(slider: Locator, last: int, *stops: int) -> Iterator[int]:
     """Take a slider's handle with the mouse and say where it is, with the button held down."""
-    mouse = slider.page.mouse
+    mouse, inset = slider.page.mouse, THUMB / 2 * is_native(slider)
     handle, track = at_rest(slider)
+    left, way = track["x"] + inset, track["width"] - 2 * inset
     height = track["y"] + track["height"] / 2
     mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
     mouse.down()
     try:
         for stop in stops:
-            mouse.move(track["x"] + track["width"] * stop / last, height, steps=8)
+            mouse.move(left + way * stop / last, height, steps=3)
             yield stop
     finally:
         mouse.up()
@@ -242,12 +295,15 @@ def browser() -> Iterator[Browser]:
 def desk(
     browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Opened]]:
-    """Opens a notebook of the book and runs it, once for all tests."""
+    """Opens a notebook and runs it, once for all tests."""
     folder = tmp_path_factory.mktemp("lab")
     (folder / "notebooks").mkdir()
     for name in GIVEN:
         nbformat.write(shorter(name), folder / "notebooks" / f"{name}.ipynb")
-    with jupyterlab(folder / "notebooks", folder / "settings") as address:
+    tests = repr(str(Path(__file__).parents[1]))
+    cells = [cell.replace("TESTS", tests) for cell in CELLS]
+    write(folder / "notebooks" / f"{SMALL}.ipynb", *cells, kernel=True)
+    with jupyterlab(folder / "notebooks", folder / "settings", warm=True) as address:
 
         @cache
         def opened(name: str) -> Opened:
@@ -261,6 +317,66 @@ def opened(request: pytest.FixtureRequest, desk: Callable[[str], Opened]) -> Ite
     notebook = desk(request.param)
     yield notebook
     keep_screenshot(notebook.page, f"lab-{request.param}")
+
+
+# ---------------------------------------------------------------- one of each
+
+
+@pytest.mark.parametrize("opened", [SMALL], indirect=True)
+def test_in_jupyterlab_the_explorer_moves_and_live_training_trains_stops_and_says_what_is_wrong(
+    opened: Opened,
+) -> None:
+    page = opened.page
+    explorer, live = page.locator(".nt-explorer"), page.locator(".nt-live")
+    caption = explorer.locator(".nt-caption:visible")
+    expect(caption).to_have_text("dial at 0.5")
+    slider = explorer.get_by_role("slider", name="alpha")
+    expect(slider).to_have_attribute("aria-valuetext", "0.5")
+    slider.press("ArrowRight")
+    expect(caption).to_have_text("dial at 1.0")
+    expect(slider).to_have_attribute("aria-valuetext", "1")
+    explorer.get_by_role("combobox", name="dataset").select_option("digits")
+    expect(caption).to_have_text("digits at 1.0")
+    slider.press("Home")
+    expect(caption).to_have_text("digits at 0.0")
+    image = explorer.locator("img:visible")
+    expect(image).to_have_js_property("naturalWidth", 800)
+
+    table = page.locator(".nt-tasks")
+    heading = table.get_by_role("button", name="difference")
+    for sort, order in (("ascending", "cab"), ("descending", "bac")):
+        heading.click()
+        expect(heading.locator("..")).to_have_attribute("aria-sort", sort)
+        assert table.locator("tbody td:first-child").all_inner_texts() == [*order]
+
+    made, status = live.locator(".nt-caption"), live.locator(".nt-status")
+    button = live.get_by_role("button")
+    expect(made).to_have_text("live at 0.5")  # trained by being shown
+    slider = live.get_by_role("slider", name="alpha")
+    slider.press("ArrowLeft")
+    expect(made).to_have_text("live at 0.25")
+    expect(slider).to_have_attribute("aria-valuetext", "0.25")
+    slider.press("ArrowRight")
+    expect(made).to_have_text("live at 0.5")
+    slider.press("ArrowRight")  # a long one, which the next replaces
+    expect(status).to_contain_text("training alpha = 0.75, LBTW")
+    expect(made).to_have_text("live at 0.5")
+    slider.press("Home")
+    expect(made).to_have_text("live at 0.0")
+
+    for quick in ("0.25", "0.5"):
+        slider.press("ArrowRight")
+        expect(made).to_have_text(f"live at {quick}")
+    slider.press("ArrowRight")
+    expect(status).to_contain_text("s left")
+    button.click()
+    expect(status).to_contain_text("stopped; the picture shows alpha = 0.5")
+    expect(button).to_have_text("Train again")
+    expect(made).to_have_text("live at 0.5")
+    slider.press("End")
+    expect(live.locator(".nt-error")).to_have_text("alpha 1: give less")
+    expect(made).to_have_text("live at 0.5")
+    assert opened.complaints == []
 
 
 # ---------------------------------------------------------------- explorers
@@ -325,12 +441,92 @@ def test_every_choice_of_the_pickers_has_its_own_pictures_at_every_stop(
     for chosen in [*shown.rows, next(iter(shown.rows))]:
         shown.pick(*chosen)
         shown.shows(0)  # the slider stays where it is
+        if len(shown.rows[chosen]) == 1:  # of a method without alpha
+            expect(shown.slider).to_be_hidden()
+            continue
         shown.press("End")
         shown.shows(shown.last)
         shown.press("ArrowLeft")
         shown.shows(shown.last - 1)
         shown.press("Home")
         shown.shows(0)
+
+
+# ---------------------------------------------------------------- opened again, and sent
+
+CONTROLS = {  # of what works without a kernel
+    ".nt-explorer": "input, select, button, .nt-controls",
+    ".mtl-playground": "input, select, button, .controls",
+}
+ALONE = [(SMALL, ".nt-explorer"), (START, ".nt-explorer"), (START, ".mtl-playground")]
+alone = pytest.mark.parametrize(("opened", "kind"), ALONE, indirect=["opened"])
+
+
+def copy_of(opened: Opened, name: str, change: str = "") -> Path:
+    """The notebook as it was saved, under another name, with a cell's source changed."""
+    made = deepcopy(opened.saved)
+    for cell in made.cells:
+        if cell.cell_type == "code":
+            cell.source += change
+    path = opened.path.with_name(f"{name}.ipynb")
+    nbformat.write(made, path)
+    return path
+
+
+@contextmanager
+def looked_at(browser: Browser, opened: Opened, path: Path, kind: str) -> Iterator[Locator]:
+    """What of this kind a reader finds who opens a notebook and runs nothing."""
+    page = browser.new_page(viewport={"width": 1200, "height": 2000})
+    page.set_default_timeout(1e3 * PATIENCE)
+    page.goto(f"{opened.address}/lab/tree/{path.name}?reset")
+    box = page.locator(kind).first
+    box.scroll_into_view_if_needed()
+    yield box
+    keep_screenshot(page, f"lab-{path.stem}-{kind[1:]}")
+    page.close()
+
+
+def works(box: Locator) -> None:
+    """Its sliders move, and with the first its picture."""
+    slider = box.get_by_role("slider").first
+    expect(slider).to_be_visible()
+    home, end = (told(box, slider, key) for key in ("Home", "End"))
+    assert home not in (end, told(box, slider, "Home", "ArrowRight"))  # JupyterLab wants that key
+    expect(box.get_by_text("Run this cell")).to_have_count(0)
+
+
+def told(box: Locator, slider: Locator, *keys: str) -> str:
+    """What the picture is said to be after these keys on the slider."""
+    for key in keys:
+        slider.press(key)
+    words = box.locator("figcaption, .said")
+    expect(words).to_have_count(1)
+    return words.inner_text()
+
+
+@alone
+def test_what_was_run_works(opened: Opened, kind: str) -> None:
+    works(opened.page.locator(kind).first)
+
+
+@alone
+def test_saved_and_opened_again_it_works_though_nothing_is_run(
+    browser: Browser, opened: Opened, kind: str
+) -> None:
+    with looked_at(browser, opened, opened.path, kind) as box:
+        works(box)
+
+
+@alone
+def test_sent_to_someone_else_it_is_a_picture_with_a_line_and_no_control(
+    browser: Browser, opened: Opened, kind: str
+) -> None:
+    sent = copy_of(opened, f"sent-{opened.path.stem}", "  # mine")
+    with looked_at(browser, opened, sent, kind) as box:
+        expect(box.locator("img")).to_have_count(1)
+        assert box.locator("img").evaluate("image => image.decode().then(() => image.alt)")
+        expect(box.get_by_text("Run this cell")).to_be_visible()
+        expect(box.locator(CONTROLS[kind])).to_have_count(0)
 
 
 # ---------------------------------------------------------------- live training

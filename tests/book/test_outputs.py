@@ -87,8 +87,8 @@ def test_the_notebooks_are_small() -> None:
 
 def explorer_output() -> NotebookNode:
     picture = '<img src="data:image/png;base64,iVBORw0=" alt="a &lt; b">'
-    html = f"<div><p hidden></p><figure>{picture}</figure><script>1</script></div>"
-    data = {WIDGET_VIEW: {"model_id": "1"}, "text/html": html, "text/plain": "alpha = 0: a < b"}
+    html = f'<div class="nt-explorer"><figure>{picture}</figure><p></p><script>1</script></div>'
+    data = {"text/html": html, "text/plain": "alpha = 0: a < b"}
     return new_output("execute_result", data=data, execution_count=7)
 
 

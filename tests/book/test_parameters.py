@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from papermill.translators import PythonTranslator
 from refusals import refused
-from samples import write
+from samples import program, write
 
 from mtl_nt.__main__ import main
 from mtl_nt.book import report
@@ -106,12 +104,12 @@ def test_a_notebook_whose_first_cell_is_another_is_checked_for_its_seeds_alone()
 # ---------------------------------------------------------------- papermill's own command
 
 
-def papermill(tmp_path: Path, name: str, *given: str) -> subprocess.CompletedProcess[str]:
-    source, out = FOLDER / f"{name}.ipynb", tmp_path / "out.ipynb"
-    command = [sys.executable, "-m", "papermill", str(source), str(out), "--no-progress-bar"]
-    return subprocess.run(
-        [*command, *given], capture_output=True, text=True, cwd=tmp_path, check=False
-    )
+def papermill(tmp_path: Path, name: str, *given: str) -> tuple[int | None, str]:
+    """Its exit status, and what it says on stderr."""
+    words = ["papermill", str(FOLDER / f"{name}.ipynb"), "out.ipynb", "--no-progress-bar"]
+    process = program(tmp_path, *words, *given)
+    process.join()
+    return process.exitcode, (tmp_path / "error").read_text(encoding="utf-8")
 
 
 UNKNOWN = ("alhpas", "[0, 0.5]"), "BadInput: unknown parameter 'alhpas'; did you mean 'alphas'"
@@ -125,11 +123,11 @@ NO_LIST = ("alphas", "0.5"), "BadInput: alphas 0.5: give a list, such as [0.0"
 def test_papermill_stops_at_a_wrong_parameter_and_its_last_line_says_why(
     tmp_path: Path, given: tuple[str, str], said: str
 ) -> None:
-    ended = papermill(tmp_path, "02_lbtw", "-p", *given)
-    assert ended.returncode != 0
-    *_, last = ended.stderr.strip().splitlines()
+    status, error = papermill(tmp_path, "02_lbtw", "-p", *given)
+    assert status != 0
+    *_, last = error.strip().splitlines()
     assert last.startswith(said)
-    assert "read_parameters" not in ended.stderr.partition(said)[0].rpartition("In [")[2]
+    assert "read_parameters" not in error.partition(said)[0].rpartition("In [")[2]
 
 
 # ---------------------------------------------------------------- what reaches papermill

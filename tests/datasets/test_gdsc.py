@@ -556,7 +556,7 @@ def server(small: Path) -> Iterator[str]:
 @contextmanager
 def served(handler: Callable[..., http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
-        thread = threading.Thread(target=serving.serve_forever)
+        thread = threading.Thread(target=serving.serve_forever, args=(0.01,))  # looks so often
         thread.start()
         try:
             yield f"http://127.0.0.1:{serving.server_port}/"

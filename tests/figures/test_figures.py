@@ -44,8 +44,11 @@ def made(
     effect: float = 0.1,
     diverged: tuple[tuple[str, float], ...] = (),
     unscored: int = 0,
+    unlearned: int = 0,
 ) -> Study:
-    """A study whose numbers are drawn, not trained: MTL and its kin harm every other task."""
+    """A study whose numbers are drawn, not trained: MTL and its kin harm every other task, and
+    nobody learns the first few.
+    """
     random, sign = np.random.default_rng(0), -1 if metric == "MSE" else 1
     level = random.uniform(0.2, 0.4, len(tasks))
     harm = np.where(np.arange(len(tasks)) % 2, -effect, 0.0)
@@ -55,6 +58,8 @@ def made(
         for seed in range(seeds):
             gone = (method, alpha) in diverged and seed == 0
             value = level + (0 if alone else sign * harm) + random.normal(0, 0.01, len(tasks))
+            if method == "Constant":
+                value -= sign * np.where(np.arange(len(tasks)) < unlearned, -0.5, 0.5)
             value[len(tasks) - unscored :] = math.nan
             value = value * math.nan if gone else value
             results += [
@@ -191,7 +196,7 @@ def test_every_task_is_one_point_at_its_mean_difference(trained: Study) -> None:
 
 
 def test_verdicts_differ_by_shape_and_filling() -> None:
-    assert len(set(VERDICT_MARKERS.values())) == 3
+    assert len(set(VERDICT_MARKERS.values())) == len(VERDICT_MARKERS) == 5
     figure = figures.task_differences(made(), methods=["MTL"])
     (undecided,), (harmed,) = found(figure, "undecided")[-1:], found(figure, "harmed")
     assert tuple(undecided.get_facecolor()[0][:3]) == (1, 1, 1)
@@ -216,6 +221,62 @@ def test_a_title_says_the_numbers_of_the_table(split: str) -> None:
     assert title(figures.task_differences(study)).startswith(
         f"MTL harms {mtl['harmed']} of 7 tasks"
     )
+
+
+def test_tasks_that_nobody_learns_are_named_first_and_drawn_apart() -> None:
+    study = made(unlearned=2)
+    figure = figures.task_differences(study, methods=["MTL"])
+    assert title(figure).startswith(
+        "2 of 7 tasks are not learned; MTL harms 2 of 5 learned tasks beyond chance (null 0)"
+    )
+    (lost,) = found(figure, "not learned")[-1:]
+    assert len(lost.get_offsets()) == 2 and tuple(lost.get_facecolor()[0][:3]) == (1, 1, 1)
+    assert "not learned" in words(figure) and "same" not in words(figure)
+    assert "MTL: 2 harmed" in figures.alt_text(figure) and "2 not learned" in figures.alt_text(
+        figure
+    )
+    head, *_, mtl = re.findall(r"<tr>(.*?)</tr>", figures.counts_table(study))[:4]
+    names = re.findall(r"<th scope='col'>(.*?)</th>", head)
+    cells = dict(zip(names[1:], re.findall("<td>(.*?)</td>", mtl), strict=True))
+    assert (cells["undecided"], cells["not learned"]) == ("3 of 7", "2")
+    assert "same" not in names
+
+
+def test_beside_the_verdicts_stands_what_a_method_does_on_the_whole_and_what_chance_does() -> None:
+    study = made()
+    table, whole = figures.counts_table(study), study.overall().set_index("method").loc["MTL"]
+    head, *rows = re.findall(r"<tr>(.*?)</tr>", table)
+    names = re.findall(r"<th scope='col'>(.*?)</th>", head)
+    mtl = next(r for r in rows if ">MTL<" in r)
+    cells = dict(zip(names[1:], re.findall("<td>(.*?)</td>", mtl), strict=True))
+    ends = [f"{whole[k]:+.2g}" for k in ("delta", "low", "high")]
+    assert cells["mean difference"] == "{} [{}, {}]".format(*ends)
+    assert cells["delta_m"] == f"{whole['delta_m']:+.1f}%" and whole["delta_m"] < 0
+    assert cells["mean rank"] == f"{whole['rank']:.1f}"
+    assert "3 to 8 of 100 studies of 5 runs flag some task" in table
+    assert "The null of a count is from 5 pairs of trainings" in table
+    alone = figures.counts_table(made(seeds=1))
+    assert "nan" not in alone and "of 100 studies" not in alone
+
+
+def test_the_same_within_a_margin_has_a_marker_and_a_column() -> None:
+    study = made().with_margin(0.05)
+    figure = figures.task_differences(study, methods=["MTL"])
+    (same,) = found(figure, "same")[-1:]
+    assert len(same.get_offsets()) == 4 == row(study, "MTL")["same"]
+    assert "same" in words(figure) and "not learned" not in words(figure)
+    assert "<th scope='col'>same</th>" in figures.counts_table(study)
+
+
+@pytest.mark.slow
+def test_no_verdict_of_five_leaves_the_legend() -> None:
+    study = made(unlearned=2).with_margin(0.05)
+    figure = figures.task_differences(study, methods=["MTL", "RMTL"])
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    inside = legend.get_window_extent()
+    assert inside.x1 <= figure.bbox.x1
+    assert {"harmed", "undecided", "helped", "same", "not learned"} < {*words(figure)}
 
 
 def test_a_title_without_alpha_tells_fewest_and_most() -> None:

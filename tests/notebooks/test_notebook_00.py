@@ -62,7 +62,10 @@ class TestStartHere(book.Lesson):
     def test_every_notebook_is_in_the_table_with_its_running_time(self) -> None:
         rows = re.findall(r"\| \[\d.*?\]\((\d\d_\w+)\.ipynb\) \| .+\? \| (\d+) \|", self.prose)
         times = {
-            name: re.search(r"\*\*Time:\*\* (\d+) minutes", notebook.cells[0].source)
+            name: re.search(
+                r"\*\*Time:\*\* (\d+) minutes",
+                "\n".join(cell.source for cell in notebook.cells[:5]),
+            )
             for name, notebook in BOOK.items()
             if name != self.name
         }
@@ -96,18 +99,18 @@ class TestStartHere(book.Lesson):
     ) -> None:
         """At every stop of both pickers."""
         (shown,) = book.outputs(done, "explorer")
-        assert "application/vnd.jupyter.widget-view+json" in shown.data
         soup = BeautifulSoup(shown.data["text/html"], "html.parser")
-        data, methods = ([o.text for o in menu("option")] for menu in soup("select"))
+        content = json.loads(soup.script.text)  # type: ignore[union-attr]
+        data, methods = (options for _, options in content["pickers"])
         assert data == self.data
         assert methods == self.fast["methods"]
-        rows = json.loads(soup.script.text)["pages"]  # type: ignore[union-attr]
+        rows = content["pages"]
         stops = [len(self.fast["alphas"]) if method == "LBTW" else 1 for method in methods]
         assert [len(row) for row in rows] == stops * len(data)
         assert len({page["src"] for row in rows for page in row}) == sum(stops) * len(data)
         for (_, method), row in zip([(d, m) for d in data for m in methods], rows, strict=True):
             for page in row:
-                assert page["alt"].startswith(f"{method} has no alpha" if len(row) == 1 else method)
+                assert (f"{method} has no alpha" if len(row) == 1 else method) in page["alt"]
 
     @pytest.mark.slow
     def test_every_count_stands_beside_its_null(self, done: NotebookNode) -> None:
@@ -134,8 +137,10 @@ class TestStartHere(book.Lesson):
                 seen = []
                 for method in self.fast["methods"]:
                     shown.get_by_role("combobox", name="method").select_option(method)
+                    expect(slider).to_have_count(int(method == "LBTW"))  # the others have no alpha
                     for key in ("Home", "End"):
-                        slider.press(key)
+                        if method == "LBTW":
+                            slider.press(key)
                         expect(caption).to_contain_text(f"{method} ")
                         expect(picture).to_have_js_property("naturalWidth", 800)
                         seen.append(picture.get_attribute("src"))

@@ -41,12 +41,15 @@ class TestLBTW(book.Lesson):
         assert {"digits", "dial-unrelated", "dial-dominant", "dial-noisy"} <= set(given["datasets"])
 
     @pytest.mark.slow
-    def test_lbtw_is_compared_with_mtl_and_with_its_shuffled_self(self, done: NotebookNode) -> None:
+    def test_lbtw_is_compared_with_mtl_and_with_its_three_controls(
+        self, done: NotebookNode
+    ) -> None:
         (shown,) = book.outputs(done, "help-words")
         text = shown.data["text/markdown"]
         assert "digits" in text and "on this split" in text
-        assert re.search(r"LBTW [\d.]+, shuffled, against MTL: [+-]", text)
-        assert re.search(r"LBTW [\d.]+ against itself, shuffled: [+-]", text)
+        for control in ("permuted", "frozen", "shuffled"):
+            assert re.search(rf"LBTW [\d.]+, {control}, against MTL: [+-]", text)
+            assert re.search(rf"LBTW [\d.]+ against itself, {control}: [+-]", text)
 
     @pytest.mark.slow
     def test_public_code_departs_as_its_cells_say(self, done: NotebookNode) -> None:

@@ -62,6 +62,7 @@ class TestCaseOfChemistry(book.Lesson):
     wrong = "[(check_1, 0.5), (check_2, lambda g, focus: g[:, 0]), (check_3, 99, gaps)]"
     given = {  # the package's own studies where they are there
         "dataset": "assays",
+        "molecules": 500,
         "alphas": [0.0, 0.5],
         **({"kept": "tox21"} if REAL else {}),
         **({"kept_large": "toxcast128"} if REAL_LARGE else {}),

@@ -8,6 +8,7 @@ import re
 import statistics
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import book
 import papermill
 import pytest
 from book import BOOK, FOLDER, code, fast, parameters
-from remembered import Remembering
+from remembered import Remembering, key
 
+from mtl_nt import load
 from mtl_nt.book import report
 from mtl_nt.book.kernels import PreloadedKernel
 from mtl_nt.figures.drawing import COLOURS
+from mtl_nt.study import stored
 
 NAMES = list(BOOK)
 OFTEN = ["00_start_here", "06_case_chemistry"]  # run whole on other data, always
@@ -63,8 +66,9 @@ def test_cells_are_short(name: str) -> None:
 def test_a_notebook_is_a_lesson(name: str) -> None:
     prose = [cell.source for cell in BOOK[name].cells if cell.cell_type == "markdown"]
     assert re.match(r"# \d+\. .+\?\n", prose[0]), "the title is a question"
-    assert "**Time:**" in prose[0]
-    assert "**You need**" in prose[0]
+    opening = "\n\n".join(prose[:2])  # the question, and what the notebook gives and asks
+    assert "**Time:**" in opening
+    assert "**You need**" in opening
     headings = re.findall(r"^## (.+)$", "\n".join(prose), re.M)
     assert headings[0] == "Predict first"
     assert headings[-4:] == ["To take away", "Exercises", "Solutions", "References"]
@@ -184,3 +188,19 @@ def test_a_remembered_call_is_made_once_and_each_caller_may_change_what_it_gets(
             assert got == [1, 2]
             got.append(3)
     assert len(made) == 2
+
+
+def test_a_call_is_known_by_the_content_of_what_it_is_given_and_by_nothing_else() -> None:
+    one, same = stored("cure-noisy"), stored("cure-noisy")
+    known = key(abs, one, load("dial").x)
+    assert key(abs, same, load("dial").x) == known
+    assert same.counts() is not None and key(abs, same, load("dial").x) == known
+    other = one.results.copy()
+    other.loc[3, "value"] += 1e-6
+    renamed = one.results.rename(columns={"task": "tasks"})
+    changed = [replace(one, results=other), replace(one, results=renamed), one.against("MTL")]
+    assert all(key(abs, study, load("dial").x) != known for study in changed)
+    x = load("dial").x
+    x[5, 1] += 1e-6
+    for given in (x, load("dial").x.double(), load("dial").x[1:]):
+        assert key(abs, one, given) != known

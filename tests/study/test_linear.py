@@ -208,6 +208,7 @@ def test_the_mean_of_a_group_by_hand() -> None:
         kind="regression",
         split=Split(torch.arange(4), torch.tensor([7]), torch.arange(4, 7)),
         row_groups=("skin", "skin", "lung", "bone", "skin", "bone", "eye", "lung"),
+        standardise=False,
     )
     # skin: (1 + 3) / 2 and 2; bone: no label of the first task; eye: no training row at all.
     expected = torch.tensor([[2.0, 2], [4, 4], [4, 4]]).double()

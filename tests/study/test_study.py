@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
+from functools import partial
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 from pandas.testing import assert_frame_equal
 from refusals import refused
 from samples import forking
+from scipy import stats
 
 import mtl_nt
 from mtl_nt import (
@@ -34,11 +36,13 @@ from mtl_nt import (
     compare,
     load,
 )
+from mtl_nt.bits import Bits
 from mtl_nt.datasets.dial import Group
-from mtl_nt.study import jobs
+from mtl_nt.study import jobs, keep, nulls, standard_errors, stored
 from mtl_nt.study.methods import WeighterArguments
+from mtl_nt.study.nulls import keep_null
 from mtl_nt.study.scoring import still_improving
-from mtl_nt.study.transfer import null_counts, paired_test
+from mtl_nt.study.transfer import is_better, null_counts, paired_test
 
 NAN = math.nan
 GROUPS = (Group("in", 2, 30), Group("out", 1, 30, angle=90))
@@ -137,7 +141,7 @@ def test_transfer_has_a_row_a_method_alpha_and_task(everything: Study) -> None:
     names = "method, alpha, task, delta, low, high, p, adjusted, detectable, verdict"
     assert ", ".join(table) == names
     assert len(table) == len(everything.arms()) * 3
-    assert set(table["verdict"]) <= {"harmed", "helped", "undecided"}
+    assert set(table["verdict"]) <= {"harmed", "helped", "undecided", "not learned"}
     assert (table["low"] < table["delta"]).all() and (table["delta"] < table["high"]).all()
     assert table["p"].between(0, 1).all() and (table["adjusted"] >= table["p"]).all()
     assert (table["detectable"] > 0).all()
@@ -150,12 +154,11 @@ def test_counts_has_a_row_a_method_and_alpha_stl_first(everything: Study) -> Non
     compared += ["harmed", "helped", "harmed_null"]
     names = ["method", "alpha", "networks", "seconds", "mean", *compared]
     assert [name for name in table if name in names] == names
-    assert set(table) - set(names) == {
-        "diverged",
-        "helped_null",
-        "still_improving",
-        "undecided",
-    }
+    others = {"diverged", "helped_null", "not_learned", "null_pairs", "still_improving"}
+    assert set(table) - set(names) == {*others, "undecided"}
+    assert (table.loc[1:, "null_pairs"] == 3).all()
+    verdicts = ["harmed", "helped", "undecided", "not_learned"]
+    assert (table.loc[1:, verdicts].sum(axis=1) == 3).all()
     arms = list(zip(table["method"], table["alpha"], strict=True))
     assert str(arms) == str([("STL", NAN), *everything.arms()])
     assert table.loc[0, compared].isna().all()  # STL is not compared with itself
@@ -298,6 +301,81 @@ def test_only_free_splits_overlap_and_widen_the_intervals(images: Study, everyth
     np.testing.assert_allclose(table["p"], test.p)
 
 
+def table_of(seed: int, rows: int = 100) -> TaskData:
+    """Three tasks of a table of 100 rows; the seed draws the table."""
+    random = np.random.default_rng(seed)
+    x = torch.from_numpy(random.standard_normal((rows, 6)))
+    y = x[:, :3] + 0.5 * torch.from_numpy(random.standard_normal((rows, 3)))
+    y[::7, 0] = torch.nan
+    order = torch.arange(rows)
+    split = Split(order[:60], order[60:80], order[80:])
+    return TaskData("table", x, y, ("a", "b", "c"), "regression", split)
+
+
+TABLE = table_of(0)
+
+
+def split_anew(seed: int, **changes: Any) -> TaskData:
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(100))
+    split = Split(order[:60], order[60:80], order[80:], **changes)
+    return replace(TABLE, split=split)
+
+
+def cut_after_shuffling(seed: int) -> TaskData:
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(100))
+    return replace(TABLE, x=TABLE.x[order], y=TABLE.y[order])
+
+
+def read_anew(seed: int) -> TaskData:
+    data = split_anew(seed)
+    return replace(data, x=TABLE.x.clone(), y=TABLE.y.clone())
+
+
+def as_bits(seed: int) -> TaskData:
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(100))
+    return replace(TABLE, x=Bits.from_dense(TABLE.x > 0).take(order), y=TABLE.y[order])
+
+
+def trained_on_other_rows(seed: int) -> TaskData:
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(80))
+    return replace(TABLE, split=replace(TABLE.split, train=order[:60], validation=order[60:]))
+
+
+RESPLITS: dict[str, Callable[[int], TaskData]] = {
+    "the same table, split anew": split_anew,
+    "and called new data": partial(split_anew, kind="new data"),
+    "and called free": partial(split_anew, kind="free"),
+    "read anew": read_anew,
+    "shuffled, then cut in the same places": cut_after_shuffling,
+    "bits, shuffled and cut": as_bits,
+    "with the same test rows": trained_on_other_rows,
+    "in every second run alone": lambda seed: split_anew(seed) if seed % 2 else table_of(seed),
+}
+
+
+@pytest.mark.parametrize("case", RESPLITS)
+def test_new_splits_of_the_same_rows_are_seen_whatever_they_are_called(case: str) -> None:
+    study = quick(RESPLITS[case], seeds=4, steps=1, trunk=(2,))
+    assert study.overlap == pytest.approx(20 / 60)
+    assert set(study.results["split"]) == {"free"}
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (table_of, "fixed"),  # as it calls itself, and as independent as new data are
+        (lambda seed: table_of(0), "fixed"),
+        (lambda seed: TABLE, "fixed"),
+        (dial, "new data"),
+    ],
+    ids=["other rows", "equal rows", "the same rows", "a synthetic family"],
+)
+def test_what_is_no_new_split_is_not_taken_for_one(data: Any, kind: str) -> None:
+    study = quick(data, seeds=3, steps=1, trunk=(2,))
+    assert study.overlap == 0
+    assert set(study.results["split"]) == {kind}
+
+
 @pytest.mark.slow
 def test_the_same_call_gives_the_same_numbers() -> None:
     call = {"methods": ("MTL", "RandomWeights", "LBTW"), "dropout": 0.2}
@@ -355,10 +433,13 @@ def test_counts_are_those_of_the_tidy_table(everything: Study, metric: str | Non
         assert row["negative"] == (delta.mean() < 0).sum()
         assert row["negative_per_run"] == pytest.approx((delta < 0).sum(axis=1).mean())
         assert (row["negative_null_low"], row["negative_null_high"]) == (spread.low, spread.high)
+        floor = values(everything, "Constant", metric=name)
+        learned = is_better((sign * (stl - floor)).to_numpy())
+        learned |= is_better((sign * (mine - floor)).to_numpy())
         verdicts = rows(transfer, method, alpha).set_index("task")["verdict"]
-        assert verdicts.tolist() == paired_test(delta.to_numpy()).verdict
-        for verdict in ("harmed", "helped", "undecided"):
-            assert row[verdict] == (verdicts == verdict).sum()
+        assert verdicts.tolist() == paired_test(delta.to_numpy(), learned=learned).verdict
+        for verdict in ("harmed", "helped", "undecided", "not learned"):
+            assert row[verdict.replace(" ", "_")] == (verdicts == verdict).sum()
         assert row["harmed_null"] == (rows(transfer, "STL'")["verdict"] == "harmed").sum()
         np.testing.assert_allclose(rows(transfer, method, alpha)["delta"], delta.mean())
     first = table.iloc[0]
@@ -410,6 +491,146 @@ def test_turning_the_dial_to_90_degrees_harms_the_outsider_and_0_helps_all() -> 
         assert (rows(study.transfer(), "STL'")["verdict"] == "undecided").all()
     assert verdicts[90][4] == "harmed"
     assert "harmed" not in verdicts[0] and "helped" in verdicts[0]
+
+
+# ------------------------------------------------- on the whole, a margin, learned, the null
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", ["MSE", "R2"])
+def test_on_the_whole_is_what_papers_report_and_its_interval(
+    everything: Study, metric: str
+) -> None:
+    whole = everything.overall(metric)
+    stl, sign = values(everything, "STL", metric=metric), -1 if metric == "MSE" else 1
+    means = {"STL": stl.mean()}
+    for method, alpha in everything.arms():
+        row, mine = rows(whole, method, alpha).iloc[0], values(everything, method, alpha, metric)
+        means[(method, alpha)] = mine.mean()
+        by_run = sign * (mine - stl).mean(axis=1)
+        wide = stats.t.ppf(0.975, 2) * by_run.std() / 3**0.5
+        wanted = [by_run.mean(), by_run.mean() - wide, by_run.mean() + wide]
+        assert row[["delta", "low", "high"]].to_list() == pytest.approx(wanted)
+        percent = 100 * (sign * (mine.mean() - stl.mean()) / stl.mean()).mean()
+        assert row["delta_m"] == pytest.approx(percent)
+        assert (row["unit"], row["tasks"]) == (metric, 3)
+    racing = {m: v for m, v in means.items() if m[0] not in ("STL'", "Constant")}
+    ranks = (-sign * pd.DataFrame(racing)).rank(axis=1).mean()
+    found = whole.dropna(subset="rank")
+    assert found["rank"].to_list() == pytest.approx(ranks.to_list())
+    assert set(whole["method"]) - set(found["method"]) == {"STL'", "Constant"}
+    assert found["rank"].mean() == pytest.approx((len(ranks) + 1) / 2)
+
+
+def test_a_percentage_of_nothing_is_no_number() -> None:
+    study = quick(seeds=2, steps=1)
+    results = study.results.copy()
+    first = (results["method"] == "STL") & (results["task"] == "in 1")
+    results.loc[first, "value"] = -0.5
+    assert math.isnan(rows(replace(study, results=results).overall("R2"), "MTL")["delta_m"].item())
+
+
+@pytest.mark.slow
+def test_on_the_whole_of_overlapping_splits_is_wider(images: Study) -> None:
+    row = rows(images.overall(), "MTL").iloc[0]
+    by_run = images.delta("MTL").mean(axis=1)
+    error = by_run.std() * (1 / 2 + 1247 / 550) ** 0.5
+    wide = stats.t.ppf(0.975, 1) * error
+    assert row["high"] - row["delta"] == pytest.approx(wide)
+
+
+def test_a_margin_turns_small_differences_into_none() -> None:
+    study = quick(seeds=4, steps=200, margin=5)
+    plain = quick(seeds=4, steps=200)
+    assert study.margin == {"MSE": 5.0}
+    assert (rows(study.transfer(), "MTL")["verdict"] == "same").all()
+    assert rows(study.counts(), "MTL")["same"].item() == 3
+    assert "same" not in plain.counts()
+    pd.testing.assert_frame_equal(plain.with_margin(5).transfer(), study.transfer())
+    assert "same" not in set(plain.with_margin({"R2": 1}).transfer()["verdict"])
+    assert "same" in set(plain.with_margin({"R2": 9}).transfer("R2")["verdict"])
+
+
+def test_a_margin_that_means_nothing_is_refused() -> None:
+    refused(lambda: quick(margin=-1), "margin -1 of MSE", "0 or more")
+    refused(lambda: quick(margin={"MES": 0.1}), "unknown metric 'MES'", "did you mean 'MSE'")
+    refused(lambda: quick(mixed(), margin=0.1), "judged by PR-AUC and MSE", "one for each")
+    refused(lambda: quick(margin="small"), "margin 'small'", "must be a number")
+
+
+def half_noise(seed: int) -> TaskData:
+    """Two tasks that the features tell, and two that are noise."""
+    random = np.random.default_rng(seed)
+    x = torch.from_numpy(random.standard_normal((160, 4)))
+    y = torch.from_numpy(random.standard_normal((160, 4)))
+    y[:, :2] = x[:, :2] + 0.3 * y[:, :2]
+    order = torch.arange(160)
+    split = Split(order[:80], order[80:80], order[80:], "new data")
+    return TaskData("half noise", x, y, ("a", "b", "noise 1", "noise 2"), "regression", split)
+
+
+def test_a_task_that_nobody_learns_is_neither_harmed_nor_helped() -> None:
+    """A method that barely trains fits less noise than single-task networks. That is no help."""
+    careful = Method("Careful", settings={"weight_decay": 0.3})
+    call: dict[str, Any] = {"trunk": (32,), "learning_rate": 1e-2, "weight_decay": 0.0}
+    study = quick(half_noise, methods=("MTL", careful), seeds=5, steps=400, **call)
+    noise = rows(study.transfer(), "Careful").set_index("task").loc[["noise 1", "noise 2"]]
+    assert (noise["adjusted"] < 0.05).all() and (noise["delta"] > 0).all()
+    assert (noise["verdict"] == "not learned").all()
+    found = rows(study.transfer(), "MTL").set_index("task")
+    assert (found.loc[["noise 1", "noise 2"], "verdict"] == "not learned").all()
+    assert "not learned" not in found.loc[["a", "b"], "verdict"].to_list()
+    counts = study.counts().set_index("method")
+    assert counts.loc["MTL", "not_learned"] == counts.loc["Constant", "not_learned"] == 2
+    assert counts.loc["Constant", "harmed"] == 2  # of the two that STL has learned
+    floor = study.results["method"] == "Constant"
+    silent = replace(study, results=study.results[~floor])  # nothing says what guessing does
+    assert "not learned" not in set(silent.transfer()["verdict"])
+    assert silent.counts()["not_learned"].sum() == 0
+    against = rows(study.against("Constant").transfer(), "MTL").set_index("task")["verdict"]
+    assert (against[["a", "b"]] == "helped").all()
+    assert "not learned" not in set(against)
+
+
+def test_a_kept_null_of_many_pairs_is_that_of_every_study_of_these_data_and_this_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nulls, "FOLDER", tmp_path)
+    call: dict[str, Any] = {"steps": 3, "trunk": (2,)}
+    pairs = quick(methods=("STL",), seeds=range(500, 545), **call)
+    keep_null(pairs, tmp_path / "null-mine.json")
+    own = null_counts(pairs.delta("STL'").to_numpy())
+    few = quick(**call)
+    null = few.null_count()
+    assert (null.low, null.high, null.pairs) == (own.low, own.high, 45)
+    assert null.source == "null-mine"
+    assert (null.negative, null.per_run) == null_counts(few.delta("STL'").to_numpy())[:2]
+    row = rows(few.counts(), "MTL").iloc[0]
+    assert row[["negative_null_low", "negative_null_high"]].to_list() == [own.low, own.high]
+    assert row["null_pairs"] == 45
+    by_r2 = null_counts(pairs.delta("STL'", metric="R2").to_numpy())
+    assert few.null_count("R2")[2:5] == by_r2[2:5]
+    stored_again = stored(keep(few, tmp_path / "kept"))
+    assert stored_again.null_count()[2:5] == own[2:5]
+    for other in (
+        quick(steps=4, trunk=(2,)),
+        quick(load("dial", groups=(GROUPS[0], replace(GROUPS[1], angle=80))), **call),
+        quick(checkpoint="best_mean", **call),
+        quick(steps={"STL'": 4}, trunk=(2,)),
+    ):
+        assert other.null_count().source == "these runs"
+    refused(few.against("MTL").null_count, "MTL has no twin here")
+
+
+def test_a_damaged_null_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nulls, "FOLDER", tmp_path)
+    path = keep_null(quick(methods=("STL",), steps=1), tmp_path / "null-a.json")
+    path.write_text(path.read_text().replace("-", "?"))
+    refused(lambda: quick(steps=1).counts(), "null-a.json", "damaged")
+    (tmp_path / "null-b.json").write_text("mine")
+    refused(lambda: keep_null(quick(steps=1), tmp_path / "null-b.json"), "null-b.json")
 
 
 # -------------------------------------------------------------- diverged and still improving
@@ -543,10 +764,11 @@ def test_no_data_are_read_while_an_executor_may_be_moving_them(
 
 
 class Dies(Uniform):
-    """Takes its process with it as soon as a training begins."""
+    """Takes a worker process with it as soon as a training begins there."""
 
     def reset(self, like: torch.Tensor) -> None:
-        os._exit(1)
+        if parent_process() is not None:
+            os._exit(1)
 
 
 def dies(given: WeighterArguments) -> Uniform:
@@ -639,10 +861,28 @@ def test_a_trunk_is_given_by_its_widths_or_by_name() -> None:
     assert widths.recipe.trunk == (64, 32)
 
 
-def test_two_kinds_of_task_stand_side_by_side() -> None:
-    data = lopsided(0)
+def mixed(seed: int = 0) -> TaskData:
+    """Two binary tasks and a regression task."""
+    data = lopsided(seed)
     y = torch.cat([data.y[:, :2], data.x[:, :1]], 1)
-    study = quick(replace(data, y=y, kind=("binary", "binary", "regression")))
+    return replace(data, y=y, kind=("binary", "binary", "regression"))
+
+
+def test_a_mean_over_several_metrics_is_no_number() -> None:
+    study = quick(mixed, seeds=3)
+    assert study.counts()["mean"].isna().all()
+    assert study.counts("MSE")["mean"].notna().all()
+    whole = study.overall().set_index("method")
+    assert set(whole["unit"]) == {"standard errors"} and set(whole["tasks"]) == {3}
+    delta = study.delta("MTL")
+    each = delta.mean() / standard_errors(delta.to_numpy())
+    assert whole.loc["MTL", "delta"] == pytest.approx(each.mean())
+    assert set(study.overall("PR-AUC")["unit"]) == {"PR-AUC"}
+    assert set(study.overall("PR-AUC")["tasks"]) == {2}
+
+
+def test_two_kinds_of_task_stand_side_by_side() -> None:
+    study = quick(mixed())
     assert study.metric == {"a": "PR-AUC", "b": "PR-AUC", "c": "MSE"}
     delta = study.delta("MTL")
     for task, metric, sign in (("a", "PR-AUC", 1), ("c", "MSE", -1)):

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import optimize, special, stats
 
-from mtl_nt.study.transfer import count_negative, moderated_variance, null_counts, paired_test
+from mtl_nt.study.transfer import (
+    VERDICTS,
+    count_negative,
+    is_better,
+    null_counts,
+    paired_test,
+    runs_needed,
+)
+from mtl_nt.study.variance import moderated_variance
 
 TESTED = ["mean", "low", "high", "p", "adjusted", "detectable"]
 
@@ -17,7 +27,7 @@ def differences(seed: int, runs: int, tasks: int, spread: float = 0.5) -> np.nda
     return np.exp(random.normal(0, spread, tasks)) * random.standard_normal((runs, tasks))
 
 
-# ------------------------------------------------- a reference, written from Smyth (2004) alone
+# ------------- a reference, written from Smyth (2004) and from limma's fitFDistRobustly alone
 
 
 def trigamma_inverse(x: float) -> float:
@@ -29,19 +39,86 @@ def trigamma_inverse(x: float) -> float:
     return y
 
 
-def smyth(delta: np.ndarray, overlap: float = 0.0) -> dict[str, np.ndarray]:
+def plain_prior(s2: np.ndarray, d: int) -> tuple[float, float]:
+    """Smyth's d0 and s0^2 from the first two moments of log s^2."""
+    e = np.log(s2) - special.psi(d / 2) + np.log(d / 2)
+    excess = ((e - e.mean()) ** 2).sum() / (len(s2) - 1) - special.polygamma(1, d / 2)
+    if excess <= 0:  # no task differs from another: all are pooled
+        return np.inf, s2.mean()
+    d0 = 2 * trigamma_inverse(excess)
+    return d0, np.exp(e.mean() + special.psi(d0 / 2) - np.log(d0 / 2))
+
+
+def winsorised_moments(d: int, d0: float) -> tuple[float, float]:
+    """Integrals over the density of F, on limma's grid: 128 Gaussian nodes in F / (1 + F)."""
+    law = stats.f(d, d0) if np.isfinite(d0) else stats.chi2(d, scale=1 / d)
+    edges = law.ppf([0.05, 0.9])
+    nodes, weights = np.polynomial.legendre.leggauss(128)
+    first, last = edges / (1 + edges)
+    q = first + (last - first) * (nodes + 1) / 2
+    mass = (last - first) * weights / 2 * law.pdf(q / (1 - q)) / (1 - q) ** 2
+    z, (low, high) = np.log(q / (1 - q)), np.log(edges)
+    mean = (mass * z).sum() + 0.05 * low + 0.1 * high
+    spread = (mass * (z - mean) ** 2).sum() + 0.05 * (low - mean) ** 2 + 0.1 * (high - mean) ** 2
+    return mean, spread
+
+
+def robust_prior(s2: np.ndarray, d: int) -> tuple[np.ndarray, float]:
+    """Every task's d0, and s0^2, step by step as limma has them, where there is an outlier."""
+    n = len(s2)
+    plain_d0, plain_s02 = plain_prior(s2, d)
+    if n < 10:
+        return np.full(n, plain_d0), plain_s02
+    z = np.log(s2)
+    trend = stats.trim_mean(z, 0.1)
+    low, high = np.quantile(z - trend, [0.05, 0.9])
+    kept = np.minimum(np.maximum(z - trend, low), high)
+    spread = ((kept - kept.mean()) ** 2).mean() * n / (n - 1)
+
+    def too_wide(d0: float) -> float:
+        return np.log(spread / winsorised_moments(d, d0)[1])
+
+    if too_wide(np.inf) <= 0:
+        d0 = np.inf
+    elif np.isinf(plain_d0):
+        return np.full(n, plain_d0), plain_s02
+    else:
+        d0 = plain_d0
+        if too_wide(d0) < 0:
+            d0 = np.exp(optimize.brentq(lambda u: too_wide(np.exp(u)), np.log(d0), 20))
+    s02 = np.exp(trend + kept.mean() - winsorised_moments(d, d0)[0])
+    law = stats.f(d, d0) if np.isfinite(d0) else stats.chi2(d, scale=1 / d)
+    log_tail = law.logsf(s2 / s02)
+    if n * np.exp(log_tail.min()) > 0.05:  # limma goes on, at a price in power
+        return np.full(n, plain_d0), plain_s02
+    place = stats.rankdata(s2)
+    belongs = np.exp(np.minimum(log_tail - np.log((n - place + 0.5) / n), 0))
+    shrunk = np.full(n, d0)
+    order = np.argsort(log_tail)
+    if np.isinf(d0):
+        shrunk[belongs < 1] = belongs[belongs < 1] * n * d
+    elif (belongs < 1).any():
+        outlier = np.log(0.5) / log_tail.min() * d0
+        outlier *= np.log(0.5) / stats.f(d, outlier).logsf((s2 / s02).max())
+        shrunk = belongs * d0 + (1 - belongs) * outlier
+        ordered = shrunk[order]
+        means = np.cumsum(ordered) / np.arange(1, n + 1)
+        ordered[: means.argmin() + 1] = means.min()
+        shrunk[order] = ordered
+    for one, following in zip(order, order[1:], strict=False):
+        shrunk[following] = max(shrunk[following], shrunk[one])
+    return shrunk, s02
+
+
+def moderated_t(delta: np.ndarray, overlap: float = 0.0) -> dict[str, np.ndarray]:
     """Moderated t, two-sided p and 95% interval of every column's mean."""
     runs, tasks = delta.shape
     d = runs - 1
     s2 = ((delta - delta.mean(0)) ** 2).sum(0) / d
-    e = np.log(s2) - special.psi(d / 2) + np.log(d / 2)
-    excess = ((e - e.mean()) ** 2).sum() / (tasks - 1) - special.polygamma(1, d / 2)
-    if excess > 0:
-        d0 = 2 * trigamma_inverse(excess)
-        s02 = np.exp(e.mean() + special.psi(d0 / 2) - np.log(d0 / 2))
-        posterior, freedom = (d0 * s02 + d * s2) / (d0 + d), min(d0 + d, tasks * d)
-    else:  # no task differs from another: all are pooled
-        posterior, freedom = np.full(tasks, s2.mean()), tasks * d
+    d0, s02 = robust_prior(s2, d)
+    share = [x / (x + d) if np.isfinite(x) else 1.0 for x in d0]
+    posterior = np.array([w * s02 + (1 - w) * s for w, s in zip(share, s2, strict=True)])
+    freedom = np.minimum(d0 + d, tasks * d)
     se = np.sqrt(posterior * (1 / runs + overlap))
     centre = delta.mean(0)
     reach = stats.t.isf(0.025, freedom) * se
@@ -60,17 +137,22 @@ def step_up(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
+@pytest.mark.parametrize("noisy", [1, 3, 30])
 @pytest.mark.parametrize("overlap", [0.0, 0.5])
 @pytest.mark.parametrize(
     ("runs", "tasks", "spread"),
-    [(3, 9, 1.0), (5, 9, 0.0), (5, 20, 0.5), (8, 128, 0.5), (6, 30, 1.5)],
+    [(3, 9, 1.0), (5, 9, 0.0), (5, 20, 0.5), (5, 40, 0.0), (8, 128, 0.5), (6, 30, 1.5)],
 )
-def test_the_paired_test_is_smyths(runs: int, tasks: int, spread: float, overlap: float) -> None:
-    for seed in range(5):
+def test_the_paired_test_is_limmas(
+    runs: int, tasks: int, spread: float, overlap: float, noisy: float
+) -> None:
+    """Also where the first task is noisier than the spread of the others says."""
+    for seed in range(3):
         delta = differences(seed, runs, tasks, spread)
-        found, wanted = paired_test(delta, overlap)._asdict(), smyth(delta, overlap)
+        delta[:, 0] *= noisy
+        found, wanted = paired_test(delta, overlap)._asdict(), moderated_t(delta, overlap)
         for name, values in wanted.items():
-            np.testing.assert_allclose(found[name], values, rtol=1e-7, err_msg=name)
+            np.testing.assert_allclose(found[name], values, rtol=1e-6, err_msg=name)
 
 
 def test_two_tasks_of_equal_variance_are_pooled_as_by_hand() -> None:
@@ -98,9 +180,11 @@ def test_the_prior_is_found_where_there_is_one() -> None:
     true = prior * centre / random.chisquare(prior, 20_000)
     variance = true * random.chisquare(df, 20_000) / df
     posterior, freedom = moderated_variance(variance, df)
-    assert freedom - df == pytest.approx(prior, rel=0.1)
+    assert np.median(freedom - df) == pytest.approx(prior, rel=0.1)
     wanted = (prior * centre + df * variance) / (prior + df)
-    np.testing.assert_allclose(posterior, wanted, rtol=0.05)
+    close = np.isclose(posterior, wanted, rtol=0.05)
+    assert close.mean() > 0.98  # the largest of so many look a little like outliers
+    np.testing.assert_allclose(posterior, wanted, rtol=0.25)
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.5, 2.0])
@@ -201,7 +285,7 @@ def test_where_every_task_misses_a_run_nothing_is_decided() -> None:
     assert test.verdict == ["undecided"] * 3
     assert np.isnan(test.mean).all()
     assert count_negative(delta) == (0, 0.0)
-    assert null_counts(delta)[2:] == (0, 0)
+    assert null_counts(delta)[2:4] == (0, 0)
 
 
 def test_one_run_has_a_mean_and_no_verdict() -> None:
@@ -252,7 +336,7 @@ def simulated(runs: int, tasks: int, harmed: int, repeats: int) -> tuple[float, 
 
 
 @pytest.mark.parametrize(
-    ("runs", "low", "high"), [(5, 0.74, 0.82), (8, 0.965, 0.995), (3, 0.21, 0.49)]
+    ("runs", "low", "high"), [(5, 0.76, 0.82), (8, 0.965, 0.995), (3, 0.23, 0.49)]
 )
 @pytest.mark.parametrize("tasks", [9, 20, 128])
 def test_a_quarter_harmed_by_two_standard_deviations_is_found(
@@ -269,11 +353,145 @@ def test_a_quarter_harmed_by_two_standard_deviations_is_found(
         assert moderated - plain > 0.2
 
 
+def flagged(delta: np.ndarray, **options: Any) -> np.ndarray:
+    """Which tasks of which repeats are called harmed or helped."""
+    verdicts = np.array([paired_test(d, **options).verdict for d in delta])
+    return (verdicts == "harmed") | (verdicts == "helped")
+
+
+def null_study(runs: int, tasks: int, repeats: int, spread: float = 0.0) -> np.ndarray:
+    """Repeats of a comparison without any effect."""
+    random = np.random.default_rng([runs, tasks, repeats])
+    sd = np.exp(random.normal(0, spread, (repeats, 1, tasks)))
+    return sd * random.standard_normal((repeats, runs, tasks))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spread", [0.0, SPREAD])
+@pytest.mark.parametrize("runs", [5, 8])
 @pytest.mark.parametrize("tasks", [9, 20, 128])
-def test_where_nobody_is_harmed_almost_nobody_is_flagged(tasks: int) -> None:
-    """Tasks flagged in all a comparison of 5 runs; 3,000 repeats give 0.09, 0.09 and 0.06."""
-    flagged = simulated(5, tasks, harmed=0, repeats=500)[2]
-    assert 0.01 <= flagged <= 0.14
+def test_where_nobody_is_harmed_few_studies_flag_a_task(
+    runs: int, tasks: int, spread: float
+) -> None:
+    found = flagged(null_study(runs, tasks, 800, spread)).any(1).mean()
+    assert 0.02 <= found <= 0.11
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", [5, 8])
+@pytest.mark.parametrize("tasks", [9, 20, 128])
+def test_one_task_ten_times_as_noisy_as_the_others_is_rarely_flagged(runs: int, tasks: int) -> None:
+    """With all variances in the prior, it was flagged in .17 of studies of 5 runs and 128 tasks."""
+    delta = null_study(runs, tasks, 1000)
+    delta[:, :, 0] *= 10
+    assert flagged(delta)[:, 0].mean() <= 0.06
+
+
+def test_an_outlying_variance_borrows_nothing_and_lends_nothing() -> None:
+    random = np.random.default_rng(3)
+    variance = 2 * random.chisquare(4, 60) / 4
+    alone, freedom = moderated_variance(variance, 4)
+    holed, outliers = variance.copy(), [0, 7]
+    holed[outliers] = 5000, 900
+    posterior, borrowed = moderated_variance(holed, 4)
+    np.testing.assert_allclose(posterior[outliers], holed[outliers], rtol=0.05)
+    np.testing.assert_allclose(borrowed[outliers], 4, atol=0.2)
+    others = np.delete(np.arange(60), outliers)
+    np.testing.assert_allclose(posterior[others], alone[others], rtol=0.2)
+    assert borrowed[others].min() > 0.5 * freedom.min() > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tasks", [9, 20, 128])
+def test_new_splits_of_the_same_rows_flag_no_more_than_new_rows(tasks: int) -> None:
+    """Five splits that train on 60% and test on 20%. Taken for independent, they flag a task in
+    five to ten of ten studies."""
+    runs, overlap = 5, 1 / 3
+    random = np.random.default_rng([tasks, 4])
+    shared = overlap / (1 + overlap)
+    delta = np.sqrt(shared) * random.standard_normal((500, 1, tasks))
+    delta = delta + np.sqrt(1 - shared) * random.standard_normal((500, runs, tasks))
+    assert flagged(delta, overlap=overlap).any(1).mean() <= 0.11
+    assert flagged(delta).any(1).mean() >= 0.4
+
+
+# ------------------------------------------------------------------- margin, same, not learned
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", [5, 8])
+@pytest.mark.parametrize("tasks", [9, 20, 128])
+def test_differences_at_the_margin_are_rarely_called_harm_help_or_same(
+    runs: int, tasks: int
+) -> None:
+    """At the margin itself both mistakes are as likely as they ever are."""
+    margin = 1.0
+    delta = null_study(runs, tasks, 400, SPREAD) + np.where(np.arange(tasks) % 2, margin, -margin)
+    verdicts = np.array([paired_test(d, margin=margin).verdict for d in delta])
+    beyond = (verdicts == "harmed") | (verdicts == "helped")
+    assert beyond.any(1).mean() <= 0.11
+    assert (verdicts == "same").mean() <= 0.06  # of tasks, 5 % at most but for chance
+    assert (verdicts == "same").mean() >= 0.02
+
+
+def test_within_a_wide_margin_tasks_are_the_same_and_beyond_it_harmed_or_helped() -> None:
+    delta = null_study(8, 20, 1)[0]
+    delta[:, :5] += 9
+    delta[:, 5:10] -= 9
+    found = paired_test(delta, margin=4.0).verdict
+    assert found == ["helped"] * 5 + ["harmed"] * 5 + ["same"] * 10
+    each = paired_test(delta, margin=np.repeat([0.0, 20.0, 4.0], [5, 5, 10])).verdict
+    assert each == ["helped"] * 5 + ["same"] * 10 + ["same"] * 5
+    assert "same" not in paired_test(delta).verdict  # nothing is, without a margin
+    assert {*found, *paired_test(0 * delta).verdict} < {*VERDICTS}
+
+
+def test_without_a_margin_the_test_is_the_plain_one() -> None:
+    delta = differences(2, 5, 12) + np.linspace(-2, 2, 12)
+    one, other = paired_test(delta), paired_test(delta, margin=1e-12)
+    np.testing.assert_allclose(one.p, other.p, rtol=1e-9)
+    np.testing.assert_allclose(one.detectable, other.detectable, rtol=1e-9)
+    wide = paired_test(delta, margin=0.5)
+    assert (wide.p >= one.p).all() and (wide.detectable > one.detectable).all()
+    np.testing.assert_array_equal(wide.low, one.low)  # the interval is that of the difference
+    needed = runs_needed(delta, margin=0.5)
+    assert (needed >= runs_needed(delta)).all()
+    assert np.isinf(needed[np.abs(delta.mean(0)) < 0.5]).all()
+
+
+@pytest.mark.slow
+def test_an_effect_of_the_detectable_size_is_found_beyond_a_margin() -> None:
+    noise, margin = null_study(5, 20, 400), 2.0
+    size = np.mean([paired_test(d, margin=margin).detectable[0] for d in noise])
+    noise[:, :, 0] -= size
+    found = [paired_test(d, margin=margin).verdict[0] == "harmed" for d in noise]
+    assert 0.76 <= np.mean(found) <= 0.92
+
+
+def test_a_task_that_was_not_learned_is_neither_harmed_nor_helped() -> None:
+    delta = differences(4, 5, 4) + np.array([-9, 9, -9, 0])
+    assert paired_test(delta).verdict == ["harmed", "helped", "harmed", "undecided"]
+    learned = np.array([True, True, False, False])
+    found = paired_test(delta, learned=learned)
+    assert found.verdict == ["harmed", "helped", "not learned", "not learned"]
+    np.testing.assert_array_equal(found.p, paired_test(delta).p)
+    delta[1, 2] = np.nan  # nobody knows
+    assert paired_test(delta, learned=learned).verdict[2] == "undecided"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", [5, 8])
+@pytest.mark.parametrize("tasks", [9, 20, 128])
+def test_better_is_one_sided_and_rarely_said_of_noise(tasks: int, runs: int) -> None:
+    noise = null_study(runs, tasks, 500, SPREAD)
+    assert np.mean([is_better(d).any() for d in noise]) <= 0.11
+    sd = noise.std(1, keepdims=True)
+    assert np.mean([is_better(d) for d in noise + 5 * sd]) >= 0.99
+    assert not np.any([is_better(d) for d in noise - 5 * sd])
+    holed = noise[0] + 9
+    holed[0, 0] = np.nan
+    assert is_better(holed).tolist() == [False] + [True] * (tasks - 1)
+    assert not is_better(holed[:1]).any()  # one run says nothing
 
 
 @pytest.mark.parametrize(
@@ -322,6 +540,21 @@ def test_the_null_is_the_same_whichever_training_is_called_stl() -> None:
 
 
 def test_the_nulls_range_is_the_students_about_half_the_tasks() -> None:
+    # Counts 4, 6, 5, ... of 10; about 5: squares 1, 1, 0, ..., and t of 45 degrees is 2.014.
+    delta = np.where(np.arange(10) < np.array([4, 6, 5] * 15)[:, None], -1.0, 1.0)
+    null, reach = null_counts(delta), 2.014103 * (2 / 3) ** 0.5
+    assert null.per_run == pytest.approx(5)
+    assert (null.low, null.high, null.pairs) == pytest.approx((5 - reach, 5 + reach, 45))
+
+
+def test_few_pairs_get_the_range_of_independent_tasks_at_least() -> None:
+    """Of 20 independent tasks 6 to 14 are negative in 95.9% of runs, and 7 to 13 in 88.5%."""
+    alike = np.tile([-1.0, 1.0], (39, 10))  # every count is 10
+    assert null_counts(alike)[2:5] == (6, 14, 39)
+    assert null_counts(np.vstack([alike, alike[:1]]))[2:5] == (10, 10, 40)
+
+
+def test_few_pairs_whose_counts_differ_more_keep_their_own_range() -> None:
     # Counts 4, 6, 7 of 10; about 5: squares 1, 1, 4, so sd = sqrt(2), and t of 3 degrees is 3.182.
     delta = np.where(np.arange(10) < np.array([[4], [6], [7]]), -1.0, 1.0)
     null = null_counts(delta)
@@ -331,34 +564,38 @@ def test_the_nulls_range_is_the_students_about_half_the_tasks() -> None:
 
 def test_the_nulls_range_stays_among_possible_counts() -> None:
     null = null_counts(np.array([[-1.0] * 4, [-1.0] * 4]))
-    assert (null.negative, null.per_run, null.low, null.high) == (4, 4, 0, 4)
+    assert null[:5] == (4, 4, 0, 4, 2)
 
 
 def test_one_run_says_nothing_of_the_nulls_spread() -> None:
-    assert null_counts(np.array([[-1.0, 1.0, 1.0, 1.0]])) == (1, 1.0, 0, 4)
+    assert null_counts(np.array([[-1.0, 1.0, 1.0, 1.0]]))[:5] == (1, 1.0, 0, 4, 1)
 
 
 def test_a_tie_counts_as_half_a_task_in_the_nulls_range() -> None:
     # Of 4 tasks 2, 2 and 2.5 are negative, ties halved: 0, 0 and 0.5 from 2. Five times that.
     delta = np.array([[-1, 1, 0, 0], [0, 0, 0, 0], [-1, -1, 0, 1.0]])
-    null = null_counts(np.repeat(delta, 5, axis=1))
-    reach = 5 * 3.182446 * 0.5 / 3**0.5
+    null = null_counts(np.repeat(np.repeat(delta, 5, axis=1), 15, axis=0))
+    reach = 2.014103 * 5 * 0.5 / 3**0.5
     assert (null.low, null.high) == pytest.approx((10 - reach, 10 + reach))
     assert null.per_run == pytest.approx(5 * (1 + 0 + 2) / 3)  # as the papers count: below 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("pairs", "most"), [(5, 1.0), (16, 0.99), (40, 0.98)])
+@pytest.mark.parametrize("tasks", [9, 20, 128])
 @pytest.mark.parametrize("together", [0.0, 0.3])
 def test_the_null_averages_half_the_tasks_and_its_range_holds_95_of_100_runs(
-    together: float,
+    together: float, tasks: int, pairs: int, most: float
 ) -> None:
     """Whether the tasks of a run rise and fall alone or `together`."""
     random = np.random.default_rng(12)
-    shape = (1500, 6, 20)
+    shape = (500, pairs + 1, tasks)
     shared = random.standard_normal((*shape[:2], 1))
     delta = together * shared + (1 - together) * random.standard_normal(shape)
-    nulls = [null_counts(d[:5]) for d in delta]
-    assert np.mean([n.per_run for n in nulls]) == pytest.approx(10, abs=0.35)
-    assert np.mean([n.negative for n in nulls]) == pytest.approx(10, abs=0.5)
-    fresh = (delta[:, 5] < 0).sum(1)
+    nulls = [null_counts(d[:pairs]) for d in delta]
+    half = tasks / 2
+    assert np.mean([n.per_run for n in nulls]) == pytest.approx(half, rel=0.05)
+    assert np.mean([n.negative for n in nulls]) == pytest.approx(half, rel=0.06)
+    fresh = (delta[:, pairs] < 0).sum(1)
     inside = [n.low <= count <= n.high for n, count in zip(nulls, fresh, strict=True)]
-    assert 0.93 <= np.mean(inside) <= 0.99
+    assert 0.92 <= np.mean(inside) <= most

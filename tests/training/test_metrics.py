@@ -190,7 +190,7 @@ def test_tasks_of_both_kinds_are_each_judged_by_their_own_metric() -> None:
 
 
 def test_primary_scores_are_higher_where_better() -> None:
-    data = tasks(("binary", "regression"), missing=0)
+    data = tasks(("binary", "regression"), missing=0, standardise=False)
     truth = data.y[data.split.test]
     found = scores(data, "test", -truth)
     for t, worst in enumerate([found["PR-AUC"][0], -found["MSE"][1]]):

@@ -31,7 +31,7 @@ from mtl_nt.weighters.gradnorm import GradNorm
 from mtl_nt.weighters.lbtw import LBTW
 from mtl_nt.weighters.random_weights import RandomWeights
 from mtl_nt.weighters.rmtl import RMTL
-from mtl_nt.weighters.shuffled import Shuffled
+from mtl_nt.weighters.shuffled import Frozen, Permuted, Shuffled
 from mtl_nt.weighters.u_amtfl import READINGS, UAMTFL
 from mtl_nt.weighters.uncertainty import Uncertainty
 from mtl_nt.weighters.uniform import Uniform
@@ -220,6 +220,21 @@ def test_gradient_norms_and_weight_gradients_equal_autograds_on_every_trunk(
             assert gradnorm.w.grad is not None
             assert (gradnorm.w.grad[r] - expected[r]).abs().max().item() < 1e-10
     assert bool(by_pairs) == ("PAIRS" in FORMS[form])
+
+
+@pytest.mark.parametrize("trunk", TRUNKS)
+def test_inner_products_of_trunk_gradients_equal_autograds_on_every_trunk(trunk: str) -> None:
+    lists = (False, True) if trunk.startswith(("MLP of one", "LeNet")) else (False,)
+    for rows, bits in product((FEW, MANY), lists):
+        step, looks, _ = see(TRUNKS[trunk], rows, bits=bits)
+        for r, look in enumerate(looks):
+            at = {
+                t: torch.autograd.grad(loss, look.net.last_shared, retain_graph=True)[0]
+                for t, loss in look.losses.items()
+            }
+            for s, t in product(at, at):
+                found = step.trunk_gramian[r, s, t].item()
+                assert found == pytest.approx(float((at[s] * at[t]).sum()), abs=1e-10)
 
 
 FORCES = (0.3, 1.5)  # alphas of two replicas
@@ -555,6 +570,9 @@ CHANCE: dict[str, Make] = {
     "RandomWeights": lambda alphas, target: RandomWeights(),
     "shuffled LBTW": lambda alphas, target: Shuffled(LBTW(alphas)),
     "shuffled GradNorm": lambda alphas, target: Shuffled(GradNorm(alphas)),
+    "permuted LBTW": lambda alphas, target: Permuted(LBTW(alphas)),
+    "permuted GradNorm": lambda alphas, target: Permuted(GradNorm(alphas)),
+    "frozen LBTW": lambda alphas, target: Frozen(LBTW(alphas), torch.tensor([[0.5, 1, 2]])),
     "shuffled Uncertainty": lambda alphas, target: Shuffled(Uncertainty()),
     "shuffled UAMTFL": lambda alphas, target: Shuffled(UAMTFL(alphas)),
 }

@@ -1,0 +1,444 @@
+"""What a function is, as a digest: its code, and everything that the code reads.
+
+A folder keeps the results of a method (see `result_store`). They may be read again only where the
+method is still the same. A method is made of functions, so `identity` walks through a function:
+
+- its bytecode and constants, its defaults, and the values in its closure,
+- the globals that it reads, and the functions and classes that it calls, which are walked alike,
+- of an instance its class and its state, and of a tensor its bytes.
+
+Code of this package stands by its name, since a folder keeps a digest of all of it. Code of an
+installed library stands by its name and version. Nothing depends on a memory address, on a hash
+seed, or on the order of a set, so two processes find the same digest.
+
+What a function finds only while it runs, such as the lines of a file or an attribute whose name it
+computes, is not seen.
+"""
+
+from __future__ import annotations
+
+import builtins
+import copyreg
+import dis
+import hashlib
+import importlib
+import struct
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache, cached_property
+from importlib import metadata, util
+from pathlib import Path
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..tasks import BadInput
+
+PACKAGE = __name__.partition(".")[0]
+GLOBAL_READ = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+"""The instructions that read a global."""
+HEAP_TYPE = 1 << 9
+"""The flag of a class that Python code has made."""
+NO_PART_OF_A_CLASS = frozenset(
+    {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__"}
+    | {"__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__"}
+    | {"__orig_bases__", "__parameters__", "__abstractmethods__", "_abc_impl"}
+    | {"__dataclass_fields__", "__dataclass_params__"}
+)
+"""Entries of a class that say nothing of what its instances do, or say it a second time."""
+
+
+def identity(thing: object, owner: str = "this function") -> str:
+    """SHA-256 of a function, or of anything else, with all that it reads.
+
+    Args:
+        thing: a function, a class, an instance, or plain values.
+        owner: what the thing is called in a message.
+
+    Raises:
+        BadInput: the thing holds what no digest can stand for, such as an open file.
+
+    Two functions with one source and different closures are two:
+
+    >>> def times(factor):
+    ...     return lambda run: factor * run.y[run.split.test]
+    >>> identity(times(2)) == identity(times(2)), identity(times(2)) == identity(times(3))
+    (True, False)
+    """
+    try:
+        return _Walk(owner).digest(thing).hex()
+    except RecursionError:
+        raise BadInput(
+            f"{owner}: what it reads is nested too deeply to be told from another; give the method "
+            "version=1, and another version whenever it changes"
+        ) from None
+
+
+def in_package(function: Any) -> bool:
+    """Whether a function or a class, or what a `partial` calls, is code of this package.
+
+    >>> in_package(in_package), in_package(len)
+    (True, False)
+    """
+    function = getattr(function, "func", function)
+    module = getattr(function, "__module__", None) or ""
+    return (
+        _top(module) == PACKAGE
+        and _found(module, getattr(function, "__qualname__", "")) is function
+    )
+
+
+class _Walk:
+    """A walk through all that a thing is made of. Each part becomes the digest of its own parts."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.names: list[str] = []  # by which the walk has come here
+        self.done: dict[int, bytes] = {}
+        self.begun: dict[int, int] = {}
+        self.kept: list[object] = []  # so that no number in `done` is given to another thing
+
+    def digest(self, thing: object) -> bytes:
+        plain = _plain_value(thing)
+        if plain is not None:
+            return _hash([plain])
+        key = id(thing)
+        if key in self.done:
+            return self.done[key]
+        if key in self.begun:  # the thing is part of itself: say how far up
+            return _hash([b"above", str(len(self.begun) - self.begun[key]).encode()])
+        self.begun[key] = len(self.begun)
+        try:
+            found = _hash(self.parts(thing))
+        finally:
+            del self.begun[key]
+        self.done[key] = found
+        self.kept.append(thing)
+        return found
+
+    @contextmanager
+    def at(self, name: str) -> Iterator[None]:
+        self.names.append(name)
+        yield
+        self.names.pop()
+
+    def parts(self, thing: Any) -> Iterator[bytes]:
+        if (name := _library_name(thing)) is not None:
+            yield from (b"named", name.encode())
+        elif isinstance(thing, Tensor):
+            yield from self.tensor(thing)
+        elif isinstance(thing, (np.ndarray, np.generic)):
+            yield from self.array(np.asarray(thing))
+        elif type(thing) in (tuple, list):
+            yield type(thing).__name__.encode()
+            yield from map(self.digest, thing)
+        elif type(thing) in (set, frozenset):
+            yield b"set"
+            yield from sorted(map(self.digest, thing))
+        elif type(thing) in (dict, MappingProxyType):
+            yield b"dict"
+            yield from self.entries(thing)
+        elif isinstance(thing, CodeType):
+            yield from self.code(thing)
+        elif isinstance(thing, FunctionType):
+            yield from self.function(thing)
+        elif isinstance(thing, MethodType):
+            yield from (b"method", self.digest(thing.__func__), self.digest(thing.__self__))
+        elif isinstance(thing, (staticmethod, classmethod)):
+            yield from (type(thing).__name__.encode(), self.digest(thing.__func__))
+        elif isinstance(thing, property):
+            yield b"property"
+            yield from map(self.digest, (thing.fget, thing.fset, thing.fdel))
+        elif isinstance(thing, cached_property):
+            yield from (b"cached property", self.digest(thing.func))
+        elif isinstance(thing, BuiltinFunctionType):
+            yield from (b"builtin", thing.__qualname__.encode(), self.digest(thing.__self__))
+        elif isinstance(
+            thing,
+            (WrapperDescriptorType, MethodDescriptorType, GetSetDescriptorType)
+            + (MemberDescriptorType,),
+        ):
+            yield from (b"slot", thing.__qualname__.encode())
+        elif isinstance(thing, type):
+            yield from self.class_(thing)
+        elif isinstance(thing, ModuleType):
+            yield from (b"module", _file_bytes(thing))
+        elif hasattr(thing, "__wrapped__") and hasattr(thing, "cache_parameters"):
+            yield b"cached"
+            yield from map(self.digest, (thing.__wrapped__, thing.cache_parameters()))
+        else:
+            yield from self.instance(thing)
+
+    def entries(self, table: Mapping[Any, Any]) -> Iterator[bytes]:
+        for key, value in table.items():
+            yield self.digest(key)
+            with self.at(str(key)):
+                yield self.digest(value)
+
+    def tensor(self, thing: Tensor) -> Iterator[bytes]:
+        if thing.is_meta or thing.layout != torch.strided or thing.is_quantized:
+            self.refuse(thing)
+        dense = thing.detach().cpu().resolve_conj().resolve_neg().contiguous()
+        yield from (b"tensor", type(thing).__name__.encode(), str(dense.dtype).encode())
+        yield repr(tuple(dense.shape)).encode()
+        yield hashlib.sha256(dense.reshape(-1).view(torch.uint8).numpy().data).digest()
+        yield self.digest(vars(thing))
+
+    def array(self, thing: np.ndarray) -> Iterator[bytes]:
+        yield from (b"array", repr(thing.dtype.descr).encode(), repr(thing.shape).encode())
+        if thing.dtype.hasobject:
+            yield self.digest(thing.tolist())
+        else:
+            yield hashlib.sha256(thing.tobytes()).digest()
+
+    def code(self, thing: CodeType) -> Iterator[bytes]:
+        yield from (b"code", thing.co_code, thing.co_exceptiontable)
+        counts = (thing.co_argcount, thing.co_posonlyargcount, thing.co_kwonlyargcount)
+        names = (thing.co_names, thing.co_varnames, thing.co_freevars, thing.co_cellvars)
+        yield repr((counts, thing.co_flags, names)).encode()
+        yield from map(self.digest, thing.co_consts)
+
+    def function(self, thing: FunctionType) -> Iterator[bytes]:
+        code, scope = thing.__code__, thing.__globals__
+        yield from (b"function", self.digest(code))
+        for name, cell in zip(code.co_freevars, thing.__closure__ or (), strict=True):
+            try:
+                value = cell.cell_contents
+            except ValueError:  # not assigned yet
+                yield b"empty"
+                continue
+            with self.at(name):
+                yield self.digest(value)
+        yield from map(self.digest, (thing.__defaults__, thing.__kwdefaults__))
+        yield self.digest({k: v for k, v in vars(thing).items() if k != "__wrapped__"})
+        if _installed(str(scope.get("__name__"))) is None:
+            yield from self.globals(code, scope)
+
+    def globals(self, code: CodeType, scope: Mapping[str, Any]) -> Iterator[bytes]:
+        """What the code, and the code in it, reads of the module that it stands in."""
+        read, imported, mentioned = _names(code)
+        for name in read:
+            if name in scope:
+                yield name.encode()
+                with self.at(name):
+                    yield self.used(scope[name], mentioned)
+            elif not hasattr(builtins, name):
+                yield from (name.encode(), b"missing")
+        for level, name in imported:
+            with self.at(name):
+                module = _import(name, level, scope)
+                yield from (name.encode(), b"missing" if module is None else b"")
+                if module is not None:
+                    yield self.used(module, mentioned)
+
+    def used(self, thing: object, mentioned: frozenset[str]) -> bytes:
+        """A global, by what is used of it: of a module that is no library's, these names."""
+        if not isinstance(thing, ModuleType) or _installed(thing.__name__) is not None:
+            return self.digest(thing)
+        found = sorted(mentioned & vars(thing).keys())
+        if not found:
+            return self.digest(thing)
+        if id(thing) in self.begun:
+            return _hash([b"above"])
+        self.begun[id(thing)] = len(self.begun)
+        parts = []
+        for name in found:
+            with self.at(name):
+                parts += [name.encode(), self.used(vars(thing)[name], mentioned)]
+        del self.begun[id(thing)]
+        return _hash([b"module", *parts])
+
+    def class_(self, thing: type) -> Iterator[bytes]:
+        if not thing.__flags__ & HEAP_TYPE:
+            yield from (b"class", thing.__module__.encode(), thing.__qualname__.encode())
+            return
+        yield from (b"class", thing.__name__.encode(), self.digest(type(thing)))
+        yield from map(self.digest, thing.__bases__)
+        own = {k: v for k, v in vars(thing).items() if k not in NO_PART_OF_A_CLASS}
+        yield from self.entries(own)
+
+    def instance(self, thing: Any) -> Iterator[bytes]:
+        """An instance by what it would be copied from: its class and its state."""
+        try:
+            known = copyreg.dispatch_table.get(type(thing))
+            made = known(thing) if known else thing.__reduce_ex__(4)
+        except RecursionError:
+            raise
+        except Exception:  # whatever an instance of somebody else's class may raise
+            self.refuse(thing)
+        yield from (b"instance", self.digest(type(thing)))
+        if isinstance(made, str):
+            yield made.encode()
+            return
+        maker, arguments, state, items, pairs, *setter = (*made, None, None, None)[:6]
+        yield from map(self.digest, (maker, arguments, setter))
+        if isinstance(state, dict):
+            yield from self.entries(state)
+        else:
+            yield self.digest(state)
+        yield from map(self.digest, (list(items or ()), list(pairs or ())))
+
+    def refuse(self, thing: object) -> NoReturn:
+        where = f"{'.'.join(self.names[-3:])!r} is " if self.names else "it holds "
+        raise BadInput(
+            f"{self.owner}: {where}a {type(thing).__name__}, which a folder cannot tell from "
+            "another; give the method version=1, and another version whenever it changes"
+        ) from None
+
+
+def _hash(parts: Iterable[bytes]) -> bytes:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(len(part).to_bytes(8, "little"))
+        whole.update(part)
+    return whole.digest()
+
+
+def _plain_value(thing: object) -> bytes | None:
+    """A number, a text or a constant as bytes; None for all else."""
+    kind = type(thing)
+    if kind in (bool, int, type(None), type(Ellipsis), type(NotImplemented)):
+        return f"{kind.__name__} {thing}".encode()
+    if kind is float:
+        return b"float " + struct.pack("<d", thing)
+    if kind is complex:
+        assert isinstance(thing, complex)
+        return b"complex " + struct.pack("<dd", thing.real, thing.imag)
+    if kind is str:
+        assert isinstance(thing, str)
+        return b"str " + thing.encode("utf-8", "surrogatepass")
+    if kind is bytes:
+        assert isinstance(thing, bytes)
+        return b"bytes " + thing
+    return None
+
+
+def _library_name(thing: Any) -> str | None:
+    """The name and version of what belongs to a library or to this package; None for all else."""
+    if isinstance(thing, ModuleType):
+        version = _installed(thing.__name__)
+        return None if version is None else f"{thing.__name__} {version}"
+    module, name = (getattr(thing, kind, None) for kind in ("__module__", "__qualname__"))
+    if not isinstance(module, str) or not isinstance(name, str):
+        return None
+    if (version := _installed(module)) is None:
+        return None
+    return f"{module}.{name} {version}" if _found(module, name) is thing else None
+
+
+def _found(module: str, name: str) -> object:
+    """What a module has under this name, with a dot where it stands in a class."""
+    found: object = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _installed(module: str) -> str | None:
+    """The version of the library that a module belongs to; None for a module of somebody's own."""
+    return _version(_top(module))
+
+
+@cache
+def _version(top: str) -> str | None:
+    if top == PACKAGE:
+        return ""
+    if top == "__main__" or not top.isidentifier():
+        return None
+    place = _place(top)
+    if place is None:
+        known = top in sys.builtin_module_names or top in sys.stdlib_module_names
+        return _python() if known else None
+    if not {"site-packages", "dist-packages"} & {*place.parts}:
+        library = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
+        return _python() if any(place.is_relative_to(path) for path in library) else None
+    for name in (top, *_distributions().get(top, ())):
+        try:
+            return metadata.version(name).partition("+")[0]
+        except metadata.PackageNotFoundError:
+            continue
+    return hashlib.sha256(place.read_bytes()).hexdigest() if place.is_file() else ""
+
+
+def _place(top: str) -> Path | None:
+    """Where a module lies, whether it is loaded or not."""
+    module = sys.modules.get(top)
+    try:
+        found = module.__spec__ if module is not None else util.find_spec(top)
+    except (ImportError, ValueError, AttributeError):
+        found = None
+    path = getattr(module, "__file__", None) or (found.origin if found else None)
+    if found is not None and not found.has_location:
+        path = next(iter(found.submodule_search_locations or ()), None)
+    return None if path is None else Path(path).absolute()
+
+
+def _python() -> str:
+    return "Python {}.{}".format(*sys.version_info)
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return metadata.packages_distributions()
+
+
+def _file_bytes(module: ModuleType) -> bytes:
+    """The digest of a module's file; that of its name where it has none."""
+    try:
+        content = Path(str(module.__file__)).read_bytes()
+    except (AttributeError, OSError):
+        content = module.__name__.encode()
+    return hashlib.sha256(content).digest()
+
+
+@cache
+def _names(code: CodeType) -> tuple[list[str], list[tuple[int, str]], frozenset[str]]:
+    """The globals that this code and the code in it read, what they import, and all their names."""
+    read: set[str] = set()
+    imported: set[tuple[int, str]] = set()
+    mentioned = {*code.co_names}
+    steps = [*dis.get_instructions(code)]
+    for number, step in enumerate(steps):
+        if step.opname in GLOBAL_READ:
+            read.add(step.argval)
+        elif step.opname == "IMPORT_NAME":
+            level = steps[number - 2].argval  # how many packages up a relative import begins
+            imported.add((level if isinstance(level, int) else 0, step.argval))
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            also_read, also_imported, also_mentioned = _names(inner)
+            read |= {*also_read}
+            imported |= {*also_imported}
+            mentioned |= also_mentioned
+    return sorted(read), sorted(imported), frozenset(mentioned)
+
+
+def _import(name: str, level: int, scope: Mapping[str, Any]) -> ModuleType | None:
+    """The module that an import inside a function finds, or None. A library stays unloaded."""
+    try:
+        whole = util.resolve_name("." * level + name, str(scope.get("__package__") or ""))
+        if _installed(whole) is not None:
+            return sys.modules.get(_top(whole)) or ModuleType(_top(whole))
+        return importlib.import_module(whole)
+    except ImportError:
+        return None

@@ -1,0 +1,247 @@
+"""A table of scores, as a file or a DataFrame has it: read, and checked for what is missing.
+
+Nothing is repaired. Every fault is a `BadInput` that names the line or the row, or the method, the
+run and the task.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+
+from ..datasets.sheets import Column, TextColumn, quoted
+from ..datasets.table_files import open_sheet, stem
+from ..tasks import BadInput
+from .directions import hint
+from .spreadsheets import restore_texts
+
+COLUMNS = ("method", "seed", "task", "value", "fold", "metric", "alpha", "dataset", "split")
+"""The columns that are read. The first four are needed; "fold" may stand in for "seed"."""
+NUMBERS = ("value", "alpha")
+"""Columns of numbers. All others are texts: a task may be called 1."""
+HALF_A_PAIR = re.compile("[\ud800-\udfff]")
+"""What no file can hold as text."""
+MOST_NAMED = 5  # runs or tasks at most that a message names
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """A table of scores. Its index says where in the file each row begins."""
+
+    rows: pd.DataFrame
+    where: str
+    unit: str
+
+    def refuse(self, row: int, fault: str) -> NoReturn:
+        raise BadInput(f"{self.where}, {self.unit} {self.rows.index[row]}: {fault}")
+
+
+def read_scores(table: pd.DataFrame | str | Path) -> ScoreTable:
+    """The known columns of a table, as texts and numbers, all of them checked."""
+    if isinstance(table, pd.DataFrame):
+        _check_columns(list(table.columns), "table")
+        known = [column for column in COLUMNS if column in table.columns]
+        scores = ScoreTable(table[known].reset_index(drop=True), "table", "row")
+        name = "scores"
+    else:
+        sheet = open_sheet(table)
+        _check_columns(sheet.names, sheet.where)
+        known = [column for column in COLUMNS if column in sheet.names]
+        texts = [column for column in known if column not in NUMBERS]
+        chunks = [
+            pd.DataFrame({c: _cells(chunk.columns[c]) for c in known}, index=chunk.positions)
+            for chunk in sheet.chunks(known, texts)
+        ]
+        sheet.digest()  # which also says whether the file has changed meanwhile
+        rows = pd.concat(chunks) if chunks else pd.DataFrame(columns=known)
+        scores = ScoreTable(restore_texts(rows), sheet.where, sheet.unit)
+        name = stem(Path(table)).encode("utf-8", "backslashreplace").decode()
+    if not len(scores.rows):
+        raise BadInput(f"{scores.where}: no scores; give a row for each method, seed and task")
+    for column in known:
+        parse = _numbers if column in NUMBERS else _names
+        scores.rows[column] = parse(scores, column)
+    if "alpha" not in known:
+        scores.rows["alpha"] = math.nan
+    if "dataset" not in known:
+        scores.rows["dataset"] = name
+    return scores
+
+
+def _cells(column: Column) -> np.ndarray:
+    """The cells of a column as they are written; None where a cell is empty."""
+    if isinstance(column, TextColumn):
+        return np.array([*column.values, None], dtype=object)[column.codes]
+    return column
+
+
+def _check_columns(names: Sequence[Any], where: str) -> None:
+    missing = [name for name in COLUMNS[:4] if name not in names]
+    if missing and not (missing == ["seed"] and "fold" in names):
+        there = ", ".join(quoted(name, 20) for name in names[:8])
+        raise BadInput(
+            f"{where}: no column {missing[0]!r}; give {', '.join(COLUMNS[:4])} (there: "
+            f"{there or 'none'}{', ...' if len(names) > 8 else ''})"
+        )
+    for name in COLUMNS:
+        if list(names).count(name) > 1:
+            raise BadInput(f"{where}: two columns are named {name!r}; rename or drop one")
+
+
+def _names(scores: ScoreTable, column: str) -> np.ndarray:
+    """A column of texts, without the blanks around them."""
+    cells = scores.rows[column]
+    names = np.array([str(cell).strip() for cell in cells], dtype=object)
+    missing = cells.isna().to_numpy() | (names == "")
+    if missing.any():
+        scores.refuse(int(missing.argmax()), f"no {column}; name it, or drop the row")
+    for name in filter(HALF_A_PAIR.search, {*names}):
+        row = int((names == name).argmax())
+        scores.refuse(row, f"{column} {quoted(name)} is no UTF-8; give another name")
+    return names
+
+
+def _numbers(scores: ScoreTable, column: str) -> np.ndarray:
+    """A column of finite numbers. An alpha may be missing, and is 0 or more."""
+    cells = scores.rows[column]
+    plain = cells.dtype.kind in "iuf"
+    numbers = cells.to_numpy(float) if plain else np.array([_number(cell) for cell in cells])
+    missing = cells.isna().to_numpy()
+    wrong = ~np.isfinite(numbers)
+    if column == "alpha":
+        wrong = (wrong & ~missing) | (numbers < 0)
+    if not wrong.any():
+        return numbers
+    row = int(wrong.argmax())
+    if missing[row]:
+        scores.refuse(row, f"no {column}; drop the task or the run, for every method")
+    why = "is below 0" if numbers[row] < 0 else "is no number"
+    why = "is not finite" if math.isinf(numbers[row]) else why
+    scores.refuse(row, f"{column} {quoted(cells.iloc[row], 20)} {why}; mend it")
+
+
+def _number(cell: Any) -> float:
+    """What a cell says as a number; NaN where it is none. A truth value is none."""
+    try:
+        return math.nan if isinstance(cell, (bool, np.bool_, complex)) else float(cell)
+    except (TypeError, ValueError):
+        return math.nan
+    except OverflowError:
+        return math.inf
+
+
+def number_runs(scores: ScoreTable) -> tuple[Int[np.ndarray, " rows"], dict[int, str]]:
+    """A number for every run, and what the table calls it. A seed that is a number stays so."""
+    keys = [key for key in ("seed", "fold") if key in scores.rows]
+    runs = scores.rows[keys].drop_duplicates()
+    numbers = np.arange(len(runs))
+    if len(keys) == 1:
+        said = np.array([_number(name) for name in runs[keys[0]]])
+        whole = (said == said.round()) & (np.abs(said) < 2**53)
+        if whole.all() and len(np.unique(said)) == len(said):
+            numbers = said.astype(np.int64)
+    names = [
+        ", ".join(f"{k} {v[:20]}" for k, v in zip(keys, r, strict=True)) for r in runs.to_numpy()
+    ]
+    codes = scores.rows[keys].merge(runs.assign(run=numbers), "left", keys)["run"]
+    return codes.to_numpy(np.int64), dict(zip(numbers.tolist(), names, strict=True))
+
+
+def check_methods(scores: ScoreTable, baseline: str) -> None:
+    """The baseline is there and has no alpha; another method is there; alphas are whole."""
+    alphas = scores.rows.groupby("method", sort=False)["alpha"].agg(["count", "size"])
+    known = [*alphas.index]
+    if baseline not in known:
+        raise BadInput(
+            f"{scores.where}: no scores of the baseline {quoted(baseline)}; {hint(baseline, known)}"
+        )
+    if len(known) == 1:
+        raise BadInput(
+            f"{scores.where}: {quoted(baseline)} is the only method; give another as well"
+        )
+    for name, (some, every) in alphas.iterrows():
+        if 0 < some < every:
+            raise BadInput(
+                f"{scores.where}: method {quoted(name)} has rows without alpha; give all one"
+            )
+        if some and name == baseline:
+            raise BadInput(
+                f"{scores.where}: baseline {quoted(name)} has an alpha; give one without"
+            )
+
+
+def check_once(scores: ScoreTable, labels: Mapping[int, str]) -> None:
+    """No score is given twice; nothing is averaged."""
+    rows, keys = scores.rows, ["method", "alpha", "run", "task", "metric"]
+    again = rows.duplicated(keys).to_numpy()
+    if again.any():
+        row = int(again.argmax())
+        one = rows.iloc[row]
+        first = int((rows[keys].eq(one[keys]) | rows[keys].isna()).all(axis=1).to_numpy().argmax())
+        scores.refuse(
+            row,
+            f"a second score of {_arm(one)}, {labels[one['run']]}, task {quoted(one['task'])} (the "
+            f"first: {scores.unit} {rows.index[first]}); drop one",
+        )
+
+
+def check_complete(scores: ScoreTable, labels: Mapping[int, str]) -> None:
+    """Every method has every task in every run; nothing is left out."""
+    rows = scores.rows
+    arm = rows.groupby(["method", "alpha"], sort=False, dropna=False).ngroup()
+    task = rows.groupby(["task", "metric"], sort=False).ngroup()
+    parts = pd.DataFrame({"arm": arm, "task": task, "run": rows["run"]})
+    if len(parts) == math.prod(parts[name].nunique() for name in parts):
+        return
+    several = bool(rows.groupby("task")["metric"].nunique().max() > 1)
+
+    def named(what: str, codes: Int[np.ndarray, " lost"]) -> str:
+        if what == "run":
+            return listed([labels[code] for code in codes])
+        of = [rows.iloc[int((task == code).to_numpy().argmax())] for code in codes[:MOST_NAMED]]
+        names = [quoted(r["task"]) + f" by {r['metric'][:20]}" * several for r in of]
+        return f"task {listed(names, len(codes))}"
+
+    for what in ("task", "run"):
+        there = parts[["arm", what]].drop_duplicates()
+        whole = there[what].unique()
+        for code, mine in there.groupby("arm"):
+            lost = np.setdiff1d(whole, mine[what])
+            if len(lost):
+                other = int((there["arm"][there[what] == lost[0]]).iloc[0])
+                names = [
+                    _arm(rows.iloc[int((arm == a).to_numpy().argmax())]) for a in (code, other)
+                ]
+                raise BadInput(
+                    f"{scores.where}: {names[0]} has no score of {named(what, lost)}, which "
+                    f"{names[1]} has; add it, or leave it out for every method"
+                )
+    size = parts.groupby(["arm", "run"]).size()
+    code, run = size.index[int((size < task.nunique()).to_numpy().argmax())]
+    here = (parts["arm"] == code) & (parts["run"] == run)
+    lost = np.setdiff1d(parts["task"], parts["task"][here])
+    raise BadInput(
+        f"{scores.where}: {_arm(rows[here].iloc[0])} has no score of {named('task', lost)} with "
+        f"{labels[run]}; add it, or leave it out for every method"
+    )
+
+
+def _arm(row: pd.Series) -> str:
+    """The method of a row, with its alpha if it has one."""
+    alpha = "" if math.isnan(row["alpha"]) else f" (alpha {row['alpha']:g})"
+    return f"method {quoted(row['method'])}{alpha}"
+
+
+def listed(names: Sequence[str], many: int | None = None) -> str:
+    """The first names, and how many more there are of `many`."""
+    more = (many or len(names)) - MOST_NAMED
+    shown = [name[:40] for name in names[:MOST_NAMED]]
+    return ", ".join([*shown, *([f"{more} more"] if more > 0 else [])])
