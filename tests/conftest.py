@@ -68,10 +68,17 @@ report.ThisPythonKernel = kernels.PreloadedKernel
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that asks for a notebook that has run starts a kernel; Windows is not POSIX."""
+    """Who asks for a notebook that has run, or its page, starts a kernel; who asks for a browser
+    opens Chromium. A chapter has tests of its own to run while it is written. Windows is not POSIX.
+    """
     for item in items:
-        if {"ran", "done"} & {*getattr(item, "fixturenames", ())}:
+        wanted = {*getattr(item, "fixturenames", ())}
+        if {"ran", "done", "reports"} & wanted:
             item.add_marker(pytest.mark.kernel)
+        if "browser" in wanted:
+            item.add_marker(pytest.mark.browser)
+        if item.path.parent.name == "notebooks":
+            item.add_marker(pytest.mark.slow)
         if os.name == "nt" and item.get_closest_marker("posix"):
             item.add_marker(pytest.mark.skip(reason="needs a shell, make, links or signals"))
 

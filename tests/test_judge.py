@@ -329,6 +329,7 @@ def test_every_metric_has_a_table_and_the_file_every_test() -> None:
     assert math.isfinite(float(table[0]["adjusted"]))
 
 
+@pytest.mark.slow
 def test_a_kept_study_is_judged_as_well() -> None:
     page = judgement_page({"noisy": stored("cure-noisy")}, "noisy", "")
     assert page.count("<details") == 12 and "more are in the file below" in page
@@ -350,6 +351,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "s.html"
 
 
+@pytest.mark.slow
 def test_every_name_is_text(hostile: Path) -> None:
     page = BeautifulSoup(hostile.read_text(encoding="utf-8"), "html.parser")
     assert {str(tag.string) for tag in page.find_all("script")} <= {*OWN_SCRIPTS}

@@ -278,6 +278,7 @@ def test_nothing_trains_before_it_is_shown_and_showing_it_twice_trains_once(
     assert trainer.begun == [0.5]
 
 
+@pytest.mark.slow
 def test_of_a_drag_only_the_last_value_trains(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,6 +309,7 @@ def test_a_training_that_is_replaced_stops_and_never_runs_beside_the_next(
     assert "nt-error" not in status(shown)
 
 
+@pytest.mark.slow
 def test_a_training_that_does_not_stop_is_waited_for_and_its_picture_dropped(
     trainer: Trainer,
 ) -> None:
@@ -343,6 +345,7 @@ def test_the_last_picture_stays_until_the_next_is_ready(trainer: Trainer) -> Non
     until(lambda: "alpha is 0.1" in picture(shown))
 
 
+@pytest.mark.slow
 def test_progress_shows_with_the_time_left(trainer: Trainer) -> None:
     shown, _ = live(trainer)
     shown._repr_mimebundle_()

@@ -458,8 +458,7 @@ CONTROLS = {  # of what works without a kernel
     ".nt-explorer": "input, select, button, .nt-controls",
     ".mtl-playground": "input, select, button, .controls",
 }
-ALONE = [(SMALL, ".nt-explorer"), (START, ".nt-explorer"), (START, ".mtl-playground")]
-alone = pytest.mark.parametrize(("opened", "kind"), ALONE, indirect=["opened"])
+both_kinds = pytest.mark.parametrize("opened", [START], indirect=True)
 
 
 def copy_of(opened: Opened, name: str, change: str = "") -> Path:
@@ -474,20 +473,19 @@ def copy_of(opened: Opened, name: str, change: str = "") -> Path:
 
 
 @contextmanager
-def looked_at(browser: Browser, opened: Opened, path: Path, kind: str) -> Iterator[Locator]:
-    """What of this kind a reader finds who opens a notebook and runs nothing."""
+def looked_at(browser: Browser, opened: Opened, path: Path) -> Iterator[dict[str, Locator]]:
+    """What of each kind a reader finds who opens a notebook and runs nothing."""
     page = browser.new_page(viewport={"width": 1200, "height": 2000})
     page.set_default_timeout(1e3 * PATIENCE)
     page.goto(f"{opened.address}/lab/tree/{path.name}?reset")
-    box = page.locator(kind).first
-    box.scroll_into_view_if_needed()
-    yield box
-    keep_screenshot(page, f"lab-{path.stem}-{kind[1:]}")
+    yield {kind: page.locator(kind).first for kind in CONTROLS}
+    keep_screenshot(page, f"lab-{path.stem}")
     page.close()
 
 
 def works(box: Locator) -> None:
     """Its sliders move, and with the first its picture."""
+    box.scroll_into_view_if_needed()
     slider = box.get_by_role("slider").first
     expect(slider).to_be_visible()
     home, end = (told(box, slider, key) for key in ("Home", "End"))
@@ -504,29 +502,33 @@ def told(box: Locator, slider: Locator, *keys: str) -> str:
     return words.inner_text()
 
 
-@alone
-def test_what_was_run_works(opened: Opened, kind: str) -> None:
-    works(opened.page.locator(kind).first)
+@both_kinds
+def test_what_was_run_works(opened: Opened) -> None:
+    for kind in CONTROLS:
+        works(opened.page.locator(kind).first)
 
 
-@alone
+@both_kinds
 def test_saved_and_opened_again_it_works_though_nothing_is_run(
-    browser: Browser, opened: Opened, kind: str
+    browser: Browser, opened: Opened
 ) -> None:
-    with looked_at(browser, opened, opened.path, kind) as box:
-        works(box)
+    with looked_at(browser, opened, opened.path) as boxes:
+        for box in boxes.values():
+            works(box)
 
 
-@alone
+@both_kinds
 def test_sent_to_someone_else_it_is_a_picture_with_a_line_and_no_control(
-    browser: Browser, opened: Opened, kind: str
+    browser: Browser, opened: Opened
 ) -> None:
     sent = copy_of(opened, f"sent-{opened.path.stem}", "  # mine")
-    with looked_at(browser, opened, sent, kind) as box:
-        expect(box.locator("img")).to_have_count(1)
-        assert box.locator("img").evaluate("image => image.decode().then(() => image.alt)")
-        expect(box.get_by_text("Run this cell")).to_be_visible()
-        expect(box.locator(CONTROLS[kind])).to_have_count(0)
+    with looked_at(browser, opened, sent) as boxes:
+        for kind, box in boxes.items():
+            box.scroll_into_view_if_needed()
+            expect(box.locator("img")).to_have_count(1)
+            assert box.locator("img").evaluate("image => image.decode().then(() => image.alt)")
+            expect(box.get_by_text("Run this cell")).to_be_visible()
+            expect(box.locator(CONTROLS[kind])).to_have_count(0)
 
 
 # ---------------------------------------------------------------- live training

@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup
 from lab import chromium
 from pages import NEEDED
 from played import played, settle
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, expect
 from torch import Tensor
 
 from mtl_nt import BadInput
@@ -44,6 +44,15 @@ TRAIN = """(box, changes) => {
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started
+
+
+@pytest.fixture(scope="module", params=["two tasks", "outsider"])
+def trainer(
+    request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Locator]]:
+    """A preset, and its playground on a page, which trains what one asks for."""
+    with played(browser, request.param, tmp_path_factory.mktemp("played")) as visit:
+        yield request.param, visit.page.locator(".mtl-playground")
 
 
 def adam(tensor: Tensor, rate: float) -> torch.optim.Adam:
@@ -154,16 +163,13 @@ def trained_by_torch(found: dict[str, Any], method: str, target: int, of: dict) 
 @NEEDED
 @pytest.mark.browser
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("preset", ["two tasks", "outsider"])
-def test_after_200_steps_every_weight_is_torchs(
-    preset: str, method: str, browser: Browser, tmp_path: Path
-) -> None:
+def test_after_200_steps_every_weight_is_torchs(method: str, trainer: tuple[str, Locator]) -> None:
+    preset, box = trainer
     alpha = ALPHAS.get(method.partition(",")[0], 0.0)
     changes: dict[str, Any] = {"method": method, "alpha": alpha, "steps": STEPS, "scale": 1.7}
     if preset != "two tasks":
         changes |= {"units": 4, "seed": 3, "rows": 48}
-    with played(browser, preset, tmp_path) as visit:
-        found = visit.page.locator(".mtl-playground").evaluate(TRAIN, changes)
+    found = box.evaluate(TRAIN, changes)
     tasks = 2 if preset == "two tasks" else 3
     assert len(found["alone"]) == tasks
     assert len(found["together"]) == (tasks if method in ("STL", "RMTL") else 1)

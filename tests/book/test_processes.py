@@ -25,7 +25,10 @@ from mtl_nt.book.processes import workers
 from mtl_nt.figures import captioned_png, task_differences
 from mtl_nt.tasks import BadInput
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, to copy a process")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, to copy a process"),
+]
 HERE = {"changed": 0}
 
 

@@ -702,6 +702,7 @@ DOWNLOADS: dict[str, tuple[Answer, dict[str, float], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", DOWNLOADS)
 def test_a_download_ends_at_a_known_size_and_after_a_stated_time(
     cache: Path, monkeypatch: pytest.MonkeyPatch, case: str

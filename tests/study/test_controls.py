@@ -129,6 +129,7 @@ def test_every_run_alpha_and_candidate_has_its_own_frozen_weights() -> None:
         torch.testing.assert_close(found, wanted, equal_nan=True)
 
 
+@pytest.mark.slow
 def test_frozen_networks_train_in_pieces_as_they_do_together() -> None:
     whole, pieces = trained(frozen("RMTL")), trained(frozen("RMTL"), memory=1.0)
     torch.testing.assert_close(pieces.predictions, whole.predictions, rtol=1e-4, atol=1e-5)

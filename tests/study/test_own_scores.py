@@ -274,6 +274,7 @@ CELLS = st.one_of(
 SAID = ("baseline", "twin", "metric", "dataset", "lower_is_better", "margin", "overlap")
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 47), st.sampled_from(COLUMNS), CELLS), max_size=2),

@@ -54,6 +54,7 @@ def test_networks_with_one_task_keep_one_column_of_numbers() -> None:
     assert columns == {"STL": {1}, "Fine-Tuning": {1}, "MTL": {10}, "RMTL": {10}}
 
 
+@pytest.mark.slow
 def test_where_networks_and_tasks_are_many_points_are_fewer_and_means_of_more_steps(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -87,6 +88,7 @@ def regression(scale: float) -> TaskData:
     return TaskData("units", x, y, ("a", "b", "c"), "regression", split)
 
 
+@pytest.mark.slow
 def test_a_target_in_millions_is_learned_as_one_in_units_is() -> None:
     found = [
         quick(regression(scale), "MTL", steps=200, trunk=(16, 8)).scores("STL").mean()

@@ -539,6 +539,7 @@ def test_on_the_whole_of_overlapping_splits_is_wider(images: Study) -> None:
     assert row["high"] - row["delta"] == pytest.approx(wide)
 
 
+@pytest.mark.slow
 def test_a_margin_turns_small_differences_into_none() -> None:
     study = quick(seeds=4, steps=200, margin=5)
     plain = quick(seeds=4, steps=200)
@@ -569,6 +570,7 @@ def half_noise(seed: int) -> TaskData:
     return TaskData("half noise", x, y, ("a", "b", "noise 1", "noise 2"), "regression", split)
 
 
+@pytest.mark.slow
 def test_a_task_that_nobody_learns_is_neither_harmed_nor_helped() -> None:
     """A method that barely trains fits less noise than single-task networks. That is no help."""
     careful = Method("Careful", settings={"weight_decay": 0.3})
@@ -592,6 +594,7 @@ def test_a_task_that_nobody_learns_is_neither_harmed_nor_helped() -> None:
     assert "not learned" not in set(against)
 
 
+@pytest.mark.slow
 def test_a_kept_null_of_many_pairs_is_that_of_every_study_of_these_data_and_this_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -494,6 +494,7 @@ def test_better_is_one_sided_and_rarely_said_of_noise(tasks: int, runs: int) -> 
     assert not is_better(holed[:1]).any()  # one run says nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("runs", "tasks", "harmed"), [(5, 1, 0), (8, 1, 0), (5, 20, 0), (8, 20, 10)]
 )
