@@ -25,9 +25,6 @@ PRESET ?=
 DEVICE ?= cpu
 WORKERS ?= 2
 
-# The notebook that `make test` runs whole, and first; all of them would double its time.
-COMPARED := notebooks/00_start_here.ipynb
-
 # What `make quick` leaves to `make test`. See the markers in pyproject.toml.
 QUICK := not slow and not browser and not kernel and not release
 
@@ -75,7 +72,7 @@ test: $(STAMP) ## format, lint, types and tests
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/mypy >/dev/null 2>&1 & types=$$!; \
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not release" --doctest-modules --nbval $(COMPARED) tests mtl_nt; \
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not release" --doctest-modules tests mtl_nt; \
 	tests=$$?; wait $$types || $(BIN)/mypy || exit; exit $$tests
 
 seldom: $(STAMP) ## run the tests that `make test` leaves out, some minutes

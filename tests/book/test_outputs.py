@@ -1,8 +1,7 @@
 """What the notebooks of the repository show without a kernel.
 
 Each says which code its outputs were made from, and that must be the present code. That they are
-what this code puts out here, too, is nbval's to say, with `outputs_close`: `make test` runs it over
-the first notebook, `make compare` over all.
+what this code puts out here, too, is nbval's to say, with `outputs_close`, in `make compare`.
 """
 
 from __future__ import annotations
