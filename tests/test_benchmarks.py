@@ -60,7 +60,7 @@ def lines_of(
     return [line[0].removeprefix("| ") for line in lines], [line[3] for line in skipped]
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_every_other_benchmark_runs_and_has_its_line(
     tmp_path: Path,
     run: ModuleType,

@@ -608,7 +608,7 @@ def finished(folder: Path) -> dict[str, int]:
     return {str(p): p.stat().st_mtime_ns for p in folder.glob("runs-*/*-*.json")}
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_killed_at_twenty_random_moments_it_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     whole = audit("dial-unrelated", folder=tmp_path / "whole", say=quiet, **LESS)
     context = forking()
