@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -201,15 +202,7 @@ def cure_changes(table: pd.DataFrame) -> Figure:
             }
             look["mfc"] = "white" if n else EXTRA_COLOURS[n]
             ax.errorbar(rows["change"], at, xerr=rows["within"], **look)
-        ax.set_ylim(len(methods) - 0.5, -0.5)
-        ax.set_yticks(range(len(methods)), [""] * len(methods), size=SMALL_SIZE)
-        ax.locator_params(axis="x", nbins=3)
-        ax.set_title(cause, loc="left", size=SMALL_SIZE)
-        ax.grid(axis="y", color=NULL_BAND)
-        ax.set_axisbelow(True)
-        ax.tick_params(axis="y", length=0)
-        if not k:
-            ax.set_yticklabels([shorten(_display_name(m, methods), 18) for m in methods])
+        _finish_panel(ax, cause, methods, named=not k, ticks=3)
     add_legend(figure, *ax.get_legend_handles_labels())
     return without_formulas(figure)
 
@@ -337,17 +330,22 @@ def cure_controls(table: pd.DataFrame) -> Figure:
             look: dict[str, Any] = {"color": EXTRA_COLOURS[n], "fmt": "os^"[n], "ms": 5}
             at = rows["method"].map(methods.index) + 0.25 * (n - 1)
             ax.errorbar(rows["over_mtl"], at, xerr=rows["over_mtl_within"], label=label, **look)
-        ax.set_ylim(len(methods) - 0.5, -0.5)
-        ax.set_yticks(range(len(methods)), [""] * len(methods), size=SMALL_SIZE)
-        ax.locator_params(axis="x", nbins=2)
-        ax.set_title(cause, loc="left", size=SMALL_SIZE)
-        ax.grid(axis="y", color=NULL_BAND)
-        ax.set_axisbelow(True)
-        ax.tick_params(axis="y", length=0)
-        if not k:
-            ax.set_yticklabels([shorten(_display_name(m, methods), 18) for m in methods])
+        _finish_panel(ax, cause, methods, named=not k, ticks=2)
     add_legend(figure, *ax.get_legend_handles_labels())
     return without_formulas(figure)
+
+
+def _finish_panel(ax: Axes, title: str, methods: list[str], named: bool, ticks: int) -> None:
+    """One row per method, which the first panel names, and few short numbers below."""
+    names = [shorten(_display_name(m, methods), 18) if named else "" for m in methods]
+    ax.set_ylim(len(methods) - 0.5, -0.5)
+    ax.set_yticks(range(len(methods)), names, size=SMALL_SIZE)
+    ax.tick_params(axis="y", length=0)
+    ax.locator_params(axis="x", nbins=ticks)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+    ax.grid(axis="y", color=NULL_BAND)
+    ax.set_axisbelow(True)
+    ax.set_title(title, loc="left", size=SMALL_SIZE)
 
 
 def _rows_by_case(table: pd.DataFrame) -> list[tuple[str, list[Any]]]:
