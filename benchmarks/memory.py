@@ -20,7 +20,7 @@ from mtl_nt.datasets.downloads import FOLDER
 
 ROOT = Path(__file__).parent.parent
 BOOK = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-FILES = {"08_case_pharmacogenomics": "gdsc"}  # data that no package brings
+FILES = {"09_case_pharmacogenomics": "gdsc"}  # data that no package brings
 PERIOD = 0.5  # seconds between two looks at the memory, each of which takes 0.02 a process
 
 

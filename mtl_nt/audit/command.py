@@ -12,7 +12,7 @@ from ..files import temporary_folder
 from ..tasks import BadInput
 from ..terminal import say, warn
 
-NOTEBOOK = "09_audit_your_tasks.ipynb"
+NOTEBOOK = "10_audit_your_tasks.ipynb"
 READ_OPTIONS = ("targets", "features", "smiles", "group", "split", "ignore", "regression", "folds")
 """The options that say how a table is read."""
 

@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no program named chromium: nothing to open"),
 ]
 START, DIALS, LBTW = "00_start_here", "01_negative_transfer", "02_lbtw"
-CASE = "06_case_chemistry"  # the other notebook that trains at a picker's change
+CASE = "07_case_chemistry"  # the other notebook that trains at a picker's change
 # Three stops or more on every slider, so that its middle is neither of its ends.
 GIVEN: dict[str, dict[str, Any]] = {
     START: {**fast(START), "alphas": [0.0, 0.25, 0.5, 2.0], "alpha": 0.5},

@@ -1,151 +1,85 @@
-"""Notebook 8, the case of pharmacogenomics: what a reader may rely on, and that it runs."""
+"""Notebook 8, the case of MNIST-Imbalanced: what a reader may rely on, and that it runs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import book
-import numpy as np
 import pytest
 from nbformat import NotebookNode
-from outputs_close import GDSC, HERE
-
-from mtl_nt import BadInput, Recipe
-from mtl_nt.datasets import downloads as files
-
-SHARE = {  # of each method's error: a weak OLS, and nearly equal networks
-    **{"STL": 0.85, "STL'": 0.85, "Group mean": 0.87, "OLS": 40.0, "ElasticNet": 0.86},
-    **{"Ridge": 0.865, "MTL": 0.853, "Uncertainty": 0.855, "Deep-AMTFL": 0.86, "U-AMTFL": 0.856},
-    **{"U-AMTFL, inside": 0.857, "MTL, tuned": 0.848, "Deep-AMTFL, tuned": 0.85},
-    **{"U-AMTFL, tuned": 0.849, "Scalarisation": 0.853, "RandomWeights": 0.856, "Constant": 1.0},
-}
 
 
-def made_up(folder: Path) -> str:
-    """A kept study with drawn scores, of the form of the one that comes with the package."""
-    draw, drugs = np.random.default_rng(0), [f"Drug {k}" for k in range(30)]
-    variance = np.linspace(0.5, 4, len(drugs))
-    results, training = [], []
-    for method, share in SHARE.items():
-        alpha = 0.1 if "AMTFL" in method else np.nan
-        for seed in range(3):
-            error = share * draw.uniform(0.97, 1.03, len(drugs))
-            for metric, found in (("MSE", error), ("MSE (raw)", error * variance)):
-                for task, value in zip(drugs, found, strict=True):
-                    results.append(("gdsc", seed, "free", method, alpha, seed, task, metric, value))
-            if method != "Constant":
-                training.append((method, alpha, seed, 150))
-    recipe = Recipe(trunk=(500,), steps=150)
-    return book.kept(folder, results, training, "MSE", overlap=2 / 7, recipe=recipe)
-
-
-REAL = book.comes_with_the_package("gdsc")
-NEEDED = pytest.mark.skipif(not HERE, reason="needs GDSC's files")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_files() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        if HERE:
-            patch.setenv(files.FOLDER, str(GDSC))
-        yield
-
-
-class TestCaseOfPharmacogenomics(book.Lesson):
-    name = "08_case_pharmacogenomics"
-    wrong = "[(check_1, 1.0), (check_2, lambda m, b: (0, 0)), (check_3, 'none of these', found)]"
-    given = {"live": HERE} | ({"kept": "gdsc"} if REAL else {})  # what is there
+class TestCaseOfMNIST(book.Lesson):
+    name = "08_case_mnist"
+    wrong = (
+        "[(check_1, [0.1, 0.2]), (check_2, lambda L, s, f: L), (check_3, 'none of these', signs)]"
+    )
+    given = {"alphas": [0.1, 1.0]}
     refusals = [
-        ({"kept": "gdcs"}, "no kept study 'gdcs'"),
-        ({"kept": "nowhere/gdsc"}, "no kept study 'nowhere/gdsc'"),
-        ({"dataset": "gdcs"}, "did you mean 'gdsc'"),
-        ({"drugs": 0}, "drugs 0: give a number from 2 to 30"),
-        ({"drugs": 300}, "drugs 300: give a number from 2 to 30"),
+        ({"kept": "mnits"}, "no kept study 'mnits'"),
+        ({"kept_long": "mnist-lnog"}, "no kept study 'mnist-lnog'"),
+        ({"kept_large": "nowhere/mnist"}, "no kept study 'nowhere/mnist'"),
         *book.NUMBERS,
-        ({"width": 0}, "trunk"),
-        ({"methods": ["U-AMTFK"]}, "did you mean 'U-AMTFL'"),
+        ({"steps": 2}, "steps 2: must be 3 or more"),
+        ({"dataset": "digits"}, "this is the case of 'mnist'"),
+        ({"learning_rate": 0.0}, "learning_rate 0.0"),
     ]
-    explorers = [
-        ("baseline-explorer", 1, 6),
-        ("method-explorer", 1, 6),
-        pytest.param("alpha-explorer", 2, 2, marks=NEEDED),
-    ]
-    pictures = 6 if HERE else 5
+    explorers = [("alpha-explorer", 2, 2)]
+    pictures = 9
 
-    @pytest.fixture(scope="class")
-    @classmethod
-    def source(cls, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-        """Where the kept study lies, here a made-up one; and nothing is trained."""
-        return {"kept": made_up(tmp_path_factory.mktemp("kept")), "live": False}
-
-    def test_it_shows_what_comes_with_the_package_and_eleven_alphas(self) -> None:
+    def test_it_shows_the_papers_figure_against_both_baselines_at_full_length(self) -> None:
         given = book.parameters(self.name)
-        assert given["kept"] == "gdsc"
-        assert given["live"] is True
+        assert [given[k] for k in ("kept", "kept_long", "kept_large")] == [
+            "mnist",
+            "mnist-long",
+            None,
+        ]
         assert given["seeds"] >= 5
-        assert len(given["alphas"]) == 11
+        assert len(given["alphas"]) >= 11
         assert given["alpha"] in given["alphas"]
 
-    def test_no_run_is_reported_on_which_anything_was_chosen(self, source: dict[str, Any]) -> None:
-        book.reports_runs_from_100(self.name, **source)
-
-    def test_a_claim_must_hold_at_the_notebooks_own_budget_and_is_reported_at_another(
-        self, source: dict[str, Any], capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        book.judges_claims(self.name, capsys, **source)
-
-    @NEEDED
-    def test_a_drug_that_gdsc_does_not_have_is_refused(self, source: dict[str, Any]) -> None:
-        with pytest.raises(BadInput, match="unknown drug 'Drug 9999'"):
-            book.prelude(self.name, **{**source, "live": True, "drugs": ["Drug 1", "Drug 9999"]})
-
-    def test_without_the_files_it_says_what_is_left_out_and_what_to_do(
-        self,
-        source: dict[str, Any],
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        monkeypatch.setenv(files.FOLDER, str(tmp_path))
-        (tmp_path / "IC50_v17.csv.gz").write_bytes(b"another file")
-        defined = book.prelude(self.name, **{**source, "live": True})
-        assert defined["whole"] is None
-        (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("Left out")]
-        assert files.FOLDER in line
+    def test_the_studies_beside_the_main_one_can_be_left_out(self) -> None:
+        without = book.prelude(self.name, kept_long=None, kept_large=None)
+        assert (without["others"], without["absent"]) == ([], [])
+        # "mnist-paper" is never trained here
+        one = book.prelude(self.name, kept_long="mnist", kept_large="mnist-paper")
+        assert (len(one["others"]), one["absent"]) == (1, ["mnist-paper"])
 
     @pytest.mark.slow
     def test_every_claim_about_what_is_kept_holds(self, done: NotebookNode) -> None:
-        cells = ("claim-tissue", "claim-baseline", "claim-uncertainty")
+        cells = ("claim-prior", "claim-null", "claim-class", "claim-sample", "claim-inside")
         printed = "".join(o.text for cell in cells for o in book.outputs(done, cell))
-        assert printed.count("holds: ") == 5
+        assert printed.count("holds: ") == 10
         assert "DOES NOT HOLD" not in printed
 
     @pytest.mark.slow
-    def test_the_papers_numbers_stand_beside_ours(self, done: NotebookNode) -> None:
-        text = book.seen(book.outputs(done, "published-table")[0])
-        for published in ("2.6210", "1.7436", "1.7374", "1.7342"):
-            assert published in text
-
-    @pytest.mark.slow
-    def test_every_baseline_has_its_count_and_only_stl_a_null(self, done: NotebookNode) -> None:
-        shown = book.outputs(done, "counts-tables")
-        assert len(shown) == 4
-        for table in shown:
-            text = book.seen(table)
-            for baseline in ("OLS", "Constant", "Group mean", "Ridge", "ElasticNet", "STL"):
-                assert baseline in text
-        words = book.outputs(done, "counts-words")[0].data["text/markdown"]
-        assert re.search(r"Null of STL: worse in one split \d+ to \d+", words)
-        assert "The other baselines have none" in words
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize("rival", ["MTL", "Deep-AMTFL", "MTL, tuned"])
-    def test_u_amtfl_is_tested_against_its_rivals_directly(
-        self, done: NotebookNode, rival: str
+    def test_every_count_stands_beside_its_null_against_both_baselines(
+        self, done: NotebookNode
     ) -> None:
-        text = book.outputs(done, "pairs-list")[0].data["text/markdown"]
-        assert re.search(rf"\* U-AMTFL against {rival}: [+-][\d.]+ ± [\d.]+, \*\*\w+\*\*", text)
-        assert "*Undecided* is not *equal*" in text
+        table, note = book.outputs(done, "counts")
+        text = book.seen(table)
+        for baseline in ("CNN", "STL"):
+            for metric in ("error", "PR-AUC"):
+                assert f"{baseline} {metric} {baseline}' " in text
+        assert "on this split" in note.data["text/markdown"]
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        ("cell", "rival"),
+        [
+            ("step-words", "MTL-CNN, tuned"),
+            ("class-words", "CNN, balanced"),
+            ("dealt-words", "U-AMTFL, s permuted"),
+            ("arms-words", "RandomWeights"),
+        ],
+    )
+    def test_u_amtfl_is_tested_against_every_control(
+        self, done: NotebookNode, cell: str, rival: str
+    ) -> None:
+        shown = [o.data for o in book.outputs(done, cell)]
+        text = "\n".join(data.get("text/markdown", "") for data in shown)
+        assert "on this split" in text
+        line = re.search(rf"\* U-AMTFL against {rival}: (.*)", text)
+        assert line is not None
+        assert len(re.findall(r"[+-][\d.]+ ± [\d.]+ points by", line[1])) == 2
+        assert line[1].count("undecided; detectable") == 2
