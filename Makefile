@@ -35,7 +35,7 @@ LOWEST := import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["
 	lines = [*project["dependencies"], *sum(extras.values(), [])]; \
 	print(*(line.replace(">=", "==") for line in lines if not line.startswith("torch")), sep="\n")
 
-.PHONY: help setup demo book outputs compare release quick test seldom lowest lab bench results
+.PHONY: help setup demo book site outputs compare release quick test seldom lowest lab bench results
 .PHONY: stills clean distclean
 .DELETE_ON_ERROR:
 
@@ -45,7 +45,7 @@ help: ## show this list
 setup: $(STAMP) ## install everything in .venv; the other targets do it when needed
 	@echo "Ready. make help lists what to do next."
 
-demo: $(STAMP) ## run the first three notebooks and write reports/
+demo: $(STAMP) ## run the first three notebooks, and write reports/ and the book's site in it
 	@$(BIN)/python -m mtl_nt demo --out reports
 
 book: $(STAMP) ## run all notebooks, some minutes, and write reports/
@@ -53,6 +53,9 @@ book: $(STAMP) ## run all notebooks, some minutes, and write reports/
 
 outputs: $(STAMP) ## the same, and keep what the notebooks show in them
 	@$(BIN)/python -m mtl_nt book --out reports --keep
+
+site: $(STAMP) ## build site/, the book with search; chapters that make book has run have live sliders
+	@$(BIN)/python -m mtl_nt site --out site
 
 compare: $(STAMP) ## run all notebooks and compare with what they show
 	@$(BIN)/python -m pytest -n auto --dist loadfile --nbval tests/outputs_close.py notebooks
@@ -97,7 +100,7 @@ results: $(STAMP) ## train the case studies whole, some hours, and keep their ta
 	@$(BIN)/python -m mtl_nt results $(DATASET)$(if $(PRESET),-$(PRESET)) --workers $(WORKERS) --device $(DEVICE)
 
 clean: ## remove reports and caches
-	@rm -rf reports dist .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf reports site dist .pytest_cache .mypy_cache .ruff_cache
 	@find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -print0 | xargs -0 rm -rf
 
 distclean: clean ## remove .venv, .lowest and .bench too

@@ -19,7 +19,7 @@ def keep(name: str, figure: Figure) -> None:
 
 
 made = mtl_nt.compare(mtl_nt.load("dial", scenario="unrelated"), alphas=(0.5,), seeds=SEEDS)
-keep("differences", figures.task_differences(made))
+keep("differences", figures.task_differences(made, methods=["MTL"]))
 keep("weight_matrix", figures.weight_matrix(made))
 
 alphas = np.linspace(0, 2, 11).round(1)

@@ -8,7 +8,20 @@ if TYPE_CHECKING:
 
     from .datasets import load
     from .networks import Recipe
-    from .study import METHODS, Method, Study, compare, plain, tuned, with_alpha, with_target
+    from .study import (
+        METHODS,
+        FittedPlan,
+        Method,
+        Study,
+        TaskPlan,
+        compare,
+        fit_plan,
+        load_plan,
+        plain,
+        tuned,
+        with_alpha,
+        with_target,
+    )
     from .tasks import BadInput, Split, TaskData
     from .training import Stopped
     from .weighters import (
@@ -37,7 +50,7 @@ HOMES = {
     "datasets": ("load",),
     "networks": ("Recipe",),
     "study": ("METHODS", "Method", "Study", "compare", "plain", "tuned", "with_alpha")
-    + ("with_target",),
+    + ("with_target", "FittedPlan", "TaskPlan", "fit_plan", "load_plan"),
     "tasks": ("BadInput", "Split", "TaskData"),
     "training": ("Stopped",),
     "weighters": ("AMTFL", "DWA", "LBTW", "RMTL", "UAMTFL", "Balanced", "Fixed", "Frozen")
@@ -55,6 +68,7 @@ __all__ = [
     "UAMTFL",
     "BadInput",
     "Balanced",
+    "FittedPlan",
     "Fixed",
     "Frozen",
     "GradNorm",
@@ -69,11 +83,14 @@ __all__ = [
     "Stopped",
     "Study",
     "TaskData",
+    "TaskPlan",
     "Uncertainty",
     "Uniform",
     "Weighter",
     "compare",
+    "fit_plan",
     "load",
+    "load_plan",
     "plain",
     "tuned",
     "with_alpha",

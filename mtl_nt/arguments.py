@@ -17,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
     ('report', 'my_tasks.csv', '5min')
     """
     top = _Parser(prog="python -m mtl_nt", description="Reports on negative transfer.")
-    known = "report | judge | demo | book | run | results | datasets | fetch"
+    known = "report | judge | demo | book | site | run | results | datasets | fetch"
     commands = top.add_subparsers(required=True, metavar=known)
     _add_report(commands)
     _add_judge(commands)
@@ -31,6 +31,12 @@ def parser() -> argparse.ArgumentParser:
     book.add_argument("--fast", action="store_true", help="with a few steps each, to see it run")
     book.add_argument("--keep", action="store_true", help="write the outputs into notebooks/, too")
     book.set_defaults(command="book")
+
+    site = commands.add_parser("site", help="build the book as a site, with search; needs [book]")
+    site.add_argument("--out", default="site", type=Path, help="folder (default: site)")
+    runs = "executed notebooks, which have live sliders (default: reports)"
+    site.add_argument("--reports", default="reports", type=Path, help=runs)
+    site.set_defaults(command="site")
 
     run = commands.add_parser("run", help="run one notebook with other parameters")
     run.add_argument("notebook", type=Path)
@@ -77,19 +83,48 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
     report.add_argument("--features", help="columns to predict from (default: all others)")
     report.add_argument("--smiles", help="a column of molecules, in place of features")
     report.add_argument("--group", help="a column: rows of one group are never split")
-    report.add_argument("--split", help="a column that says train, validation or test")
+    report.add_argument(
+        "--split",
+        help="a column that says train, validation or test; or random (default), scaffold, "
+        "time:COLUMN, group:COLUMN",
+    )
     report.add_argument("--ignore", help="columns to leave out")
-    report.add_argument("--regression", help="targets of 0 and 1 that are numbers, not classes")
+    report.add_argument("--regression", help="targets of few values that are numbers, not classes")
     report.add_argument("--folds", type=_whole_number, help="of the rows (default: 5)")
+    _add_answers(report)
     report.add_argument("--methods", help="names with semicolons or commas (default: most)")
     report.add_argument("--alphas", help="numbers with commas (default: 0,0.1,0.25,0.5,1)")
     report.add_argument("--seeds", help="how many runs, or which: 100,101 (default: 5)")
     report.add_argument("--steps", type=_whole_number, help="optimiser steps a network")
     report.add_argument("--budget", help="of time: 90s, 5min, 2h; what does not fit is left out")
+    report.add_argument("--margin", help='what matters to you: 0.02, or "PR-AUC=0.02,MSE=0.05"')
+    report.add_argument("--plan", type=Path, help="write the plan per task here, as JSON")
     report.add_argument("--device", default="cpu", help="cpu, cuda or auto")
     report.add_argument("--results", type=Path, help="keep what is finished here, and go on")
     report.add_argument("--json", action="store_true", help="print the findings as JSON")
     report.set_defaults(command="report")
+
+
+def _add_answers(report: argparse.ArgumentParser) -> None:
+    """Add the options that answer what the reading of a table may ask."""
+    report.add_argument("--log", help='targets to read as logarithms: "y_*", or names with commas')
+    report.add_argument(
+        "--missing",
+        help='values that mean "no value": --missing=-999,ND, or "age=9" for one column',
+    )
+    report.add_argument(
+        "--keep", help="columns that are right as they are, whatever they look like"
+    )
+    report.add_argument("--decimal", help='the decimal mark, "." or "," (default: what rows show)')
+    report.add_argument(
+        "--min-positives",
+        type=_whole_number,
+        help="leave out targets of 0 and 1 whose rarer class has fewer labels",
+    )
+    report.add_argument(
+        "--apart", help="salts, stereo or both: may be in other folds than the molecule itself"
+    )
+    report.add_argument("--yes", action="store_true", help="read as guessed, and do not ask")
 
 
 def _add_judge(commands: argparse._SubParsersAction) -> None:

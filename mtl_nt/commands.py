@@ -104,6 +104,8 @@ def _judge_scores(options: argparse.Namespace) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
+    from .book.site import missing
+
     folder = Path("notebooks")
     for _, notebook, _ in DEMO:
         if not (folder / notebook).is_file():
@@ -112,7 +114,36 @@ def _demo(options: argparse.Namespace) -> None:
         _check_outputs(folder / notebook, options.out, name)
     for number, (name, notebook, parameters) in enumerate(DEMO, 1):
         _run_and_write(folder / notebook, options.out, name, parameters, f"[{number}/{len(DEMO)}] ")
-    _say_where(options.out / "index.html")
+    if why := missing():
+        _say_where(options.out / "index.html")
+        say(f"For the whole book as a site: {why}")
+    else:
+        say("the site of the book ...")
+        ran = {Path(notebook).stem: options.out / f"{name}.ipynb" for name, notebook, _ in DEMO}
+        _build_site(options.out / "site", ran)
+
+
+def _site(options: argparse.Namespace) -> None:
+    from .book.site import missing, runs_of_the_book
+
+    if why := missing():
+        raise BadInput(why)
+    ran = runs_of_the_book(options.reports)
+    live = f"{len(ran)} chapters have live sliders, from {options.reports}"
+    say(f"{live if ran else 'no chapter has live sliders: run make book first'} ...")
+    _build_site(options.out, ran)
+
+
+def _build_site(folder: Path, ran: dict[str, Path]) -> None:
+    """Build the site with a small audit as its example, and say where it is."""
+    from .audit import audit
+    from .audit.page import audit_page
+    from .book.site import build_site, check_folder
+
+    check_folder(folder)
+    arms = "MTL;Fine-Tuning;Uncertainty"
+    found = audit("dial", arms, seeds=5, steps=200, progress=False, say=lambda _: None)
+    _say_where(build_site(folder, ran, audit_page(found)))
 
 
 def _book(options: argparse.Namespace) -> None:
@@ -303,6 +334,7 @@ COMMANDS = {
     "demo": _demo,
     "book": _book,
     "run": _run,
+    "site": _site,
     "results": _results,
     "datasets": _datasets,
     "fetch": _fetch,

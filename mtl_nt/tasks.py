@@ -20,6 +20,7 @@ from torch import Tensor
 from .bits import Bits
 
 TaskKind = Literal["binary", "regression"]
+Severity = Literal["matters", "info"]
 
 
 class BadInput(ValueError):
@@ -38,6 +39,51 @@ class BadInput(ValueError):
     def _render_traceback_(self) -> list[str]:
         """The one line that IPython shows instead of a traceback."""
         return [f"{type(self).__name__}: {self}"]
+
+
+class Note(str):
+    """What was done with a table while it was read: one line of text that a person can read.
+
+    It may hold names and cells of somebody's table, so escape it in HTML.
+
+    Attributes:
+        severity: "matters" where the results depend on it and a reader must see it first: a column
+            that was left out, labels that were emptied, a suspicion. "info" is for the rest.
+        about: the kind of thing, for scripts, such as "targets" or "imputed".
+        columns: the columns that it is about.
+
+    >>> note = Note("Left out, as row numbers: 'index'.", "matters", "left out", ("index",))
+    >>> note, note.severity
+    ("Left out, as row numbers: 'index'.", 'matters')
+    """
+
+    severity: Severity
+    about: str
+    columns: tuple[str, ...]
+
+    def __new__(
+        cls,
+        text: str,
+        severity: Severity = "info",
+        about: str = "",
+        columns: Sequence[str] = (),
+    ) -> Note:
+        note = super().__new__(cls, printable(text))
+        note.severity, note.about, note.columns = severity, about, (*columns,)
+        return note
+
+    def as_json(self) -> dict[str, Any]:
+        """The note as a dictionary that JSON can write.
+
+        >>> Note("5 folds.", about="split").as_json()
+        {'text': '5 folds.', 'severity': 'info', 'about': 'split', 'columns': []}
+        """
+        return {
+            "text": str(self),
+            "severity": self.severity,
+            "about": self.about,
+            "columns": list(self.columns),
+        }
 
 
 def printable(text: object) -> str:
@@ -155,6 +201,8 @@ class TaskData:
         redraw: a function of a seed that gives the same data as another run has them; None where
             nothing can vary.
         data_seed: the seed that drew these data or this split; None where nothing can vary.
+        notes: what was left out, guessed, encoded or imputed while a table was read, one `Note` for
+            each kind of thing.
 
     Raises:
         BadInput: shapes disagree; features or targets are not finite; a task has no training labels
@@ -192,6 +240,7 @@ class TaskData:
     single: Mapping[str, Any] = field(default_factory=dict)
     redraw: Callable[[int], TaskData] | None = None
     data_seed: int | None = None
+    notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         _check_table(self)

@@ -26,7 +26,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = {"help", "setup", "demo", "book", "outputs", "test", "lab", "bench", "results", "clean"}
-TARGETS |= {"compare", "release", "seldom", "distclean", "quick", "lowest", "stills"}
+TARGETS |= {"compare", "release", "seldom", "distclean", "quick", "lowest", "stills", "site"}
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
@@ -384,14 +384,6 @@ def test_a_dev_container_has_the_same_python_and_sets_itself_up() -> None:
     venv = re.findall(r"^VENV \?= (.+)$", MAKEFILE, re.M)
     python = tools["vscode"]["settings"]["python.defaultInterpreterPath"]
     assert [python] == [f"${{containerWorkspaceFolder}}/{name}/bin/python" for name in venv]
-
-
-def test_the_package_alone_brings_the_notebook_of_a_report() -> None:
-    from mtl_nt.audit.command import NOTEBOOK
-
-    (pair,) = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"].items()
-    assert pair == (f"notebooks/{NOTEBOOK}", f"mtl_nt/notebooks/{NOTEBOOK}")
-    assert (ROOT / pair[0]).is_file()
 
 
 # ---------------------------------------------------------------- versions and citations

@@ -52,7 +52,7 @@ def test_the_wheel_holds_every_file_of_the_package_and_none_beside(wheel: Path) 
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     wanted = {name for name in names.split("\0") if name and (ROOT / name).is_file()}
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert held == wanted | {"mtl_nt/notebooks/10_audit_your_tasks.ipynb"}
+    assert held == wanted
 
 
 @pytest.mark.slow

@@ -4,79 +4,149 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..files import temporary_folder
+from ..files import check_output, temporary_folder, write_atomically
 from ..tasks import BadInput
 from ..terminal import say, warn
 
-NOTEBOOK = "10_audit_your_tasks.ipynb"
-READ_OPTIONS = ("targets", "features", "smiles", "group", "split", "ignore", "regression", "folds")
+if TYPE_CHECKING:  # a slow import
+    from ..datasets import Unanswered
+
+READ_OPTIONS = (
+    *("targets", "features", "smiles", "group", "split", "ignore", "regression", "folds"),
+    *("log", "missing", "keep", "decimal", "min_positives", "apart", "yes"),
+)
 """The options that say how a table is read."""
+VERDICTS = "verdicts.csv"
+"""The test of every method and task, beside what is kept."""
+PAGE_SECONDS = 4.0
+"""What the page takes of a budget."""
 
 
 def write_report(options: argparse.Namespace) -> None:
-    """Audit a table or a data set, run the notebook that draws it, and write the page of it.
+    """Audit a table or a data set, and write the page of it, and the plan.
 
     Args:
         options: the parsed command line; `commands` says which options there are.
 
     Raises:
         BadInput: an option, a table or an output that cannot be used.
-        NotebookFailed: the notebook did not run to its end.
     """
-    from ..book import report
-    from ..datasets import is_table, table_digest
+    begun = time.monotonic()
+    from ..datasets import Unanswered, is_table, table_digest
+    from ..study import plan_json
     from .audit import audit
     from .findings import findings, sentences
+    from .judge import parse_margins
+    from .page import audit_page
+    from .plan import parse_seconds
     from .result import repeat_command
+    from .tables import verdicts_csv
 
+    budget = parse_seconds(options.budget)
     source = str(options.source)
     table = is_table(source)
     stem = Path(source).name.partition(".")[0] if table else source
     out = _check_page(options.out or Path(f"{stem}.html"), source, options.results)
+    if options.plan is not None:
+        _check_plan(options.plan, out, source)
     reading = {name: getattr(options, name) for name in READ_OPTIONS}
-    reading = {name: value for name, value in reading.items() if value is not None}
+    reading = {name: v for name, v in reading.items() if v is not None and v is not False}
     if reading and not table:
-        raise BadInput(
-            f"--{next(iter(reading))} is for a table of your own; {source!r} is a data set's name"
-        )
+        option = next(iter(reading)).replace("_", "-")
+        raise BadInput(f"--{option} is for a table of your own; {source!r} is a data set's name")
     asked: dict[str, Any] = {"device": options.device}
     for name, value in (
         ("methods", options.methods),
         ("alphas", None if options.alphas is None else _numbers(options.alphas, "--alphas")),
         ("seeds", None if options.seeds is None else _seeds(options.seeds)),
         ("steps", options.steps),
-        ("budget", options.budget),
+        ("margin", None if options.margin is None else parse_margins(options.margin)),
     ):
         if value is not None:
             asked[name] = value
     if table:  # the page is of these bytes, whatever becomes of the file meanwhile
         reading["sha256"] = table_digest(source)
-    whole = _find_notebook()
 
     with temporary_folder() as folder:
         kept = options.results or folder / "results"
-        found = audit(
-            source, folder=kept, progress=sys.stderr.isatty(), say=warn, **asked, **reading
-        )
-        notebook = report.results_only(whole, folder / NOTEBOOK)
-        executed = folder / "executed.ipynb"
-        given = {**asked, "dataset": source, "options": reading, "results": str(kept)}
-        given = {"methods": None, "alphas": None, "seeds": 5, **given}
-        report.run_notebook(
-            notebook, executed, report.ThisPythonKernel, _failed_notebook(out), **given
-        )
-        if out.exists():
-            warn(f"replaces {out}")
-        report.write_page(executed, out, heading=f"Audit of {found.name}")
+        if budget is not None:  # the page takes its time, too
+            budget = max(budget / 2, budget - PAGE_SECONDS - (time.monotonic() - begun))
+        shown = sys.stderr.isatty()
+        try:
+            found = audit(
+                source, folder=kept, budget=budget, progress=shown, say=warn, **asked, **reading
+            )
+        except Unanswered as error:
+            _show_questions(error, options.json)
+            raise BadInput(error.summary) from None
+        if found.plan.interrupted:
+            warn("stopped; the page shows what is finished (Ctrl-C again: no page)")
+        if found.plan.unfinished and options.results is None:
+            kept = _keep(kept, out)
+            found = replace(found, folder=str(kept))
+        found = replace(found, written=_written(options, out))
+        files = {out: audit_page(found)}
+        if options.plan is not None:
+            files[options.plan] = plan_json(found.task_plan)
+        if found.plan.unfinished or options.results is not None:
+            files[Path(kept) / VERDICTS] = verdicts_csv(found)
+        for path, text in files.items():
+            if path.exists():
+                warn(f"replaces {path}")
+            _write(path, text)
     if options.json:
-        text = json.dumps({**findings(found), "command": repeat_command(found)}, allow_nan=False)
+        notes = [note.as_json() for note in found.notes]
+        answer = {**findings(found), "notes": notes, "command": repeat_command(found)}
+        text = json.dumps(answer, allow_nan=False)
         say(text.replace("\x7f", "\\u007f"))  # which JSON may leave as it is
     else:
         say(*sentences(found), f"Open {out} in a browser.")
+    if found.plan.interrupted:
+        raise KeyboardInterrupt
+
+
+def _written(options: argparse.Namespace, out: Path) -> tuple[str, ...]:
+    """The options that say what is written, and on which device it was trained."""
+    plan = () if options.plan is None else ("--plan", str(options.plan))
+    device = () if options.device in (None, "cpu") else ("--device", options.device)
+    return "--out", str(out), *plan, *device
+
+
+def _write(path: Path, text: str) -> None:
+    """Write the whole file or nothing."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror}; choose another folder") from None
+
+
+def _keep(results: Path, out: Path) -> Path:
+    """Move the folder of an unfinished audit beside its page, so that it can go on from there."""
+    free = (out.with_name(f"{out.stem}.results{n}") for n in ("", *(f"-{k}" for k in range(2, 99))))
+    kept = next((path for path in free if not path.exists()), None)
+    if kept is None:
+        raise BadInput(f"{out.stem}.results and 97 more are there; give --results a folder")
+    try:
+        shutil.move(results, kept)
+    except OSError as error:
+        raise BadInput(f"{kept} cannot be written: {error.strerror}; give --results") from None
+    return kept
+
+
+def _show_questions(asked: Unanswered, as_json: bool) -> None:
+    """Print the questions that reading asks, one line each, where there are several."""
+    if as_json:
+        say(json.dumps({"questions": list(asked.questions)}).replace("\x7f", "\\u007f"))
+    if len(asked.questions) > 1:
+        warn(*(f"? {question}" for question in asked.questions))
 
 
 def _check_page(out: Path, source: str, results: Path | None) -> Path:
@@ -87,22 +157,19 @@ def _check_page(out: Path, source: str, results: Path | None) -> Path:
         page, kept = out.resolve(), results.resolve()
         if page == kept or (page.parent == kept and page.suffix == ".json"):
             raise BadInput(f"--out {out} is one of --results {results}; give the page another name")
-    report.check_writable(_failed_notebook(out), source)
     return report.check_writable(out, source)
 
 
-def _failed_notebook(out: Path) -> Path:
-    """The path at which a notebook that fails is kept."""
-    return out.with_name(f"{out.stem}.failed.ipynb")
+def _check_plan(plan: Path, out: Path, source: str) -> None:
+    """Check that the plan can be written, and that nobody loses another file by it."""
+    from ..study import is_plan
 
-
-def _find_notebook() -> Path:
-    """The notebook of the report, which is in the installed package or in the repository."""
-    here = Path(__file__).resolve().parents[1]
-    for folder in (here / "notebooks", here.parent / "notebooks"):
-        if (folder / NOTEBOOK).is_file():
-            return folder / NOTEBOOK
-    raise BadInput(f"{NOTEBOOK} is missing; install mtl_nt again")
+    if plan.resolve() == out.resolve():
+        raise BadInput(f"--plan and --out are both {plan}; give two names")
+    try:
+        check_output(plan, is_plan, source)
+    except OSError as error:
+        raise BadInput(f"cannot write {plan}: {error.strerror}; give another name") from None
 
 
 def _numbers(text: str, what: str) -> list[float]:

@@ -81,23 +81,38 @@ class AuditFolder:
                 f"{self.path / name} is no audit of this version; give another folder"
             ) from None
 
-    def put(self, name: str, value: Any) -> Any:
+    def put(self, name: str, value: Any, replace: bool = False) -> Any:
         """Write a file, and return what it says. A run beside this one may have written it first.
+
+        Args:
+            replace: whether the file is written anew where it is there already.
 
         Raises:
             BadInput: the file cannot be written, or the folder belongs to another audit by now.
         """
         text = json.dumps(value)
-        if (written := self.get(name)) is not None:
+        if not replace and (written := self.get(name)) is not None:
             return written
+        self.claim()
         try:
-            if not (label := self.path / LABEL).exists():
-                write_atomically(label, json.dumps(self.asked).encode(), replace=False)
-            self._check(self._label())  # another audit may have come first
             write_atomically(self.path / name, f"{self._checksum(name, text)}\n{text}".encode())
         except OSError as error:
             raise BadInput(f"{self.path / name} cannot be written: {error.strerror}") from None
         return json.loads(text)
+
+    def claim(self) -> None:
+        """Write which audit the folder belongs to, before it holds anything else.
+
+        Raises:
+            BadInput: the label cannot be written, or the folder belongs to another audit by now.
+        """
+        label = self.path / LABEL
+        try:
+            if not label.exists():
+                write_atomically(label, json.dumps(self.asked).encode(), replace=False)
+        except OSError as error:
+            raise BadInput(f"{label} cannot be written: {error.strerror}") from None
+        self._check(self._label())  # another audit may have come first
 
     def _label(self) -> Any:
         """What the folder was asked for; None where it has no label yet."""

@@ -68,8 +68,21 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
             "--better", options.better, words.get, "lower or higher"
         )
     if options.margin is not None:
-        asked["margin"] = _by_name("--margin", options.margin, _number, "a number")
+        asked["margin"] = parse_margins(options.margin)
     return {name: value for name, value in asked.items() if value is not None}
+
+
+def parse_margins(text: str) -> float | dict[str, float]:
+    """What `--margin` says: one number, or numbers by metric.
+
+    Raises:
+        BadInput: anything else.
+
+    >>> parse_margins("0.02"), parse_margins("RMSE=0.02,R2=0.01")
+    (0.02, {'RMSE': 0.02, 'R2': 0.01})
+    """
+    found: float | dict[str, float] = _by_name("--margin", text, _number, "a number")
+    return found
 
 
 def _by_name(option: str, text: str, parse: Callable[[str], Any], what: str) -> Any:

@@ -1,28 +1,21 @@
-"""The plan of an audit: what it trains, how long that takes, and how runs share the cores."""
+"""The plan of an audit: what it trains, in words and numbers, and how runs share the cores."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from ..bits import Bits
-from ..networks import Recipe
 from ..study import (
     METHODS,
     STL,
     FiniteFloat,
     Method,
-    Study,
     UniqueNames,
-    compare,
-    methods_at_widths,
     resolve_methods,
     tuned,
     twin,
@@ -32,25 +25,24 @@ from ..training import LARGE_TABLE
 
 WIDTH_FACTORS = (0.25, 4.0)  # the trunks of the width check, as multiples of the data's own
 TRIALS = 4  # how many settings a tuned method tries
-PILOT_STEPS = (3, 15)  # steps of the two short trainings from which the time is estimated
-CORE_EFFICIENCY = (
-    0.85  # several cores are not fully used, since the last pieces wait for each other
-)
-PLANNED_SHARE = 0.9  # the share of a budget that is planned; the rest is for what no estimate sees
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an audit trains.
+    """What an audit has trained, and what it was asked for.
 
     Attributes:
         methods: the names of the methods, "MTL" first.
-        widths: whether STL and MTL are trained on other widths of the trunk, too.
-        affinity: whether the cosines of the tasks' gradients at the last shared layer are measured.
+        widths: whether STL and MTL were trained on other widths of the trunk, too.
+        affinity: whether the cosines of the tasks' gradients at the last shared layer were taken.
         alphas: the alphas of the methods that have one.
         seeds: the seeds of the runs.
-        seconds: the estimate of the time.
-        left_out: what the budget had no room for, with its estimate.
+        seconds: the estimate of the time that all that was asked for takes.
+        left_out: what there was no room for, or no way to train, in words.
+        asked_methods: the names of all methods that were asked for.
+        asked_seeds: the seeds of all runs that were asked for.
+        unfinished: whether the same call, with the same folder, would train more.
+        interrupted: whether somebody stopped it.
     """
 
     methods: UniqueNames
@@ -60,6 +52,10 @@ class Plan:
     seeds: tuple[int, ...]
     seconds: FiniteFloat
     left_out: tuple[str, ...] = ()
+    asked_methods: tuple[str, ...] = ()
+    asked_seeds: tuple[int, ...] = ()
+    unfinished: bool = False
+    interrupted: bool = False
 
 
 def parse_methods(names: str | Sequence[str]) -> list[Method]:
@@ -91,97 +87,6 @@ def parse_methods(names: str | Sequence[str]) -> list[Method]:
         else:
             methods.append(tuned(base))
     return resolve_methods(["MTL", *methods])
-
-
-def make_plan(
-    data: TaskData,
-    methods: str | Sequence[str],
-    alphas: Sequence[float],
-    seeds: Sequence[int],
-    steps: int | None,
-    budget: float | None,
-    settings: Mapping[str, Any],
-) -> Plan:
-    """Choose what to train so that it fits the budget, and estimate the time.
-
-    Every method trains for a few steps on all runs, twice, and its time is extrapolated to all of
-    its steps. STL, its twin and MTL are always trained. The other methods are added from the
-    cheapest on, while there is room. Tuned methods choose on validation rows, so they are left out
-    where there are none.
-
-    Args:
-        steps: the optimiser steps of every network; by default the data's own.
-        budget: in seconds; None is no limit.
-        settings: the `device`, `memory` and `trials` of `compare`.
-    """
-    start, asked, left_out = time.monotonic(), parse_methods(methods), list[str]()
-    if not len(data.split.validation):
-        left_out = [
-            f"{m.name} (it chooses on validation rows, and there are none)"
-            for m in asked
-            if m.search
-        ]
-        asked = [m for m in asked if not m.search]
-    recipe = Recipe.for_data(data, steps=steps)
-    block = seed_blocks(data, seeds, settings["memory"])[0]
-    arms = [*asked, *methods_at_widths(recipe, WIDTH_FACTORS)]
-    with on_all_cores(data) as (executor, cores):
-        memory = settings["memory"] / cores
-        short = {**settings, "memory": memory, "executor": executor, "progress": False}
-        first, second = (
-            _seconds_by_method(compare(data, arms, alphas, block, steps=k, **short))
-            for k in PILOT_STEPS
-        )
-    scale = len(seeds) / len(block) / (1 if cores == 1 else CORE_EFFICIENCY * cores)
-    cost = {}
-    for name, taken in second.items():
-        step = max(taken - first[name], 0.02 * taken) / (PILOT_STEPS[1] - PILOT_STEPS[0])
-        cost[name] = scale * (first[name] + step * max(0, recipe.steps - PILOT_STEPS[0]))
-    required = sum(cost[name] for name in (STL.name, twin(STL).name, "MTL"))
-    optional = {m.name: cost[m.name] for m in asked if m.name != "MTL"}
-    wide = sum(cost[m.name] for m in methods_at_widths(recipe, WIDTH_FACTORS))
-    affinity = (3 + len(data.tasks) / 40) * cost["MTL"]  # as measured with 10 to 617 tasks
-    optional |= {"the trunk-width check": wide, "the affinity of the tasks": affinity}
-    measuring = time.monotonic() - start
-    available = math.inf if budget is None else PLANNED_SHARE * budget - measuring
-    room = available - required
-    chosen: list[str] = []
-    for name in sorted(optional, key=optional.__getitem__):
-        if optional[name] <= room:
-            room -= optional[name]
-            chosen.append(name)
-        else:
-            left_out.append(f"{name} (about {format_seconds(optional[name])})")
-    total = required + sum(optional[name] for name in chosen)
-    too_long = [optional[name] for name in optional if name not in chosen]
-    if budget is not None and (too_long or required > available):
-        allowed = f"the {format_seconds(budget)} there are"
-        if required > available + measuring:
-            left_out.append(f"nothing else: STL and MTL alone take longer than {allowed}")
-        elif required > available or min(too_long) <= room + measuring:
-            alone = ""
-            if required > available:
-                alone = f", and STL and MTL alone take {format_seconds(required)}"
-            left_out.append(
-                f"nothing else: measuring took {format_seconds(measuring)} of {allowed}{alone}"
-            )
-    return Plan(
-        tuple(m.name for m in asked if m.name == "MTL" or m.name in chosen),
-        "the trunk-width check" in chosen,
-        "the affinity of the tasks" in chosen,
-        tuple(map(float, alphas)),
-        tuple(seeds),
-        total,
-        tuple(left_out),
-    )
-
-
-def _seconds_by_method(study: Study) -> dict[str, float]:
-    """How long the training of each method took, over all its runs and alphas."""
-    seconds: dict[str, float] = {}
-    for row in study.training.itertuples():
-        seconds[str(row.method)] = seconds.get(str(row.method), 0.0) + float(row.seconds)  # type: ignore[arg-type]
-    return seconds
 
 
 def parse_seconds(budget: float | str | None) -> float | None:
@@ -253,24 +158,20 @@ def feature_bytes(data: TaskData) -> int:
 
 
 @contextmanager
-def on_all_cores(data: TaskData) -> Iterator[tuple[Executor | None, int]]:
-    """An executor with one thread per core, and the number of cores.
+def on_all_cores(data: TaskData) -> Iterator[tuple[Executor, int]]:
+    """An executor with one thread per core, and the number of its threads.
 
     Each thread trains one method, because a small network has no work for two cores. Large data get
-    one core and no executor, because each thread would have a copy of them. After an error, nobody
-    waits for the trainings that still run.
+    one thread, which uses all cores, because each thread would have a copy of them. Nobody waits
+    for trainings that are still running in the end: they were told to stop.
     """
     cores = torch.get_num_threads()
-    if cores < 2 or feature_bytes(data) > LARGE_TABLE:
-        yield None, 1
-        return
-    executor = ThreadPoolExecutor(cores)
-    torch.set_num_threads(1)
+    workers = 1 if feature_bytes(data) > LARGE_TABLE else cores
+    executor = ThreadPoolExecutor(workers)
+    if workers > 1:
+        torch.set_num_threads(1)
     try:
-        yield executor, cores
-    except BaseException:
-        executor.shutdown(wait=False, cancel_futures=True)
-        raise
+        yield executor, workers
     finally:
         torch.set_num_threads(cores)
-    executor.shutdown()
+        executor.shutdown(wait=False, cancel_futures=True)

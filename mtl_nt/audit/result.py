@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 
 from ..networks import Recipe
-from ..study import Affinity, Study, methods_at_widths
+from ..study import Affinity, Study, TaskPlan, methods_at_widths
+from ..tasks import Note
 from .plan import WIDTH_FACTORS, Plan
 
-TABLES = ("results", "training", "history")
+TABLES = ("results", "training", "history", "validation")
 """The names of a study's tables."""
 
 
@@ -30,8 +31,12 @@ class Audit:
             MTL networks, by stage of training, and the pair's share of common labels. None if the
             budget had no room for it.
         labels: one row per task: its kind, labels and positives.
-        notes: sentences on the data: what was read, dropped, imputed and not scored.
+        notes: sentences on the data: what was read, left out, guessed, imputed and not scored.
+            Those whose `severity` is "matters" belong on the first screen.
         provenance: the seconds, the versions, and what repeats the audit.
+        folder: where what is finished is kept; None if it is kept nowhere.
+        written: the options that say what is written where, such as `--out` and a path. A command
+            that goes on with the audit gives them again.
 
     >>> from mtl_nt.audit import example_audit
     >>> [*example_audit().labels]
@@ -43,8 +48,10 @@ class Audit:
     plan: Plan
     affinity: Affinity | None
     labels: pd.DataFrame
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     provenance: Mapping[str, Any]
+    folder: str | None = None
+    written: tuple[str, ...] = ()
 
     @cached_property
     def main_study(self) -> Study:
@@ -52,6 +59,20 @@ class Audit:
         return without_methods(
             self.study, [m.name for m in methods_at_widths(self.recipe, WIDTH_FACTORS)]
         )
+
+    def with_margin(self, margin: float | Mapping[str, float]) -> Audit:
+        """The same audit, judged with another margin (see `Study.with_margin`).
+
+        >>> from mtl_nt.audit import example_audit
+        >>> example_audit().with_margin(0.1).main_study.margin
+        {'MSE': 0.1}
+        """
+        return replace(self, study=self.study.with_margin(margin)) if margin else self
+
+    @cached_property
+    def task_plan(self) -> TaskPlan:
+        """Which method trains each task, and what that is worth."""
+        return self.main_study.task_plan()
 
     @property
     def recipe(self) -> Recipe:
@@ -74,15 +95,50 @@ def repeat_command(audit: Audit) -> str:
     for name, value in made["options"].items():
         if value is None or value == () or value == []:
             continue
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [option] if value else []
+            continue
         several = isinstance(value, (list, tuple))
-        words += [f"--{name}", ",".join(map(str, value)) if several else str(value)]
+        text = ",".join(map(str, value)) if several else str(value)
+        words += [f"{option}={text}"] if text.startswith("-") else [option, text]
     words += ["--methods", ";".join(plan.methods)]
     if plan.alphas:
         words += ["--alphas", ",".join(f"{a:g}" for a in plan.alphas)]
     words += ["--seeds", ",".join(map(str, plan.seeds))]
     if made["steps"] is not None:
         words += ["--steps", str(made["steps"])]
+    if margin := audit.study.margin:
+        words += ["--margin", ",".join(f"{metric}={value:g}" for metric, value in margin.items())]
     return shlex.join(words)
+
+
+def resume_command(audit: Audit) -> str | None:
+    """The command line that goes on with an audit; None where it is finished, or kept nowhere.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> resume_command(example_audit()) is None
+    True
+    """
+    plan = audit.plan
+    if audit.folder is None or not plan.unfinished:
+        return None
+    asked = replace(plan, methods=plan.asked_methods, seeds=plan.asked_seeds)
+    repeat = repeat_command(replace(audit, plan=asked))
+    return f"{repeat} {shlex.join([*audit.written, '--results', audit.folder])}"
+
+
+def load_call(audit: Audit) -> str:
+    """The line of Python that reads the data as the audit did.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> print(load_call(example_audit()))
+    data = mtl_nt.load('dial')
+    """
+    options = audit.provenance["options"].items()
+    given = {name: value for name, value in options if value not in (None, (), [], False)}
+    words = [repr(audit.provenance["source"]), *(f"{k}={v!r}" for k, v in given.items())]
+    return f"data = mtl_nt.load({', '.join(words)})"
 
 
 def without_methods(study: Study, methods: Sequence[str]) -> Study:

@@ -6,6 +6,8 @@ it counts only where its parts agree with each other (`is_consistent`).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -22,12 +24,15 @@ from ..study import (
     NonNegativeInt,
     Study,
     StudyTables,
+    ValidationTable,
+    empty_table,
     equal_lengths,
     methods_at_widths,
     satisfies,
     twin,
 )
-from ..tasks import TaskKind
+from ..study.nulls import PairSigns
+from ..tasks import Note, Severity, TaskKind
 from ..training import Checkpoint
 from .plan import WIDTH_FACTORS, Plan, parse_methods
 from .result import TABLES, Audit
@@ -43,13 +48,16 @@ def to_json(audit: Audit) -> dict[str, Any]:
         "name": audit.name,
         "tables": {name: getattr(study, name).to_dict("list") for name in TABLES},
         "metric": dict(study.metric),
+        "margin": dict(study.margin),
         "overlap": study.overlap,
+        "null_identity": dict(study.null_identity),
+        "pairs": dict(study.pairs),
         "recipe": asdict(audit.recipe),
         "checkpoint": study.checkpoint,
         "plan": asdict(audit.plan),
         "affinity": None if audit.affinity is None else affinity_to_json(audit.affinity),
         "labels": audit.labels.astype(object).where(audit.labels.notna(), None).to_dict("list"),
-        "notes": list(audit.notes),
+        "notes": [note.as_json() for note in audit.notes],
         "made": dict(audit.provenance),
     }
 
@@ -63,14 +71,22 @@ def from_json(saved: SavedAudit) -> Audit:
         pd.DataFrame(tables["history"]),
         metric=saved["metric"],
         overlap=saved["overlap"],
+        null_identity=saved["null_identity"],
+        pairs=saved["pairs"],
         recipe=saved["recipe"],
         checkpoint=saved["checkpoint"],
+        margin=saved["margin"],
+        validation=_validation(tables["validation"]),
     )
     affinity = None if saved["affinity"] is None else affinity_from_json(saved["affinity"])
     labels = pd.DataFrame(saved["labels"]).astype({"positives": "Int64"})
-    return Audit(
-        saved["name"], study, saved["plan"], affinity, labels, saved["notes"], saved["made"]
-    )
+    notes = tuple(Note(**note) for note in saved["notes"])
+    return Audit(saved["name"], study, saved["plan"], affinity, labels, notes, saved["made"])
+
+
+def _validation(columns: ValidationTable) -> pd.DataFrame:
+    """The scores on validation rows, whose columns keep their kinds where there are none."""
+    return pd.DataFrame(columns) if columns["task"] else empty_table(ValidationTable)
 
 
 def affinity_to_json(affinity: Affinity) -> dict[str, Any]:
@@ -91,6 +107,7 @@ class SavedAffinity(TypedDict):
     common_labels: list[list[float]]
 
 
+NonNegativeFloat = Annotated[float, satisfies(lambda value: 0 <= value < math.inf)]
 Option = None | bool | int | float | str
 
 
@@ -118,19 +135,31 @@ class Provenance(TypedDict):
     parts: Annotated[list[NonNegativeInt], satisfies(lambda parts: len(parts) == 3)]
 
 
+class SavedNote(TypedDict):
+    """What was done with the table, in words. See `tasks.Note`."""
+
+    text: str
+    severity: Severity
+    about: str
+    columns: list[str]
+
+
 class SavedAudit(TypedDict):
     """The content of `audit.json`."""
 
     name: str
     tables: StudyTables
     metric: dict[str, Literal["PR-AUC", "MSE"]]
+    margin: dict[str, NonNegativeFloat]
     overlap: FiniteFloat
+    null_identity: dict[str, str]
+    pairs: dict[str, PairSigns]
     recipe: Recipe
     checkpoint: Checkpoint
     plan: Plan
     affinity: SavedAffinity | None
     labels: Annotated[LabelCounts, equal_lengths]
-    notes: tuple[str, ...]
+    notes: tuple[SavedNote, ...]
     made: Provenance
 
 
@@ -139,6 +168,7 @@ def is_consistent(saved: SavedAudit) -> bool:
     plan, tasks = saved["plan"], {*saved["labels"]["task"]}
     tables = saved["tables"]
     results, training, history = tables["results"], tables["training"], tables["history"]
+    validation = tables["validation"]
     methods = {STL.name, twin(STL).name, CONSTANT, *plan.methods}
     if plan.widths:
         methods |= {m.name for m in methods_at_widths(saved["recipe"], WIDTH_FACTORS)}
@@ -149,13 +179,31 @@ def is_consistent(saved: SavedAudit) -> bool:
         and {*results["method"]} == {*training["method"], CONSTANT} == methods
         and {*history["method"]} <= methods
         and {*results["seed"]} == {*training["seed"]} == {*plan.seeds} >= {*history["seed"]}
+        and {*validation["method"]} <= methods
+        and {*validation["seed"]} <= {*plan.seeds}
+        and {*validation["task"]} <= tasks
+        and not pd.DataFrame(validation).drop(columns="value").duplicated().any()
+        and {*saved["margin"]} <= {*saved["metric"].values()}
         and {*results["task"]} == {*saved["metric"]} == tasks >= {*history["task"]}
         and {*results["metric"]} >= {*saved["metric"].values()}
         and {*results["split"]} == {saved["made"]["split"]}
         and not pd.DataFrame(results)[keys].duplicated().any()
+        and {*saved["pairs"]} <= {STL.name}
+        and all(are_pairs(signs, tasks) for signs in saved["pairs"].values())
         and (affinity is not None) == plan.affinity
         and (affinity is None or is_affinity(affinity, len(tasks)))
     )
+
+
+def are_pairs(signs: PairSigns, tasks: Collection[str], count: int | None = None) -> bool:
+    """Whether these are the signs of as many pairs for each of these tasks, by every metric.
+
+    Args:
+        count: the number of pairs; by default any.
+    """
+    lengths = {len(text) for by_task in signs.values() for text in by_task.values()}
+    whole = all({*by_task} == {*tasks} for by_task in signs.values())
+    return whole and len(lengths) == 1 and (count is None or lengths == {count})
 
 
 def is_affinity(saved: SavedAffinity, tasks: int) -> bool:

@@ -3,11 +3,14 @@
 In a notebook, `playground` trains small networks in the page, `explorers` are sliders over finished
 pictures, and `live` trains at every change of a slider. `parameters` checks what a reader sets, and
 `processes` uses several cores. `drawings` shows methods, made-up tasks, digits and molecules as
-pictures (`method_drawing`, `svg`). `markup` makes HTML that is safe to show.
+pictures (`method_drawing`, `svg`). `predict` asks questions that the page itself checks. `effects`
+are means over runs with intervals, and `curves`, `geometry`, `trunk_room`, `split_pictures` and
+`published_counts` draw pictures of single chapters. `markup` makes HTML that is safe to show.
 
-Around a notebook, `report` runs it, `page` turns it into one HTML page, `outputs` stores what it
-has shown, and `kernels` starts its kernels. Import these four by their names, since they load
-papermill and nbconvert.
+Around a notebook, `report` runs it, `page` turns it into one HTML page, and `links` leads from one
+page to the next. `about` is what a notebook says of itself, `outputs` stores what it has shown, and
+`kernels` starts its kernels. `site` builds the whole book with Sphinx. Import these by their names,
+since they load papermill and nbconvert.
 
 This room uses the figures and all that is below them.
 """

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from ..figures.picture import Picture, data_url, figure_html, format_value, png_size
+from ..figures.picture import Picture, data_url, format_value, png_size
 from ..tasks import BadInput
 from .live import Live, running_headless
 from .markup import SLIDER_SCRIPT, data_block, script_tag
+from .pictures import picture_html, picture_words
 
 __all__ = ["Explorer", "Live", "explorer", "running_headless"]
 
@@ -28,7 +29,7 @@ FRAGMENT = """\
 {figure}
 {controls}</div>"""
 CONTROLS = """\
-<p><small>{ask}</small></p>
+<p class="nt-ask"><small>{ask}</small></p>
 {content}
 {script}
 """
@@ -93,7 +94,7 @@ def explorer(
     content = {
         **{"note": NOTE, "label": label, "values": values, "first": first},
         "pickers": [(n, options) for n, options in pickers.items() if len(options) > 1],
-        "pages": [[_page_data(*one) for one in row] for row in pages.values()],
+        "pages": [[_page_data(one) for one in row] for row in pages.values()],
     }
     control = "slider" if any(len(row) > 1 for row in pages.values()) else "menu"
     controls = CONTROLS.format(
@@ -101,7 +102,7 @@ def explorer(
     )
     several_pictures = sum(map(len, pages.values())) > 1
     return Explorer(
-        FRAGMENT.format(figure=figure_html(*picture), controls=controls * several_pictures),
+        FRAGMENT.format(figure=picture_html(picture), controls=controls * several_pictures),
         f"{label} = {values[first]} (of {', '.join(values)}): {picture[1]}",
     )
 
@@ -128,6 +129,8 @@ def _picture_at(row: Sequence[Picture], position: int) -> Picture:
     return row[min(position, len(row) - 1)]
 
 
-def _page_data(png: bytes, caption: str) -> dict[str, Any]:
-    width, height = png_size(png)
-    return {"src": data_url(png), "alt": caption, "width": width, "height": height}
+def _page_data(picture: Picture) -> dict[str, Any]:
+    width, height = png_size(picture[0])
+    alt, caption = picture_words(picture)
+    size = {"width": width, "height": height}
+    return {"src": data_url(picture[0]), "alt": alt, "caption": caption, **size}

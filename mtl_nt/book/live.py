@@ -11,22 +11,40 @@ from typing import Any
 
 import ipywidgets as widgets
 from IPython import get_ipython
+from IPython.display import DisplayHandle, display
 
 from ..figures.picture import (
     FULL_DESCRIPTION,
     Picture,
-    figure_html,
     format_value,
-    mime_bundle,
     screen_reader_names,
     wrapping_row,
 )
 from ..tasks import BadInput
+from .pictures import picture_html
 
 Train = Callable[[dict[str, Any], Callable[[float, str], None], Callable[[], bool]], Picture]
 
 DEBOUNCE_SECONDS = 0.15  # seconds that a control must rest before training starts
 REFRESH_SECONDS = 0.1  # seconds between two signs of progress
+ASK = "Run this cell, in JupyterLab or on Binder, to train with other values."
+KEPT = """\
+<div class="nt-kept"><style>{style}</style>
+<p><b>{title}</b>: {made} <span class="nt-ask">{ask}</span></p>
+{figure}</div>"""
+KEPT_STYLE = """\
+.jp-OutputArea:has(.nt-live) .nt-kept { display: none }
+.jp-OutputArea:has(.nt-kept):not(:has(.nt-live)) .jupyter-widgets { display: none }"""
+"""JupyterLab shows the controls where they are alive; where not, what was kept, and no error."""
+GONE = """\
+<style>
+.nt-live .nt-gone { display: none }
+.nt-live.jupyter-widgets-disconnected .nt-gone { display: block }
+.nt-live.jupyter-widgets-disconnected .nt-works { display: none }
+.nt-live.jupyter-widgets-disconnected .jupyter-widgets-disconnected::before { content: none }
+</style>
+<span class="nt-gone">The kernel that trained here is gone. Run this cell again.</span>"""
+"""JupyterLab itself marks the widgets of a kernel that has been restarted or has died."""
 
 
 class Live:
@@ -75,6 +93,7 @@ class Live:
         self._button = widgets.Button(layout=widgets.Layout(width="8em"))
         self._status = widgets.HTML().add_class("nt-status")
         self._figure = widgets.HTML().add_class("nt-figure")
+        self._kept: DisplayHandle | None = None  # the output that stands in for the controls
         self._idle("")
         for control in self._controls.values():
             control.observe(lambda _: self._request(DEBOUNCE_SECONDS), "value")
@@ -82,10 +101,12 @@ class Live:
         note = f"Live: {title}, anew at every change, by a running kernel"
         self.widget = widgets.VBox(
             [
-                widgets.Label(note),
-                wrapping_row(*self._controls.values()),
-                wrapping_row(self._button, self._bar),
-                self._status,  # a line of its own, so that the picture never jumps
+                widgets.Label(note).add_class("nt-works"),
+                widgets.HTML(GONE),
+                wrapping_row(*self._controls.values()).add_class("nt-works"),
+                wrapping_row(self._button, self._bar).add_class("nt-works"),
+                # A line of its own, so that the picture never jumps.
+                self._status.add_class("nt-works"),
                 self._figure,
                 screen_reader_names(),
             ]
@@ -108,24 +129,29 @@ class Live:
     @property
     def html(self) -> str:
         """The last picture, and the values that it was made with, for pages without a kernel."""
-        other = "Other values train live, which needs JupyterLab or Binder."
         with self._shown:
             made = (
                 f"trained with {_describe_values(self.made_with)}."
                 if self.picture
                 else "no picture yet."
             )
-            figure = figure_html(*self.picture) if self.picture else ""
-        note = f"<b>{escape(self.title)}</b>: {escape(made)} {other}"
-        return f'<div class="nt-live"><p>{note}</p>{figure}</div>'
+            figure = picture_html(self.picture) if self.picture else ""
+        made, title = escape(made), escape(self.title)
+        return KEPT.format(style=KEPT_STYLE, title=title, made=made, ask=ASK, figure=figure)
 
     def __repr__(self) -> str:
         return f"{self.title}: {self.picture[1] if self.picture else 'no picture yet'}"
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+    def _ipython_display_(self) -> None:
+        """Show the controls, and an output that stands in for them where no kernel is."""
         if self._latest == 0 and self.picture is None:
             self._request(0)
-        return mime_bundle(self.widget, self.html, repr(self))
+        display({**self.widget._repr_mimebundle_(), "text/plain": repr(self)}, raw=True)
+        with self._shown:
+            self._kept = display(self._kept_data(), raw=True, display_id=True)
+
+    def _kept_data(self) -> dict[str, str]:
+        return {"text/html": self.html, "text/plain": repr(self)}
 
     def _request(self, delay: float) -> None:
         """Train with the present values, unless another request comes before `delay` is over."""
@@ -182,8 +208,10 @@ class Live:
                         self._fail(error)
 
     def _finish(self, values: dict[str, Any], picture: Picture, start: float) -> None:
-        self._figure.value = figure_html(*picture)
+        self._figure.value = picture_html(picture)
         self.picture, self.made_with, self.error = picture, values, None
+        if self._kept is not None:
+            self._kept.update(self._kept_data(), raw=True)
         self._idle(f"{_describe_values(values)}: trained in {time.monotonic() - start:.1f} s")
 
     def _fail(self, error: BaseException) -> None:

@@ -53,13 +53,13 @@ SLIDER_SCRIPT = """
   const show = () => {
     const place = (k, [, { length, selectedIndex }]) => k * length + selectedIndex;
     const row = pages[menus.reduce(place, 0)];
-    const { src, alt, width, height } = row[row.length > 1 ? slider.value : 0];
+    const { src, alt, caption, width, height } = row[row.length > 1 ? slider.value : 0];
     moved.hidden = row.length === 1;
     output.textContent = values[slider.value];
     slider.setAttribute("aria-valuetext", values[slider.value]);
     Object.assign(find("img"), { src, alt, width, height });
     find("figure").style.maxWidth = width + "px";
-    find("figcaption").textContent = alt;
+    find("figcaption").textContent = caption;
   };
   const named = menus.map(([name, picker]) => choice(make("label", {}, name, " ", picker)));
   const note = make("small", { style: "display: block" }, data.note);
@@ -67,7 +67,7 @@ SLIDER_SCRIPT = """
   for (const control of controls.querySelectorAll("input, select"))
     control.dataset.lmSuppressShortcuts = ""; // or JupyterLab takes the arrow keys for itself
   controls.addEventListener("input", show);
-  find("p").remove();
+  find(".nt-ask").remove();
   root.prepend(controls);
   show();
 })();
@@ -126,7 +126,8 @@ DOCUMENT = """\
 </style>
 </head>
 <body>
-<main>
+<a class="skip" href="#main">Skip to the text</a>
+<main id="main">
 {body}
 </main>
 </body>

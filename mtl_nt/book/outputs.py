@@ -8,28 +8,39 @@ import io
 import re
 import tokenize
 from functools import cache
+from html import escape
 from pathlib import Path
 
 from bs4 import BeautifulSoup
+from ipykernel.kernelspec import KERNEL_NAME, get_kernel_dict
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
-from .page import PNG, WIDGET_VIEW, visible_output
+from .about import PNG
+from .page import visible_output
 
 PRINTED_OBJECT = re.compile(
     r"\s*<[\w.]+ (object|at 0x[0-9a-f]+)[^\n]*>\s*"
 )  # says nothing to a reader
 DATA_LINK = re.compile(r' download="[^"]*" href="data:[^"]*"')  # long, and only needed on a page
-EXPLORER = '<div class="nt-explorer">'  # what the HTML of an explorer begins with
+PICTURES = ('<div class="nt-explorer">', '<div class="nt-kept">')
+"""What the HTML of explorers, of figures and of live cells begins with."""
+KERNEL_SPEC = {
+    **{"display_name": get_kernel_dict()["display_name"], "language": "python"},
+    "name": KERNEL_NAME,
+}
+"""The metadata of a notebook that this Python runs, as JupyterLab writes it."""
 MADE_FROM = "made_from"  # in a notebook's metadata, under mtl_nt
 RANDOM_NAME = re.compile(r"\bT_[0-9a-f]{5,}(?=_|\b)")  # names of tables, which are random
 
 
 def with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode:
-    """The notebook with the outputs of its executed copy, and nothing else of that copy.
+    """The notebook with the outputs of its executed copy, and with what names its language.
 
     An explorer becomes the picture at its first position, and a live panel its last picture, so
     that viewers without widgets show them. Progress bars and the state of widgets are left out.
+    JupyterLab itself writes `kernelspec` and `language_info`, so a reader who opens the notebook
+    and closes it again is not asked to save it.
     """
     ran = {cell.id: cell for cell in executed.cells if cell.cell_type == "code"}
     shown = NotebookNode(notebook)
@@ -41,7 +52,9 @@ def with_outputs(notebook: NotebookNode, executed: NotebookNode) -> NotebookNode
             if output.output_type == "execute_result":
                 output.execution_count = number
     about = {**notebook.metadata.get("mtl_nt", {}), MADE_FROM: source_digest(notebook)}
-    shown.metadata = NotebookNode({**notebook.metadata, "mtl_nt": about})
+    language = executed.metadata.get("language_info", {})
+    named = {"kernelspec": KERNEL_SPEC, "language_info": language} if language else {}
+    shown.metadata = NotebookNode({**notebook.metadata, **named, "mtl_nt": about})
     return shown
 
 
@@ -84,9 +97,30 @@ def _without_comments(source: str) -> str:
 
 
 def static_outputs(outputs: list[NotebookNode], name: str) -> list[NotebookNode]:
-    """The outputs of a cell without widgets, and with `name` in place of random names."""
-    shown = [output for output in map(visible_output, outputs) if output is not None]
-    return [_static_output(output, f"{name}-{place}") for place, output in enumerate(shown)]
+    """The outputs of a cell without widgets, and with `name` in place of random names.
+
+    A picture is followed by its caption, and by a line that asks to run the cell if it has controls
+    where its cell runs.
+    """
+    shown: list[NotebookNode] = []
+    for output in filter(None, map(visible_output, outputs)):
+        shown.append(_static_output(output, f"{name}-{len(shown)}"))
+        html = str(output.get("data", {}).get("text/html", ""))
+        if html.startswith(PICTURES) and (words := _words_below(html)):
+            line = {"text/html": f"<small>{escape(words)}</small>", "text/plain": words}
+            shown.append(new_output("display_data", data=line))
+    return shown
+
+
+def _words_below(html: str) -> str:
+    """The caption of a picture, and the line that asks to run its cell."""
+    parts = _soup(html).select("figcaption, .nt-ask")
+    words = (part.get_text(" ", strip=True) for part in parts)
+    return " ".join(filter(None, words))
+
+
+def _soup(html: str) -> BeautifulSoup:
+    return BeautifulSoup(html, "html.parser")
 
 
 def _static_output(output: NotebookNode, name: str) -> NotebookNode:
@@ -94,8 +128,8 @@ def _static_output(output: NotebookNode, name: str) -> NotebookNode:
         return output
     data, metadata = dict(output.data), dict(output.metadata)
     words = str(data.get("text/plain", ""))
-    if data.pop(WIDGET_VIEW, None) or str(data.get("text/html", "")).startswith(EXPLORER):
-        picture = BeautifulSoup(data.pop("text/html"), "html.parser").find("img")
+    if str(data.get("text/html", "")).startswith(PICTURES):
+        picture = _soup(data.pop("text/html")).find("img")
         if picture is not None:
             data[PNG] = str(picture["src"]).partition(",")[2]
             metadata[PNG] = {"alt": str(picture["alt"])}

@@ -45,6 +45,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "few rows": {**NETWORK, "units": 6, "rows": 16, "noise": 0.6},
     "sawtooth": {**WEIGHTS, "method": "LBTW", "alpha": 0.5, "steps": 160},
     "gradient norms": {**WEIGHTS, "method": "GradNorm", "scale": 10.0},
+    "a network per task": {**NETWORK, "method": "RMTL"},
+    "uncertainty": {**WEIGHTS, "method": "Uncertainty", "scale": 0.2, "angle": 90},
 }
 """What each preset starts from, by name."""
 RANGES = {

@@ -11,20 +11,29 @@ from urllib.parse import quote
 
 import nbformat
 import papermill
+from bs4 import BeautifulSoup
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.engines import NBClientEngine, papermill_engines
 
-from ..files import check_output, open_regular, read_bytes, temporary_folder, write_atomically
+from ..files import (
+    LARGE_FILE,
+    check_output,
+    open_regular,
+    read_bytes,
+    temporary_folder,
+    write_atomically,
+)
 from ..tasks import BadInput, is_out_of_memory, printable, suggestion
+from .about import ReportDetails
 from .kernels import ThisPythonKernel
+from .links import INDEX, Neighbour, filled
 from .markup import GENERATOR, html_document
-from .outputs import with_outputs
-from .page import BOOK_TAG, ReportDetails, cell_tags, notebook_html
+from .outputs import KERNEL_SPEC, with_outputs
+from .page import BOOK_TAG, cell_tags, markdown_html, notebook_html
 from .parameters import plain_value
 
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
-KERNEL_SPEC = {"name": "python3", "language": "python", "display_name": "Python 3"}
 GENERATOR_TAG = f'<meta name="generator" content="{GENERATOR.partition(" ")[0]} '.encode()
 """What every page of this package has near its beginning, whatever the version."""
 
@@ -63,7 +72,7 @@ def run_notebook(
         NotebookFailed: any other error.
     """
     source, out = Path(notebook), Path(out)
-    plan = _read_notebook(source)
+    plan = read_notebook(source)
     plan.metadata["kernelspec"] = KERNEL_SPEC
     parameters = {name: plain_value(name, value) for name, value in parameters.items()}
     failed = Path(failed or out.with_name(f"{out.stem}.failed.ipynb"))
@@ -119,7 +128,7 @@ def fast_parameters(notebook: str | Path) -> dict[str, Any]:
         BadInput: no notebook, or a notebook without such parameters.
     """
     found: dict[str, Any] | None = (
-        _read_notebook(Path(notebook)).metadata.get("mtl_nt", {}).get("fast")
+        read_notebook(Path(notebook)).metadata.get("mtl_nt", {}).get("fast")
     )
     if found is None:
         raise BadInput(f"{notebook} has no fast parameters in its metadata")
@@ -132,7 +141,7 @@ def results_only(notebook: str | Path, out: str | Path) -> Path:
     Raises:
         BadInput: the notebook cannot be read, or the copy cannot be written.
     """
-    plan = _read_notebook(Path(notebook))
+    plan = read_notebook(Path(notebook))
     plan.cells = [cell for cell in plan.cells if BOOK_TAG not in cell_tags(cell)]
     return _write(check_writable(out, notebook), _with_generator(plan))
 
@@ -140,7 +149,7 @@ def results_only(notebook: str | Path, out: str | Path) -> Path:
 def keep_outputs(notebook: str | Path, executed: NotebookNode) -> Path:
     """Write the outputs of a run into the notebook itself, with pictures instead of widgets."""
     path = Path(notebook)
-    return _write(path, nbformat.writes(with_outputs(_read_notebook(path), executed)) + "\n")
+    return _write(path, nbformat.writes(with_outputs(read_notebook(path), executed)) + "\n")
 
 
 class _QuickEngine(NBClientEngine):
@@ -187,7 +196,7 @@ def _error_line(name: str, text: str) -> str:
 
 
 def _keep_failed(done: Path, failed: Path) -> Path:
-    return _write(failed, _with_generator(_read_notebook(done)))
+    return _write(failed, _with_generator(read_notebook(done)))
 
 
 def _with_generator(notebook: NotebookNode) -> str:
@@ -209,7 +218,12 @@ def _is_own_page(path: Path) -> bool:
         return GENERATOR_TAG in file.read(4096)
 
 
-def _read_notebook(path: Path) -> NotebookNode:
+def read_notebook(path: Path) -> NotebookNode:
+    """Read a notebook.
+
+    Raises:
+        BadInput: there is no notebook at this path.
+    """
     try:
         return nbformat.reads(read_bytes(path).decode(), as_version=4)
     except OSError as error:
@@ -233,7 +247,7 @@ def write_page(executed: str | Path, out: str | Path, heading: str | None = None
         BadInput: the notebook cannot be read, or the page cannot be written.
     """
     path = Path(executed)
-    return _write(check_writable(out, path), notebook_html(_read_notebook(path), heading))
+    return _write(check_writable(out, path), notebook_html(read_notebook(path), heading))
 
 
 def check_writable(path: str | Path, *inputs: str | Path) -> Path:
@@ -259,39 +273,65 @@ def check_writable(path: str | Path, *inputs: str | Path) -> Path:
 def write_index(folder: str | Path) -> Path:
     """Write `folder/index.html`, a list of all pages in the folder whose notebook is beside them.
 
+    These pages are linked with each other: the one before, the next, and those that their text
+    names.
+
     Raises:
-        BadInput: the file cannot be written.
+        BadInput: a file cannot be written.
     """
     folder = Path(folder)
-    out = check_writable(folder / "index.html")
-    entries = [
-        _index_entry(path, ReportDetails.from_notebook(_read_notebook(path)))
+    out = check_writable(folder / INDEX)
+    reports = {
+        path.with_suffix(".html"): ReportDetails.from_notebook(read_notebook(path))
         for path in sorted(folder.glob("*.ipynb"))
         if path.with_suffix(".html").exists()
+    }
+    pages = [
+        Neighbour(page.name, about.title, (f"{page.stem}.ipynb", about.notebook))
+        for page, about in reports.items()
     ]
-    body = "\n".join(entries) or "<p>No report yet.</p>"
+    for page in filter(_is_own_page, reports):
+        before = read_bytes(page, LARGE_FILE).decode()
+        after = filled(before, page.name, pages)
+        if after != before:
+            _write(page, after)
+    cards = [
+        index_card(about, quote(page.name, errors="surrogateescape"), about.made)
+        for page, about in reports.items()
+    ]
+    body = "\n".join(cards) or "<p>No report yet.</p>"
     return _write(out, html_document(INDEX_TITLE, f"<h1>{INDEX_TITLE}</h1>\n{body}"))
 
 
 INDEX_TITLE = "Reports on negative transfer"
-INDEX_ENTRY = """\
+CARD = """\
 <section class="report">
 {picture}
 <div>
 <h2><a href="{link}">{title}</a></h2>
+{words}
 <p class="made">{made}</p>
 </div>
 </section>"""
 
 
-def _index_entry(path: Path, about: ReportDetails) -> str:
-    link = quote(path.with_suffix(".html").name, errors="surrogateescape")
+def index_card(about: ReportDetails, link: str, made: str) -> str:
+    """A page's title, its first words and its first picture, as HTML that leads to it.
+
+    Args:
+        link: the address of the page.
+        made: how the page was made, in words.
+    """
+    words = BeautifulSoup(markdown_html(about.words, escape=True), "html.parser")
+    for element in words("a"):
+        element.unwrap()
     picture = f'<a href="{link}" tabindex="-1"><img src="{about.picture}" alt=""></a>'
-    return INDEX_ENTRY.format(
+    return CARD.format(
         picture=picture if about.picture else "",
         link=link,
         title=escape(about.title),
-        made=escape(about.made),
+        words=words,
+        made=escape(made),
     )
 
 

@@ -11,16 +11,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Bool, Float32, Float64, Int
 
 from ..tasks import BadInput
 from .column_roles import Roles, shortlist
-from .sheets import EMPTY_CELLS, Chunk, Column, TextColumn, quoted
+from .missing_values import MissingValues
+from .number_columns import NumberColumns
+from .remarks import Remarks
+from .sheets import Chunk, Column, TextColumn
 from .table_files import Sheet
 
 MAX_CATEGORIES = 30  # a column of text with more is no feature
-LARGEST_NUMBER = 1e30  # a number above it cannot be squared in float64 and stay far from infinity
-NUMBER_WORDS = {"true": 1.0, "false": 0.0, **dict.fromkeys(map(str.lower, EMPTY_CELLS), math.nan)}
 
 
 class Category(NamedTuple):
@@ -32,32 +33,61 @@ class Category(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """The N rows of a table that have a label, for T targets and F features of numbers."""
+    """The N rows of a table that have a label, for T targets and F features of numbers.
+
+    A column that is far from zero is kept as the difference from its offset, because float32 has
+    seven digits.
+    """
 
     y: Float32[np.ndarray, "N T"]  # NaN where a label is missing
     numbers: Float32[np.ndarray, "N F"]  # NaN where a number is missing
     names: list[str]  # the F columns of numbers
     categories: list[Category]
-    crowded: list[str]  # features of text with more than `MAX_CATEGORIES`
-    keys: dict[str, TextColumn]  # the columns for SMILES, groups and the split
+    crowded: dict[str, list[str]]  # features of text with too many values, and the first of these
+    keys: dict[str, TextColumn]  # the columns for SMILES, groups, times and the split
     positions: Int[np.ndarray, " N"]  # the line or row of the file where each row begins
     unlabelled: int  # how many rows were left out, since they have no label
+    offsets: dict[str, float]  # the columns that are far from zero
+
+    def label_offsets(self, targets: Sequence[str]) -> Float64[np.ndarray, " T"]:
+        """Return the offset of every target, most of them 0."""
+        return np.array([self.offsets.get(name, 0.0) for name in targets])
+
+    def take(self, rows: Bool[np.ndarray, " N"]) -> Cells:
+        """Return some of the rows."""
+        return self._replace(
+            y=self.y[rows],
+            numbers=self.numbers[rows],
+            categories=[c._replace(codes=c.codes[rows]) for c in self.categories],
+            keys={n: c._replace(codes=c.codes[rows]) for n, c in self.keys.items()},
+            positions=self.positions[rows],
+        )
 
 
-def read_cells(sheet: Sheet, roles: Roles) -> Cells:
+def read_cells(sheet: Sheet, roles: Roles, missing: MissingValues, remarks: Remarks) -> Cells:
     """Read the cells of all columns that have a role.
 
     A number is a finite number, or true or false (1 and 0). An empty cell, NA, NaN, null and None
-    are missing numbers. A feature with any other cell is a column of categories.
+    are missing numbers, and so is what `cell_numbers.NO_VALUE` has. A feature in which half of the
+    cells are numbers, and few are words, is a column of numbers, whose other cells are asked about.
+    Any other feature with texts is a column of categories.
+
+    Args:
+        sheet: the table.
+        roles: the roles of its columns.
+        missing: the cells that the user calls empty.
+        remarks: gets a note on the codes for "no value", and a question for each faulty column.
 
     Raises:
         BadInput: a target that is no number, a number that is infinite or too large, a line that
             is no row, no rows, or no row with a label.
     """
-    text = {name for name in (roles.smiles, roles.group, roles.split) if name is not None}
-    reader = _CellReader(sheet, roles, text)
+    text = {*roles.keys}
+    reader = _CellReader(sheet, roles, text, missing)
     while late_texts := reader.read():  # at most once
-        reader = _CellReader(sheet, roles, reader.text | late_texts)
+        missing.counts.clear()
+        reader = _CellReader(sheet, roles, reader.text | late_texts, missing)
+    reader.columns.remark(remarks)
     return reader.cells()
 
 
@@ -94,13 +124,10 @@ class _TextCodes:
 class _CellReader:
     """Collects the cells of a sheet, with the columns in `text` read as texts."""
 
-    def __init__(self, sheet: Sheet, roles: Roles, text: set[str]) -> None:
+    def __init__(self, sheet: Sheet, roles: Roles, text: set[str], missing: MissingValues) -> None:
         self.sheet, self.roles, self.text = sheet, roles, set(text)
-        self.keys = {
-            name: _TextCodes()
-            for name in (roles.smiles, roles.group, roles.split)
-            if name is not None
-        }
+        self.columns = NumberColumns(sheet, missing)
+        self.keys = {name: _TextCodes() for name in roles.keys}
         self.categories = {
             name: _TextCodes(MAX_CATEGORIES) for name in roles.features if name in text
         }
@@ -118,7 +145,7 @@ class _CellReader:
             y = self._numbers_of(chunk, roles.targets, needed=True)
             if number == 0:  # a text in the first chunk comes in time
                 for name in [name for name in roles.features if name in self.sheet.texts]:
-                    if name not in self.text and _numbers(chunk.columns[name]) is None:
+                    if name not in self.text and self.columns.is_text(chunk, name):
                         self.text.add(name)
                         self.categories[name] = _TextCodes(MAX_CATEGORIES)
             names = [name for name in roles.features if name not in self.text]
@@ -134,7 +161,10 @@ class _CellReader:
             self.positions.append(chunk.positions[kept])
             for columns in (self.keys, self.categories):
                 for name, codes in columns.items():
-                    codes.add(_as_texts(chunk.columns[name]), kept)
+                    cells = _as_texts(chunk.columns[name])
+                    if name in self.categories:
+                        cells = self.columns.without_missing(name, cells)
+                    codes.add(cells, kept)
         return self.late_texts
 
     def cells(self) -> Cells:
@@ -150,66 +180,26 @@ class _CellReader:
             numbers=_concatenated(self.numbers),
             names=[name for name in roles.features if name not in self.text],
             categories=[Category(name, *codes.texts()) for name, codes in categories.items()],
-            crowded=[name for name, codes in found_categories.items() if codes.crowded],
+            crowded={n: [*codes.known] for n, codes in found_categories.items() if codes.crowded},
             keys={name: codes.texts() for name, codes in self.keys.items()},
             positions=np.concatenate(self.positions),
             unlabelled=self.unlabelled,
+            offsets=self.columns.offsets,
         )
 
     def _numbers_of(
         self, chunk: Chunk, names: Sequence[str], needed: bool
     ) -> Float32[np.ndarray, "n columns"]:
         numbers = np.empty((len(chunk.positions), len(names)), np.float32)
+        started = bool(self.numbers)
         for i, name in enumerate(names):
-            values = _numbers(chunk.columns[name])
-            if values is None and needed:
-                self._refuse_text(chunk, name)
+            before = self.numbers[0][:, i] if started and not needed else None
+            values = self.columns.read(chunk, name, needed, before, first=not self.rows)
             if values is None:
                 self.late_texts.add(name)
-                continue
-            large = np.abs(values) > LARGEST_NUMBER
-            if large.any():
-                here = self._location(chunk, int(large.argmax()), name)
-                raise BadInput(
-                    f"{here}: infinite, or above {LARGEST_NUMBER:g} in size; mend the cell or "
-                    "leave it empty"
-                )
-            numbers[:, i] = values
+            else:
+                numbers[:, i] = values
         return numbers
-
-    def _refuse_text(self, chunk: Chunk, name: str) -> None:
-        cells = chunk.columns[name]
-        assert isinstance(cells, TextColumn)
-        wrong = np.array([_number(value) is None for value in cells.values] + [False])
-        row = int(wrong[cells.codes].argmax())
-        raise BadInput(
-            f"{self._location(chunk, row, name)}: {quoted(cells.values[cells.codes[row]])} is no "
-            "label; write a number (0 or 1 for a class) or nothing"
-        )
-
-    def _location(self, chunk: Chunk, row: int, name: str) -> str:
-        return (
-            f"{self.sheet.where}, {self.sheet.unit} {chunk.positions[row]}, column {quoted(name)}"
-        )
-
-
-def _numbers(cells: Column) -> Float[np.ndarray, " n"] | None:
-    """Return the cells as numbers, or None where one of them is no number."""
-    if not isinstance(cells, TextColumn):
-        return cells
-    numbers = [_number(value) for value in cells.values]
-    known = [number for number in numbers if number is not None]
-    return np.array([*known, math.nan])[cells.codes] if len(known) == len(numbers) else None
-
-
-def _number(text: str) -> float | None:
-    word = text.strip().lower()
-    if word in NUMBER_WORDS:
-        return NUMBER_WORDS[word]
-    try:
-        return None if "_" in word else float(word)
-    except ValueError:
-        return None
 
 
 def _as_texts(cells: Column) -> TextColumn:

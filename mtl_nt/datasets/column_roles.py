@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from ..tasks import BadInput, suggestion
-from .sheets import quoted
+from ..tasks import BadInput, Note, suggestion
+from .sheets import ROW_NAMES, quoted
 from .table_files import Sheet
 
 ColumnNames = str | Sequence[str]
@@ -22,6 +22,8 @@ all columns; upper and lower case are the same."""
 PANDAS_INDEX = (
     "__index_level_0__"  # pandas writes a table's row names into a Parquet as this column
 )
+NAMES_OF_ROWS = (PANDAS_INDEX, ROW_NAMES)
+"""Columns that have the names of rows, and are no features."""
 
 
 class Roles(NamedTuple):
@@ -29,11 +31,27 @@ class Roles(NamedTuple):
 
     targets: list[str]
     features: list[str]
-    regression: frozenset[str]  # targets that are numbers although they may have two values
+    regression: frozenset[str]  # targets that are numbers although they may have few values
+    log: frozenset[str]  # targets that are read as logarithms
+    keep: frozenset[str]  # columns that are right as they are, and that nobody asks about
     smiles: str | None
     group: str | None
     split: str | None
-    notes: list[str]  # one sentence on each choice
+    time: str | None
+    named: bool  # whether the user has named the features
+    pattern: str  # what names the targets: the user's words, or the rule that found them
+    notes: list[Note]  # one sentence on each choice
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns that are read as texts: SMILES, groups, times and the split."""
+        return [n for n in (self.smiles, self.group, self.split, self.time) if n is not None]
+
+    def targets_pattern(self, names: Sequence[str]) -> str:
+        """Return a short text that names these targets and no others, or "" where there is none."""
+        if {*names} != {*self.targets} or len(self.pattern) > 40:
+            return ",".join(names) if len(names) <= 2 else ""
+        return self.pattern
 
 
 def assign_roles(
@@ -45,14 +63,17 @@ def assign_roles(
     split: str | None,
     ignore: ColumnNames,
     regression: ColumnNames,
+    log: ColumnNames = (),
+    keep: ColumnNames = (),
+    time: str | None = None,
 ) -> Roles:
     """Give every column of a sheet its role.
 
     Args:
         sheet: the table.
-        targets, features, ignore, regression: names or patterns, as a list or as one text with
-            commas; `*` stands for any characters. See `table.read_table`.
-        smiles, group, split: the name of one column each, or None.
+        targets, features, ignore, regression, log, keep: names or patterns, as a list or as one
+            text with commas; `*` stands for any characters. See `table.read_table`.
+        smiles, group, split, time: the name of one column each, or None.
 
     Raises:
         BadInput: an unknown column, a column with two roles, or no target.
@@ -67,7 +88,7 @@ def assign_roles(
     """
     where, names = sheet.where, sheet.names
     role: dict[str, str] = {}
-    for kind, name in (("smiles", smiles), ("group", group), ("split", split)):
+    for kind, name in (("smiles", smiles), ("group", group), ("split", split), ("time", time)):
         if name is None:
             continue
         if not isinstance(name, str) or name not in names:
@@ -77,45 +98,71 @@ def assign_roles(
     ignored = _matched(ignore, names, "ignore", where, empty=True)
     for name in ignored:
         _set_role(role, name, "ignore", where)
-    notes, free = [], [name for name in names if name not in role and name != PANDAS_INDEX]
+    notes: list[Note] = []
+    free = [name for name in names if name not in role and name not in NAMES_OF_ROWS]
     if targets is None:
-        rule, chosen = _targets_by_pattern(free, where)
-        notes.append(f"Targets found by their names ({rule}): {shortlist(chosen)}.")
+        patterns, chosen = _targets_by_pattern(free, where)
+        used = [p for p in patterns if any(fnmatchcase(name, p) for name in chosen)]
+        pattern = ",".join(used if _covered(chosen, used) else chosen)
+        said = f"Targets found by their names ({' or '.join(patterns)}): {shortlist(chosen)}."
     else:
         chosen = [t for t in _matched(targets, names, "targets", where) if t not in ignored]
-        notes.append(f"Targets as given: {shortlist(chosen)}.")
+        pattern = targets if isinstance(targets, str) else ",".join(targets)
+        said = f"Targets as given: {shortlist(chosen)}."
+    notes.append(Note(said, "info", "targets", (*chosen,)))
     if not chosen:
         raise BadInput(f"{where}: every target is ignored; name fewer columns under ignore")
     for name in chosen:
         _set_role(role, name, "targets", where)
     if features is None:
-        inputs = [name for name in names if name not in role and name != PANDAS_INDEX]
+        inputs = [name for name in free if name not in role]
         alike = [name for rule in TARGET_PATTERNS for name in inputs if _matches(name, rule)]
         if alike and smiles is None:
-            notes.append(
+            said = (
                 f"Features that are named as targets often are: {shortlist(alike)}; name them "
-                "under ignore if they are labels."
+                "under --ignore if they are labels."
             )
+            notes.append(Note(said, "matters", "features", (*alike,)))
     else:
         inputs = [f for f in _matched(features, names, "features", where) if f not in ignored]
         for name in inputs:
             _set_role(role, name, "features", where)
     if smiles is not None:
         if inputs:
-            notes.append(
-                f"Left out beside the SMILES, which are the features: {shortlist(inputs)}."
-            )
+            said = f"Left out beside the SMILES, which are the features: {shortlist(inputs)}."
+            notes.append(Note(said, "matters", "left out", (*inputs,)))
         inputs = []
     elif not inputs:
         raise BadInput(f"{where}: no feature column is left; give features beside the targets")
     if ignored:
-        notes.append(f"Ignored as asked: {shortlist(ignored)}.")
-    if PANDAS_INDEX in names and PANDAS_INDEX not in role:
-        notes.append("Left out: the row names that pandas wrote.")
-    numbers = _matched(regression, names, "regression", where, empty=True)
-    if numbers and not {*numbers} & {*chosen}:
-        raise BadInput(f"{where}: regression names no target; name some of {shortlist(chosen, 3)}")
-    return Roles(chosen, inputs, frozenset({*numbers} & {*chosen}), smiles, group, split, notes)
+        said = f"Ignored as asked: {shortlist(ignored)}."
+        notes.append(Note(said, "info", "left out", (*ignored,)))
+    for name, who in ((PANDAS_INDEX, "that pandas wrote"), (ROW_NAMES, "in the first column")):
+        if name in names and name not in role:
+            notes.append(Note(f"Left out: the row names {who}.", "info", "left out", (name,)))
+    some: dict[str, frozenset[str]] = {}
+    for option, given in (("regression", regression), ("log", log)):
+        found = _matched(given, names, option, where, empty=True)
+        some[option] = frozenset({*found} & {*chosen})
+        if found and not some[option]:
+            raise BadInput(
+                f"{where}: {option} names no target; name some of {shortlist(chosen, 3)}"
+            )
+    kept = frozenset(_matched(keep, names, "keep", where, empty=True))
+    return Roles(
+        targets=chosen,
+        features=inputs,
+        regression=some["regression"],
+        log=some["log"],
+        keep=kept,
+        smiles=smiles,
+        group=group,
+        split=split,
+        time=time,
+        named=features is not None,
+        pattern=pattern,
+        notes=notes,
+    )
 
 
 def shortlist(names: Sequence[object], most: int = 8) -> str:
@@ -124,7 +171,8 @@ def shortlist(names: Sequence[object], most: int = 8) -> str:
     >>> print(shortlist(["age", "height", "weight", "sex"], most=2))
     'age', 'height' and 2 others
     """
-    more = f" and {len(names) - most:,} others" if len(names) > most else ""
+    left = len(names) - most
+    more = f" and {left:,} other{'s' if left > 1 else ''}" if left > 0 else ""
     return ", ".join(quoted(name) for name in names[:most]) + more
 
 
@@ -136,15 +184,19 @@ def _set_role(role: dict[str, str], name: str, kind: str, where: str) -> None:
         )
 
 
-def _targets_by_pattern(names: Sequence[str], where: str) -> tuple[str, list[str]]:
+def _covered(names: Sequence[str], patterns: Sequence[str]) -> bool:
+    return all(any(fnmatchcase(name, p) for p in patterns) for name in names)
+
+
+def _targets_by_pattern(names: Sequence[str], where: str) -> tuple[Sequence[str], list[str]]:
     for patterns in TARGET_PATTERNS:
         chosen = [name for name in names if _matches(name, patterns)]
         if chosen:
-            return " or ".join(patterns), chosen
+            return patterns, chosen
     rules = ", ".join(pattern for patterns in TARGET_PATTERNS for pattern in patterns)
     raise BadInput(
-        f"{where}: no column is named as a target ({rules}); give targets, names or a pattern for "
-        f"some of {_examples(names)}"
+        f"{where}: no column is named as a target ({rules}); give --targets, with names or a "
+        f"pattern for some of {_examples(names)}"
     )
 
 

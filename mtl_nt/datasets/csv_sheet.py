@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import os
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,8 +18,10 @@ import numpy as np
 
 from ..files import LARGEST_FILE, open_unpacked
 from ..tasks import BadInput
+from .csv_layout import SEPARATOR_NAMES, find_layout, is_comment, parse_cells
 from .sheets import (
     EMPTY_CELLS,
+    ROW_NAMES,
     Chunk,
     Column,
     TextColumn,
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
 
 MAX_ROW_BYTES = 2**26  # 32 bytes for each of 2 million cells
 MAX_LINES = 2**25  # a file with more takes too long
-MAX_BLANK = 2**19  # bytes of blank lines; more are allowed up to the bytes of the other lines
-KNOWN_SEPARATORS = ",;\t|"  # also those of other programs, to recognise them
+MAX_BLANK = 2**19  # bytes of blank lines and comments; more are allowed, up to the other lines
 CHUNK_BYTES = 2**25  # the text that is parsed at once
 FIRST_BYTES = {
     b"PK\x03\x04": "a zip archive or an .xlsx by its content; save the table as CSV",
@@ -55,13 +55,15 @@ FIRST_BYTES = {
 class CSVSheet:
     """A CSV or TSV file whose header has been read.
 
-    Positions are numbers of lines, from 1 as in a text editor, so the first row is on line 2.
+    Positions are numbers of lines, from 1 as in a text editor. A line `sep=;` before the header is
+    no row, and neither is a line that begins with # and has not the cells of a row.
 
     Args:
         path: the file.
         where: the name of the file, which begins every message.
         status: the status of the file when it was opened.
-        separator: what separates the columns: a comma or a tab.
+        separator: what separates the columns by the name of the file: a comma or a tab. The first
+            rows may show another one.
 
     Raises:
         BadInput: an empty file, one that is no text or cannot be read, or a header with a fault.
@@ -73,19 +75,40 @@ class CSVSheet:
         self.path, self.where, self.status, self.separator = path, where, status, separator
         self.packed = status.st_size if path.name.lower().endswith(".gz") else None
         self.sha256 = ""  # known once the file has been read to its end
-        number, line = next(self._records(), (0, b""))
-        if not number:
+        self.comments = 0  # how many lines with # were skipped
+        layout = find_layout(self._records(), separator)
+        if layout is None:
             raise BadInput(f"{where}: is empty; give a header and one line or more")
-        names = self._parsed(line.removeprefix(b"\xef\xbb\xbf"), number)
+        (self.header_line, line), self.separator = layout.header, layout.separator
+        self.decimal, self.layout_notes = layout.decimal, layout.notes
+        names = self._parsed(line, self.header_line)
         if len(names) == 1:
-            other = next((s for s in KNOWN_SEPARATORS if s != separator and s in names[0]), None)
-            fault = f"not by {other!r}" if other else "and more than one is needed"
+            wanted = SEPARATOR_NAMES[separator]
             raise BadInput(
-                f"{where}, line {number}: the header has one column; {self._advice()}, {fault}"
+                f"{where}, line {self.header_line}: the header has one column; separate columns by "
+                f"{wanted}, and more than one is needed"
             )
+        if not names[0].strip() and ROW_NAMES not in names:
+            names[0] = ROW_NAMES
         check_header(names, where)
         self.names: tuple[str, ...] = tuple(names)
         self.texts = {*names}  # columns that may hold text
+        if layout.extra == "names":
+            raise BadInput(
+                f"{where}: every line has one cell more than the header: row names, as R writes "
+                "them; name the first column in the header, or write without row names"
+            )
+        if layout.extra == "end":
+            raise BadInput(
+                f"{where}: every line ends with a separator and the header does not; take it away, "
+                "or give the header one, too"
+            )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One sentence on each thing that is unusual in how the file is written."""
+        skipped = (f"Lines that begin with # were skipped: {self.comments:,}.",)
+        return (*self.layout_notes, *(skipped if self.comments else ()))
 
     def digest(self) -> str:
         """Return the SHA-256 of the file that was read.
@@ -95,22 +118,6 @@ class CSVSheet:
         """
         check_unchanged(self.path, self.status, self.where)
         return self.sha256
-
-    def hint(self) -> str:
-        """Return advice on the separator, where the header and the first row have another one."""
-        try:
-            (_, header), (_, row) = itertools.islice(self._records(), 2)
-        except (BadInput, ValueError):  # whoever reads these rows raises it again
-            return ""
-        for other in KNOWN_SEPARATORS:
-            count = header.count(other.encode())
-            if other != self.separator and count and count == row.count(other.encode()):
-                return f"; {self._advice()}, not by {other!r}"
-        return ""
-
-    def _advice(self) -> str:
-        wanted = "tabs" if self.separator == "\t" else "commas"
-        return f"separate columns by {wanted}"
 
     def chunks(self, wanted: Sequence[str], text: Collection[str]) -> Iterator[Chunk]:
         """Yield the rows in chunks.
@@ -128,9 +135,7 @@ class CSVSheet:
         lines: list[bytes] = []
         line_numbers: list[int] = []
         size = rows = 0
-        records = self._records()
-        next(records, None)  # the header
-        for number, line in records:
+        for number, line in self._rows():
             lines.append(self._checked(line, number))
             line_numbers.append(number)
             size, rows = size + len(line), rows + 1
@@ -141,8 +146,26 @@ class CSVSheet:
         if lines:
             yield self._chunk(lines, line_numbers, column_numbers, text)
 
+    def _rows(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the number and the text of every row below the header, without the comments."""
+        self.comments = skipped = filled = 0
+        for number, line in self._records():
+            if number > self.header_line and not self._is_comment(line):
+                filled += len(line)
+                yield number, line
+            elif number != self.header_line and is_comment(line):
+                self.comments, skipped = self.comments + 1, skipped + len(line)
+                if skipped > max(MAX_BLANK, filled):
+                    self._refuse(number, f"more than {MAX_BLANK:,} bytes of comments; drop them")
+
+    def _is_comment(self, line: bytes) -> bool:
+        """Tell whether a line begins with # and has not the cells of a row."""
+        if not is_comment(line):
+            return False
+        return len(parse_cells(line, self.separator) or ()) != len(self.names)
+
     def _records(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the number of the first line and the text of every row that is not blank."""
+        """Yield the number of the first line and the text of every line that is not blank."""
         number = blank = filled = 0
         try:
             with open_unpacked(self.path, LARGEST_FILE) as file:
@@ -151,6 +174,7 @@ class CSVSheet:
                     first = number = number + 1
                     if number == 1:
                         self._check_start(line)
+                        line = line.removeprefix(b"\xef\xbb\xbf")
                     if line.count(b'"') % 2:
                         line, more = self._quoted(line, remaining, number)
                         number += more
@@ -236,6 +260,7 @@ class CSVSheet:
             "index_col": False,
             "keep_default_na": False,
             "na_values": [*EMPTY_CELLS],
+            "decimal": self.decimal,
         }
         here = f"{self.where}, lines {line_numbers[0]} to {line_numbers[-1]}"
         content = b"\n".join(lines) + b"\n"

@@ -15,12 +15,15 @@ from ..bits import Bits
 from ..tasks import BadInput
 from .cells import MAX_CATEGORIES, Cells
 from .column_roles import Roles, shortlist
-from .fingerprints import FINGERPRINT_BITS, RADIUS, Molecules, compute_fingerprints
+from .fingerprints import FINGERPRINT_BITS, RADIUS, Molecules
+from .molecule_groups import MoleculeGroups, describe_molecules
+from .remarks import Remarks
 from .sheets import MAX_CELLS, check_cells, quoted
 from .table_files import Sheet
 
 LARGEST_SCALED = 1e6  # standard deviations; a larger feature is clipped, so that x stays finite
 ROUNDING = 1e-6  # a standard deviation below it, relative to the mean, is float32's rounding
+UNREADABLE = 0.02  # of the molecules: with a larger share the column is asked about
 COLUMNS_AT_ONCE = 128  # columns that are scaled at once: in float64, 100 MB of 100,000 rows
 
 
@@ -67,14 +70,17 @@ class TableFeatures(NamedTuple):
         return x
 
 
-def encode_features(sheet: Sheet, roles: Roles, cells: Cells, notes: list[str]) -> TableFeatures:
+def encode_features(
+    sheet: Sheet, roles: Roles, cells: Cells, left_out: set[str], remarks: Remarks
+) -> TableFeatures:
     """Take the features that vary.
 
     Args:
         sheet: the table.
         roles: the roles of its columns.
         cells: its rows.
-        notes: gets one sentence each on what was taken, left out and will be imputed.
+        left_out: columns that are no features.
+        remarks: gets one note each on what was taken, encoded, left out and will be imputed.
 
     Raises:
         BadInput: no feature varies, or the features have too many cells.
@@ -87,8 +93,9 @@ def encode_features(sheet: Sheet, roles: Roles, cells: Cells, notes: list[str]) 
         lowest[columns] = np.where(missing, np.inf, block).min(0)
         highest[columns] = np.where(missing, -np.inf, block).max(0)
         gaps[columns] = missing.sum(0)
-    varied = np.flatnonzero(lowest < highest)
-    constant = [cells.names[i] for i in np.flatnonzero(lowest >= highest)]
+    taken = np.array([name not in left_out for name in cells.names], bool)
+    varied = np.flatnonzero((lowest < highest) & taken)
+    constant = [cells.names[i] for i in np.flatnonzero((lowest >= highest) & taken)]
     kept = [c for c in cells.categories if len(np.unique(c.codes)) > 1]
     constant += [c.name for c in cells.categories if len(np.unique(c.codes)) < 2]
     width = len(varied) + sum(len(c.values) for c in kept)
@@ -97,8 +104,10 @@ def encode_features(sheet: Sheet, roles: Roles, cells: Cells, notes: list[str]) 
         if constant:
             faults.append(f"{shortlist(constant, 2)} do not vary")
         if cells.crowded:
-            crowded = shortlist(cells.crowded, 2)
+            crowded = shortlist([*cells.crowded], 2)
             faults.append(f"{crowded}: text with more than {MAX_CATEGORIES} values")
+        if left_out:
+            faults.append(f"{shortlist(sorted(left_out), 2)}: row numbers or identifiers")
         raise BadInput(
             f"{where}: no feature is left ({'; '.join(faults)}); give columns of numbers"
         )
@@ -109,40 +118,56 @@ def encode_features(sheet: Sheet, roles: Roles, cells: Cells, notes: list[str]) 
         )
     check_cells(len(cells.y), width, where, sheet.packed)
     count = sum(len(c.values) for c in kept)
-    notes.append(
-        f"Features: columns of numbers: {len(varied):,}; of categories: {len(kept):,}, with "
-        f"{count:,} categories in all."
-    )
+    words = f"Features: columns of numbers: {len(varied):,}"
+    if kept:
+        names = shortlist([c.name for c in kept])
+        words += f"; of categories, with one column of 0 and 1 each: {names} ({count:,} categories)"
+    remarks.note(f"{words}.", "features", [c.name for c in kept])
     if constant:
-        notes.append(f"Dropped, since they do not vary: {shortlist(constant)}.")
-    if cells.crowded:
-        crowded = shortlist(cells.crowded)
-        notes.append(f"Dropped, as text with more than {MAX_CATEGORIES} values: {crowded}.")
+        remarks.note(
+            f"Left out, since they do not vary: {shortlist(constant)}.", "left out", constant
+        )
+    if crowded_names := [*cells.crowded]:
+        remarks.note(
+            f"Left out, as text with more than {MAX_CATEGORIES} values: "
+            f"{shortlist(crowded_names)}.",
+            "left out",
+            crowded_names,
+            matters=True,
+        )
     if holes := int(gaps[varied].sum()):
-        names = [cells.names[i] for i in varied if gaps[i]]
-        notes.append(
+        names_with = [cells.names[i] for i in varied if gaps[i]]
+        remarks.note(
             f"Missing numbers imputed with the median of the training rows: {holes:,}, in columns "
-            f"{shortlist(names)}."
+            f"{shortlist(names_with)}.",
+            "imputed",
+            names_with,
         )
     if empty := sum(int((c.codes < 0).sum()) for c in kept):
-        names = [c.name for c in kept if (c.codes < 0).any()]
-        notes.append(f"Missing categories left at 0 throughout: {empty:,}, in {shortlist(names)}.")
+        names_with = [c.name for c in kept if (c.codes < 0).any()]
+        remarks.note(
+            f"Missing categories left at 0 throughout: {empty:,}, in {shortlist(names_with)}.",
+            "imputed",
+            names_with,
+        )
     return TableFeatures(cells._replace(categories=kept), varied)
 
 
 def encode_smiles(
-    sheet: Sheet, cells: Cells, smiles: str, notes: list[str]
-) -> tuple[Bits, Cells, Int[np.ndarray, " N"]]:
+    sheet: Sheet, cells: Cells, smiles: str, apart: frozenset[str], remarks: Remarks
+) -> tuple[Bits, Cells, MoleculeGroups]:
     """Compute the fingerprints of a column of SMILES.
 
     Args:
         sheet: the table.
         cells: its rows.
         smiles: the name of the column.
-        notes: gets one sentence each on the rows left out and on the fingerprints.
+        apart: what makes two molecules of one, "salts" and "stereo" (see `molecule_groups`).
+        remarks: gets one note each on the rows left out and on the fingerprints, and a question
+            where more than `UNREADABLE` of the rows are no molecules.
 
     Returns:
-        The fingerprints, the rows that have one, and the number of every such row's molecule.
+        The fingerprints, the rows that have one, and the groups of these rows.
 
     Raises:
         BadInput: RDKit is missing, or it can read no cell of the column.
@@ -156,8 +181,8 @@ def encode_smiles(
         ) from None
     column = cells.keys[smiles]
     with rdBase.BlockLogs():
-        fingerprints = [*compute_fingerprints(column.values)]
-    readable = np.array([one is not None for one in fingerprints] + [False])[column.codes]
+        found = [*describe_molecules(column.values, apart)]
+    readable = np.array([one is not None for one in found] + [False])[column.codes]
     if not readable.any():
         example = quoted(column.values[0]) if column.values else "nothing"
         raise BadInput(
@@ -165,34 +190,60 @@ def encode_smiles(
             "it must have SMILES"
         )
     if not readable.all():
-        lost = np.flatnonzero(~readable)
-        names = [f"{sheet.unit} {cells.positions[r]}" for r in lost[:8]]
-        more = f" and {len(lost) - 8:,} others" if len(lost) > 8 else ""
-        notes.append(
-            f"Left out, since RDKit cannot read their SMILES: {', '.join(names)}{more} "
-            f"(rows: {len(lost):,})."
-        )
+        _remark_unreadable(sheet, cells, smiles, readable, remarks)
+    kept = cells.take(readable)
     codes = column.codes[readable]
-    packed = b"".join(one[0] if one else bytes(FINGERPRINT_BITS // 8) for one in fingerprints)
-    count = len(fingerprints)
+    bits = b"".join(one.bits if one else bytes(FINGERPRINT_BITS // 8) for one in found)
+    count = len(found)
     molecules = Molecules(
         tasks=(),
-        bits=np.frombuffer(packed, np.uint8).reshape(count, FINGERPRINT_BITS // 8),
+        bits=np.frombuffer(bits, np.uint8).reshape(count, FINGERPRINT_BITS // 8),
         labels=np.zeros((count, 0), np.uint8),
         scaffold=np.zeros(count, np.int32),
         rows=count,
         unreadable=(),
         rdkit=rdkit.__version__,
     )
-    notes.append(
+    remarks.note(
         f"Features: ECFP{2 * RADIUS} fingerprints of {FINGERPRINT_BITS:,} bits by RDKit "
-        f"{rdkit.__version__}."
+        f"{rdkit.__version__}.",
+        "features",
+        [smiles],
     )
-    kept = cells._replace(
-        y=cells.y[readable],
-        numbers=cells.numbers[readable],
-        keys={n: c._replace(codes=c.codes[readable]) for n, c in cells.keys.items()},
-        positions=cells.positions[readable],
+    groups = MoleculeGroups(
+        molecule=_numbered([one.molecule if one else "" for one in found], codes),
+        scaffold=_numbered([one.scaffold if one else "" for one in found], codes),
     )
-    molecule = np.unique(codes, return_inverse=True)[1]
-    return molecules.take(codes).features(), kept, molecule
+    return molecules.take(codes).features(), kept, groups
+
+
+def _numbered(names: list[str], codes: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
+    """Number the names of all rows from 0 on, without gaps."""
+    number = np.unique(np.array(names, dtype=object), return_inverse=True)[1]
+    return np.unique(number[codes], return_inverse=True)[1]
+
+
+def _remark_unreadable(
+    sheet: Sheet, cells: Cells, smiles: str, readable: Bool[np.ndarray, " N"], remarks: Remarks
+) -> None:
+    column, lost = cells.keys[smiles], np.flatnonzero(~readable)
+    places = [f"{sheet.unit} {cells.positions[r]}" for r in lost]
+    more = f" and {len(lost) - 8:,} others" if len(lost) > 8 else ""
+    said = (
+        f"Left out, since RDKit cannot read their SMILES: {', '.join(places[:8])}{more} "
+        f"(rows: {len(lost):,} of {len(readable):,})."
+    )
+    if len(lost) <= UNREADABLE * len(readable):
+        remarks.note(said, "left out", [smiles], matters=True)
+        return
+    texts = [
+        "nothing" if (c := column.codes[r]) < 0 else quoted(column.values[c]) for r in lost[:3]
+    ]
+    examples = ", ".join(f"{place} ({text})" for place, text in zip(places, texts, strict=False))
+    remarks.ask(
+        f"column {quoted(smiles)}: RDKit cannot read {len(lost):,} of {len(readable):,} rows: "
+        f"{examples}{', ...' if len(lost) > 3 else ''}; mend them, or --yes leaves them out",
+        said,
+        "left out",
+        [smiles],
+    )

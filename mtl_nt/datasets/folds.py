@@ -1,7 +1,11 @@
 """Cross-validation folds: which rows a run trains on, validates on and is tested on.
 
-`assign_folds` puts every row into a fold, and `split_folds` shares the folds out. With K folds,
-seed s takes repeat s // K and rotates its folds by s % K: K runs in a row test on every row once.
+`assign_folds` puts every row into a fold. With K folds, seed s takes repeat s // K and rotates its
+folds by s % K: K runs in a row, which are a round, test on every row once.
+
+`split_round` shares the folds of a user's table out, and 5 folds give 70 % of the rows to train on,
+10 % to validate and 20 % to test. `split_folds` shares out those of the molecules that come with
+the package, as their papers do: 60, 20 and 20 %.
 """
 
 from __future__ import annotations
@@ -66,3 +70,42 @@ def split_folds(
     """
     train = np.isin(fold, [(first + k) % folds for k in range(folds - 2)])
     return train, fold == (first + folds - 2) % folds, fold == (first + folds - 1) % folds
+
+
+def split_round(
+    fold: Int16[np.ndarray, " N"],
+    folds: int,
+    seed: int,
+    group: Int[np.ndarray, " N"] | None = None,
+) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
+    """Mark the training, validation and test rows of one run of a repeated cross-validation.
+
+    Run s tests on fold s % `folds`. It validates on half of the next fold, which are whole groups.
+    It trains on all other rows. A fold with one group alone cannot be halved, and validates whole.
+
+    Args:
+        fold: the fold of every row, in the round `seed` // `folds`.
+        folds: the number of folds.
+        seed: the number of the run.
+        group: the group of every row, a number from 0.
+
+    >>> fold = np.arange(10, dtype=np.int16) % 5
+    >>> [int(part.sum()) for part in split_round(fold, 5, seed=3)]
+    [7, 1, 2]
+    >>> tested = sum(split_round(fold, 5, seed)[2].astype(int) for seed in range(5))
+    >>> tested.tolist()  # every row once
+    [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+    """
+    repeat, first = divmod(seed, folds)
+    test = fold == first
+    members = np.flatnonzero(fold == (first + 1) % folds)
+    inside = None if group is None else np.unique(group[members], return_inverse=True)[1]
+    # Never the draw that made the folds, which has `repeat` for its seed.
+    half = assign_folds(len(members), 2, _HALVES + seed, inside)
+    validation = np.zeros(len(fold), dtype=bool)
+    validation[members[half == 0]] = True
+    return ~(test | validation), validation, test
+
+
+_HALVES = 2**31
+"""The seed from which on the halves of folds are drawn."""

@@ -46,9 +46,12 @@ class ParquetSheet:
     """
 
     unit = "row"
+    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path, where: str, status: os.stat_result) -> None:
         self.path, self.where, self.status, self.packed = path, where, status, status.st_size
+        self.decimal = "."  # of numbers that are written as texts
+        self.dates_as_texts: set[str] = set()
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError:
@@ -79,21 +82,17 @@ class ParquetSheet:
         check_unchanged(self.path, self.status, self.where)
         return sha256
 
-    def hint(self) -> str:
-        """Return no advice, since a Parquet has no separator."""
-        return ""
-
     def chunks(self, wanted: Sequence[str], text: Collection[str]) -> Iterator[Chunk]:
         """Yield the rows, one row group at a time.
 
         Args:
             wanted: the columns to read.
-            text: not used here, since a column of a Parquet knows whether it is text.
+            text: those of them whose dates are read as texts. Other columns know what they are.
 
         Raises:
             BadInput: a row group that cannot be read.
         """
-        start = 0
+        start, self.dates_as_texts = 0, {*text}
         with self._reader([*wanted]) as file:
             for number in range(file.num_row_groups):
                 rows = file.metadata.row_group(number).num_rows
@@ -116,6 +115,8 @@ class ParquetSheet:
         import pyarrow as pa
 
         kind, codes = cells.type, None
+        if pa.types.is_temporal(kind) and name in self.dates_as_texts:
+            cells, kind = cells.cast(pa.string()), pa.string()
         if pa.types.is_dictionary(kind):
             codes = cells.indices.fill_null(-1).to_numpy(zero_copy_only=False)
             cells, kind = cells.dictionary, cells.dictionary.type

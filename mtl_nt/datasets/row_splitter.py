@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
-from jaxtyping import Bool, Int
+import re
+from collections.abc import Sequence
 
-from ..tasks import BadInput
+import numpy as np
+from jaxtyping import Bool, Int, Int16
+
+from ..tasks import BadInput, TaskKind
+from .cell_numbers import parse_number
 from .cells import Cells
-from .folds import assign_folds, split_folds
+from .folds import split_round
+from .molecule_groups import MoleculeGroups
 from .sheets import quoted
+from .split_rule import SplitRule
+from .stratified_folds import assign_stratified, rare_labels
 from .table_files import Sheet
 
 SPLIT_WORDS = {
@@ -17,22 +24,26 @@ SPLIT_WORDS = {
     "test": ("test", "testing"),
 }
 """What a split column may say, in upper or lower case."""
+DATE = re.compile(r"\d{4}-\d{2}(-\d{2}([T ].*)?)?")
+TRAINING, VALIDATION = 0.7, 0.1  # of the rows of a split by time; the rest is the test
 
 
 class RowSplitter:
     """Splits the rows of a table by seed: in folds, or always as a column of the table says.
 
+    Rare labels are shared out evenly among the folds.
+
     Args:
         sheet: the table.
         cells: its N rows.
         folds: the number of folds.
-        group: the name of the group column, or None.
-        split: the name of the split column, or None.
-        molecule: the number of every row's molecule, or None in a table without SMILES.
+        rule: how the rows are split.
+        molecules: the molecule and the scaffold of every row; None in a table without SMILES.
+        kinds: the kind of every target.
 
     Raises:
-        BadInput: a row without a group, fewer groups than folds, a cell that names no part of a
-            split, or a part without a row.
+        BadInput: a row without a group or a time, fewer groups than folds, a cell that names no
+            part of a split, or a part without a row.
 
     Attributes:
         note: one sentence on how the rows are split.
@@ -43,23 +54,37 @@ class RowSplitter:
         sheet: Sheet,
         cells: Cells,
         folds: int,
-        group: str | None,
-        split: str | None,
-        molecule: Int[np.ndarray, " N"] | None,
+        rule: SplitRule,
+        molecules: MoleculeGroups | None,
+        kinds: Sequence[TaskKind],
     ) -> None:
-        self.rows, self.folds = len(cells.y), folds
+        self.folds = folds
         self.group: Int[np.ndarray, " N"] | None = None
         self.fixed: tuple[Bool[np.ndarray, " N"], ...] | None = None
-        if split is not None:
-            self.fixed = _split_by_column(sheet, cells, split)
+        self.rare = rare_labels(cells.y, kinds, folds)
+        self.drawn: tuple[int, Int16[np.ndarray, " N"]] | None = None  # the folds of one repeat
+        molecule = None if molecules is None else molecules.molecule
+        if rule.column is not None:
+            by = _split_by_column if rule.kind == "column" else _split_by_time
+            self.fixed = by(sheet, cells, rule.column)
             sizes = [int(part.sum()) for part in self.fixed]
+            how = "says" if rule.kind == "column" else "grows, the last fifth for the test"
             self.note = (
-                f"Split as column {quoted(split)} says, the same for every seed: {sizes[0]:,} "
-                f"training, {sizes[1]:,} validation and {sizes[2]:,} test rows."
+                f"Split as column {quoted(rule.column)} {how}, the same for every seed: "
+                f"{sizes[0]:,} training, {sizes[1]:,} validation and {sizes[2]:,} test rows"
             )
+            train, _, test = self.fixed
+            if molecule is not None and (again := np.isin(molecule[test], molecule[train])).any():
+                self.note += f"; test rows whose molecule is a training row's: {again.sum():,}"
+            self.note += "."
             return
+        group = rule.group
         repeated = molecule is not None and molecule.max() + 1 < len(molecule)
-        self.note = f"{folds} folds: {folds - 2} to train on, one to validate, one to test"
+        self.note = (
+            f"Runs are the {folds} folds of a repeated cross-validation, and {folds} runs test on "
+            f"every row once: a run tests on one fold, validates on half of the next, and trains "
+            "on the rest"
+        )
         if group is not None:
             codes = cells.keys[group].codes
             if (codes < 0).any():
@@ -75,7 +100,13 @@ class RowSplitter:
         elif repeated:
             self.group = molecule
         if repeated:
-            self.note += "; rows of the same SMILES share a fold"
+            self.note += "; rows of the same molecule share a fold"
+        if rule.kind == "scaffold" and molecules is not None:
+            one = self.group if self.group is not None else molecules.molecule
+            self.group = _merge_groups(one, molecules.scaffold)
+            self.note += "; molecules of one scaffold share a fold"
+        if self.rare.shape[1]:
+            self.note += "; rare labels are shared out evenly among the folds"
         if self.group is not None and (count := int(self.group.max()) + 1) < folds:
             raise BadInput(
                 f"{sheet.where}: {count} groups for {folds} folds; give fewer folds (3 or more) or "
@@ -87,9 +118,11 @@ class RowSplitter:
         """Mark the training, validation and test rows of the run with this seed."""
         if self.fixed is not None:
             return self.fixed
-        repeat, first = divmod(seed, self.folds)
-        fold = assign_folds(self.rows, self.folds, repeat, self.group)
-        return split_folds(fold, self.folds, first)
+        repeat, drawn = seed // self.folds, self.drawn
+        if drawn is None or drawn[0] != repeat:
+            drawn = repeat, assign_stratified(self.rare, self.folds, repeat, self.group)
+            self.drawn = drawn
+        return split_round(drawn[1], self.folds, seed, self.group)
 
     def run_name(self, seed: int) -> str:
         """Name the run with this seed in a message: " of seed 3", or nothing for a fixed split."""
@@ -116,6 +149,34 @@ def _split_by_column(sheet: Sheet, cells: Cells, split: str) -> tuple[Bool[np.nd
                 f"{sheet.where}: column {quoted(split)} has no {name} row with a label; give some"
             )
     return parts
+
+
+def _split_by_time(sheet: Sheet, cells: Cells, name: str) -> tuple[Bool[np.ndarray, " N"], ...]:
+    """The first rows to train on, the next to validate and the last fifth to test.
+
+    Rows of one time stay together.
+    """
+    column = cells.keys[name]
+    here = f"{sheet.where}, column {quoted(name)}"
+    if (column.codes < 0).any():
+        position = cells.positions[int((column.codes < 0).argmax())]
+        raise BadInput(f"{here}, {sheet.unit} {position}: no time; give every row its time")
+    numbers = [parse_number(value, sheet.decimal) for value in column.values]
+    if all(number is not None and np.isfinite(number) for number in numbers):
+        order = np.unique(np.array(numbers, np.float64), return_inverse=True)[1]
+    elif all(DATE.fullmatch(value.strip()) for value in column.values):
+        order = np.arange(len(column.values))  # texts are sorted already
+    else:
+        bad = next(v for v in column.values if not DATE.fullmatch(v.strip()))
+        raise BadInput(f"{here}: {quoted(bad)} is no time; write numbers, or dates as 2026-12-01")
+    time = order[column.codes]
+    ordered = np.sort(time)
+    first, second = (int(share * len(time)) for share in (TRAINING, TRAINING + VALIDATION))
+    test = time >= ordered[second]
+    train = (time < ordered[first]) & ~test
+    if not train.any() or test.all():
+        raise BadInput(f"{here}: most rows have one time, so none are left; give finer times")
+    return train, ~train & ~test, test
 
 
 def _merge_groups(

@@ -29,6 +29,8 @@ SEPARATOR_OF_SUFFIX = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t
 """The endings of files that are read as tables, and what separates the columns of each."""
 EMPTY_CELLS = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")
 """Cells that stand for a missing value."""
+ROW_NAMES = "(row names)"
+"""What a first column without a name is called here. R and pandas write the names of rows so."""
 
 
 class TextColumn(NamedTuple):

@@ -14,17 +14,30 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32
 
 from ..bits import Bits
-from ..tasks import BadInput, Split, TaskData, TaskKind, is_whole_number
+from ..tasks import BadInput, Note, Split, TaskData, is_whole_number
 from .cells import Cells, read_cells
 from .chemistry import EPOCHS, PRESETS
-from .column_roles import ColumnNames, Roles, assign_roles, shortlist
+from .column_roles import ColumnNames, assign_roles
+from .column_suspicions import check_far_values, check_molecules, find_row_numbers
 from .features import TableFeatures, encode_features, encode_smiles
+from .missing_values import MissingValues
+from .molecule_groups import parse_apart
+from .remarks import Remarks
 from .row_splitter import RowSplitter
+from .row_suspicions import check_copies
 from .sheets import one_line, quoted
+from .split_rule import parse_split
 from .table_files import Sheet, is_table, open_sheet, stem
+from .target_suspicions import check_classes, check_giveaways, check_tails
+from .target_values import (
+    check_scorable,
+    check_training,
+    drop_rare_targets,
+    find_kinds,
+    take_logarithms,
+)
 
 __all__ = ["Table", "is_table", "read_table"]
 
@@ -51,7 +64,8 @@ class Table:
 
     Args:
         data: the tasks, split for the given seed; `data.for_seed(seed)` has other splits.
-        notes: one sentence on each thing that was read by a rule, dropped or imputed.
+        notes: one `Note` on each thing that was read by a rule, left out, encoded or imputed. They
+            are those of `data.notes`.
         sha256: the checksum of the file that was read.
 
     >>> [*Table.__dataclass_fields__]
@@ -59,7 +73,7 @@ class Table:
     """
 
     data: TaskData
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     sha256: str
 
 
@@ -74,12 +88,30 @@ def read_table(
     regression: ColumnNames = (),
     folds: int = 5,
     seed: int = 0,
+    log: ColumnNames = (),
+    missing: str | Sequence[str | float] = (),
+    keep: ColumnNames = (),
+    decimal: str | None = None,
+    min_positives: int | None = None,
+    apart: str | Sequence[str] = (),
+    yes: bool = False,
+    seeds: Sequence[int] | None = None,
 ) -> Table:
     """Read a user's table, in which a row is an example and a column is a feature or a target.
 
     A list names columns one by one, or by patterns such as "y_*"; one text with commas does too.
     A label may be missing anywhere. A target of 0, 1, true and false is binary. A target of other
     numbers is a regression, trained on standardised labels.
+
+    Where the reading would have to guess, it asks, in one line for each question: a few cells of a
+    column of numbers are none; a far-off number such as -999 is repeated, or -1 stands beside 0 and
+    1; few whole numbers come in no order; a feature gives a target away; many rows have the same
+    features; a column has molecules. Options answer a question, and a message names them as the
+    command line does: `--min-positives 10` is `min_positives=10` here. `yes` accepts all guesses.
+
+    Row numbers and identifiers are left out, and so is a line that is no row: `sep=;`, or one that
+    begins with #. Cells such as "-" and "ND" are empty where other cells are numbers. Semicolons,
+    tabs and decimal commas are recognised. `data.notes` has a line on all of it.
 
     Missing numbers are imputed with the median. Numbers are standardised, except columns of 0 and 1
     alone. A column of text becomes one column for each of its categories, which is 0 throughout if
@@ -91,22 +123,37 @@ def read_table(
         features: by default all other columns.
         smiles: a column of SMILES, whose fingerprints (ECFP4, 1,024 bits; extra `[chem]`) are the
             features.
-        group: a column whose equal values share a fold. Rows of the same SMILES always share one.
+        group: a column whose equal values share a fold. Rows of one molecule always share one.
         split: a column that says train, validation (which may be absent) or test. The split is then
-            the same for every seed.
+            the same for every seed. Or "random", the default, which also says that rows with equal
+            features are examples of their own; "scaffold", which keeps molecules of one scaffold in
+            one fold; "time:COLUMN", which tests on the last fifth; or "group:COLUMN".
         ignore: columns to leave out.
-        regression: targets that are numbers although they have only two values.
-        folds: the number of folds. Seed s trains on all folds but two, beginning with fold s,
-            validates on the next one and tests on the last one, modulo the number of folds. Each
-            seed // folds has folds of its own.
+        regression: targets that are numbers although they have few values.
+        folds: the number of folds of a repeated cross-validation. Seed s tests on fold s % folds,
+            validates on half of the next fold and trains on the rest: 70, 10 and 20 % of the rows
+            with 5 folds. So `folds` seeds in a row test every row once. Each seed // folds has
+            folds of its own.
         seed: the run to begin with.
+        log: targets to read as logarithms to the base 10, which suits heavy tails.
+        missing: values that stand for a missing one, such as -999, "ND" or ">*". "age=9" is for
+            column age alone, and the column may be a pattern, too.
+        keep: columns that are right as they are: a row number that is a feature, a repeated far-off
+            number, a feature that is known before the target.
+        decimal: the decimal mark, "." or ","; by default what the first rows show.
+        min_positives: leave out the targets of 0 and 1 whose rarer class has fewer labels.
+        apart: "salts", "stereo" or both, where salts or stereoisomers of one molecule may be in
+            different folds.
+        yes: whether all guesses are accepted. `notes` has them.
+        seeds: the runs for which the labels of the training rows are checked; by default the first
+            `folds`.
 
     Raises:
         BadInput: a file, a column, a cell or an option with a fault, or a target with too few
             labels on the training rows of one of the first `folds` seeds. One line says where.
 
     >>> import tempfile
-    >>> lines = ["age,y_one,y_two", *(f"{n},{n % 2},{n / 4}" for n in range(40))]
+    >>> lines = ["age,y_one,y_two", *(f"{n * n % 41},{n % 2},{n / 4}" for n in range(40))]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "my.csv"
     ...     _ = path.write_text("\\n".join(lines))
@@ -116,32 +163,73 @@ def read_table(
     >>> print(table.notes[0], table.notes[1])
     my.csv: 40 rows, 3 columns. Targets found by their names (y or y_*): 'y_one', 'y_two'.
     """
-    if not is_whole_number(folds, 3):
-        raise BadInput(f"folds {folds!r}: must be a whole number, 3 or more")
-    if not is_whole_number(seed, 0):
-        raise BadInput(f"seed {seed!r}: must be a whole number, 0 or more")
+    _check_options(folds, seed, decimal, min_positives)
     sheet = open_sheet(path)
-    if group is not None and split is not None:
-        raise BadInput(f"{sheet.where}: give group or split; a split column says all by itself")
+    if decimal is not None:
+        sheet.decimal = decimal
+    rule = parse_split(sheet, split, group, smiles)
+    remarks = Remarks(sheet.where, yes)
+    by_column = rule.column if rule.kind == "column" else None
+    by_time = rule.column if rule.kind == "time" else None
     try:
-        roles = assign_roles(sheet, targets, features, smiles, group, split, ignore, regression)
-        cells = read_cells(sheet, roles)
-    except BadInput as error:
+        roles = assign_roles(
+            sheet,
+            targets,
+            features,
+            smiles,
+            rule.group,
+            by_column,
+            ignore,
+            regression,
+            log,
+            keep,
+            by_time,
+        )
+        cells = read_cells(sheet, roles, MissingValues(sheet.where, missing, sheet.names), remarks)
+    except BadInput:
         sheet.digest()  # a file that changed while it was read is the fault to report
-        raise BadInput(f"{error}{sheet.hint()}") from None
+        raise
     sha256 = sheet.digest()
     _check_size(sheet, cells, folds)
-    notes = [_size_note(sheet, cells), *roles.notes]
+    size, *layout = _first_notes(sheet, cells)
+    remarks.notes[:0] = [size, *roles.notes, *layout]
+    molecules = None
     if smiles is None:
-        inputs: TableFeatures | Bits = encode_features(sheet, roles, cells, notes)
-        molecule = None
+        if min_positives is not None:
+            roles, cells, _ = drop_rare_targets(roles, cells, min_positives, remarks)
+        check_molecules(cells, roles, remarks)
+        left_out = find_row_numbers(cells, roles, remarks)
+        try:
+            inputs: TableFeatures | Bits = encode_features(sheet, roles, cells, left_out, remarks)
+        except BadInput:
+            remarks.check()  # molecules that nobody named are why there is no feature
+            raise
     else:
-        inputs, cells, molecule = encode_smiles(sheet, cells, smiles, notes)
-        _check_size(sheet, cells, folds)
-    kinds = _kinds(sheet, roles, cells, notes)
-    splitter = RowSplitter(sheet, cells, folds, group, split, molecule)
-    notes.append(splitter.note)
-    train_count = int(splitter.split(seed)[0].sum())
+        left_out, made_apart = set[str](), parse_apart(sheet.where, apart)
+        bits, cells, molecules = encode_smiles(sheet, cells, smiles, made_apart, remarks)
+        remarks.check()
+        if min_positives is not None:
+            roles, cells, kept = drop_rare_targets(roles, cells, min_positives, remarks)
+            bits, molecules = (
+                bits.take(torch.from_numpy(np.flatnonzero(kept))),
+                molecules.take(kept),
+            )
+        inputs = bits
+    _check_size(sheet, cells, folds)
+    asked = check_far_values(cells, roles, left_out, remarks)
+    kinds = find_kinds(sheet, roles, cells, remarks)
+    numbers = np.zeros(0, np.int64) if isinstance(inputs, Bits) else inputs.varied
+    check_classes(cells, roles, kinds, numbers, asked, remarks)
+    check_tails(cells, roles, kinds, remarks)
+    if rule.kind == "folds" and not rule.asked and rule.group is None and smiles is None:
+        check_copies(sheet, cells, roles, numbers, remarks)
+    splitter = RowSplitter(sheet, cells, folds, rule, molecules, kinds)
+    remarks.note(splitter.note, "split")
+    check_scorable(roles.targets, kinds, cells.y, folds, remarks)
+    first_train = splitter.split(seed)[0]
+    check_giveaways(cells, roles, numbers, first_train, asked, remarks)
+    remarks.check()
+    cells = take_logarithms(sheet, roles, kinds, cells, remarks) if roles.log else cells
     options: dict[str, Any] = {
         "name": stem(Path(path)),
         "y": torch.from_numpy(cells.y),
@@ -149,85 +237,38 @@ def read_table(
         "kind": kinds if len({*kinds}) > 1 else kinds[0],
         "provenance": f"own file {sheet.where}: {len(cells.y):,} rows, SHA-256 {sha256[:12]}",
         "standardise": True,
-        "recipe": _recipe(train_count, smiles is not None),
+        "recipe": _recipe(int(first_train.sum()), smiles is not None),
+        "notes": tuple(remarks.notes),
     }
 
     def draw(run_seed: int) -> TaskData:
         parts = splitter.split(run_seed)
-        _check_training(sheet, roles.targets, kinds, cells.y, parts[0], splitter.run_name(run_seed))
+        check_runs([run_seed])
         x = inputs if isinstance(inputs, Bits) else torch.from_numpy(inputs.matrix(parts[0]))
         train, validation, test = (torch.from_numpy(np.flatnonzero(part)) for part in parts)
-        if split is not None:
+        if splitter.fixed is not None:
             return TaskData(x=x, **options, split=Split(train, validation, test, "fixed"))
         rows = Split(train, validation, test, "free")
         return TaskData(x=x, **options, split=rows, redraw=draw, data_seed=run_seed)
 
-    seeds = [seed] if split is not None else [*range(folds)]
-    for s in seeds:  # now rather than in the middle of a study
-        train_rows = splitter.split(s)[0]
-        _check_training(sheet, roles.targets, kinds, cells.y, train_rows, splitter.run_name(s))
-    return Table(draw(seed), tuple(notes), sha256)
+    def check_runs(numbers: Sequence[int]) -> None:
+        runs = [(splitter.run_name(s), splitter.split(s)[0]) for s in numbers]
+        check_training(sheet, roles.targets, kinds, cells.y, runs)
+
+    wanted = [*range(folds)] if seeds is None else [*seeds]
+    check_runs([seed] if splitter.fixed is not None else wanted)  # not in the middle of a study
+    return Table(draw(seed), tuple(remarks.notes), sha256)
 
 
-# -------------------------------------------------------------------------------------- labels
-
-
-def _kinds(sheet: Sheet, roles: Roles, cells: Cells, notes: list[str]) -> tuple[TaskKind, ...]:
-    """Find out whether each target is binary or a regression, and note it."""
-    kinds: list[TaskKind] = []
-    for name, labels in zip(roles.targets, cells.y.T, strict=True):
-        known = labels[~np.isnan(labels)]
-        here = f"{sheet.where}: target {quoted(name)}"
-        if not len(known):
-            raise BadInput(f"{here} has no labels; leave it out (name it under ignore)")
-        low, high = known.min(), known.max()
-        if low == high:
-            raise BadInput(f"{here} is {low:g} in every row; leave it out (name it under ignore)")
-        two_values = ((known == low) | (known == high)).all()
-        if name in roles.regression or not two_values:
-            kinds.append("regression")
-        elif (low, high) == (0, 1):
-            kinds.append("binary")
-        else:
-            raise BadInput(
-                f"{here} has two values, {low:g} and {high:g}; write 0 and 1, or name it under "
-                "regression"
-            )
-    for kind, words in (("binary", "0 and 1 alone"), ("regression", "other numbers")):
-        if names := [t for t, k in zip(roles.targets, kinds, strict=True) if k == kind]:
-            asked = [name for name in names if name in roles.regression]
-            if asked:
-                words += f"; as asked: {shortlist(asked)}"
-            notes.append(f"Targets that are {kind} ({words}): {len(names):,}.")
-    return tuple(kinds)
-
-
-def _check_training(
-    sheet: Sheet,
-    tasks: Sequence[str],
-    kinds: Sequence[TaskKind],
-    y: Float32[np.ndarray, "N T"],
-    train: Bool[np.ndarray, " N"],
-    run: str,
-) -> None:
-    """Raise `BadInput` where a target has fewer than two different labels to learn from."""
-    labels = y[train]
-    low = np.where(np.isnan(labels), np.inf, labels).min(0)
-    high = np.where(np.isnan(labels), -np.inf, labels).max(0)
-    for t in np.flatnonzero(~(low < high)).tolist():
-        known = int((~np.isnan(y[:, t])).sum())
-        if kinds[t] == "regression":
-            words = f"{known:,} labels, of which fewer than two values are"
-        elif low[t] == 1:
-            words = f"{int((y[:, t] == 0).sum()):,} negatives, of which none is"
-        elif high[t] == 0:
-            words = f"{int((y[:, t] == 1).sum()):,} positives, of which none is"
-        else:
-            words = f"{known:,} labels, of which none is"
-        raise BadInput(
-            f"{sheet.where}: target {quoted(tasks[t])} has {words} among the training rows{run}; "
-            "leave it out (name it under ignore) or give more labels"
-        )
+def _check_options(folds: object, seed: object, decimal: object, min_positives: object) -> None:
+    if not is_whole_number(folds, 3):
+        raise BadInput(f"folds {folds!r}: must be a whole number, 3 or more")
+    if not is_whole_number(seed, 0):
+        raise BadInput(f"seed {seed!r}: must be a whole number, 0 or more")
+    if decimal not in (None, ".", ","):
+        raise BadInput(f"decimal {quoted(decimal)}: must be a point or a comma")
+    if min_positives is not None and not is_whole_number(min_positives, 1):
+        raise BadInput(f"min_positives {min_positives!r}: must be a whole number, 1 or more")
 
 
 def _check_size(sheet: Sheet, cells: Cells, folds: int) -> None:
@@ -246,10 +287,15 @@ def _check_size(sheet: Sheet, cells: Cells, folds: int) -> None:
 # ------------------------------------------------------------------------------ note and recipe
 
 
-def _size_note(sheet: Sheet, cells: Cells) -> str:
+def _first_notes(sheet: Sheet, cells: Cells) -> list[Note]:
+    """What the file looks like."""
     rows = len(cells.y) + cells.unlabelled
     left = f", {cells.unlabelled:,} rows left out that have no label" if cells.unlabelled else ""
-    return f"{one_line(sheet.where)}: {rows:,} rows, {len(sheet.names):,} columns{left}."
+    size = f"{one_line(sheet.where)}: {rows:,} rows, {len(sheet.names):,} columns{left}."
+    notes = [Note(size, "info", "size"), *(Note(text, "info", "file") for text in sheet.notes)]
+    if sheet.decimal == ",":
+        notes.append(Note("Numbers have a decimal comma: 0,5 is a half.", "info", "file"))
+    return notes
 
 
 def _recipe(rows: int, molecules: bool) -> dict[str, Any]:

@@ -1,22 +1,32 @@
 """The figures of the book: each is a function from a study to a matplotlib `Figure`.
 
-`differences`, `alpha`, `weights` and `cures` draw, and `gradients` has maps of cosines. `drawing`
-holds the layout, colours and text sizes that they share. `tables` computes the numbers that they
-show, and `picture` makes HTML of finished pictures.
+- `differences` draws the one picture: every task's difference from STL. `task_rows` and
+  `method_strips` are its two forms, `verdicts` its marks, and `effects` has its words.
+- `forest` draws any list of numbers with their intervals. `alpha` draws what alpha does,
+  `weight_lines` and `weight_map` the weights of tasks, `cures` the table of causes and cures, and
+  `gradients` maps of cosines. `pair_map` draws the measured transfer of pairs. `counts` is a table.
+- `drawing` holds the layout, colours and text sizes that they share, and `tables` computes the
+  numbers that they show. `inline` and `picture` make HTML of finished pictures.
 
 This room uses studies and all that is below them. It trains nothing.
 """
 
 from .alpha import alpha_curve, trade_off
+from .counts import counts_table
 from .cures import cure_changes, cure_controls, cure_map, cure_stops, cure_table
-from .differences import counts_table, task_differences
+from .differences import task_differences
 from .drawing import (
+    AGREEMENT,
     COLOURS,
+    CONFLICT,
     EXTRA_COLOURS,
     GREY,
+    HARMS,
+    HELPS,
     INK,
     NULL_BAND,
     SMALL_SIZE,
+    Drawing,
     add_axes,
     add_legend,
     alt_text,
@@ -27,11 +37,18 @@ from .drawing import (
     png_bytes,
     shorten,
 )
+from .forest import forest
 from .gradients import draw_cosine_scale, draw_cosines, few_common_words
-from .weights import weight_curves, weight_matrix
+from .weight_lines import weight_curves
+from .weight_map import weight_matrix
 
 __all__ = [
+    "AGREEMENT",
     "COLOURS",
+    "CONFLICT",
+    "Drawing",
+    "HARMS",
+    "HELPS",
     "GREY",
     "INK",
     "NULL_BAND",
@@ -50,6 +67,7 @@ __all__ = [
     "draw_cosine_scale",
     "draw_cosines",
     "few_common_words",
+    "forest",
     "task_differences",
     "label_line_ends",
     "add_legend",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,13 @@ from .drawing import (
     GREY,
     INK,
     NULL_BAND,
+    PAGE,
+    PHONE,
     SMALL_SIZE,
     TEXT_SIZE,
     TITLE_HEIGHT,
+    Drawing,
+    Form,
     add_axes,
     add_legend,
     label_line_ends,
@@ -32,6 +37,7 @@ from .drawing import (
     shorten,
     without_formulas,
 )
+from .sheet import new_sheet
 from .tables import PLAIN_MTL, Arm, ArmTables, arm_label, arm_tables, scope_line
 
 FAR_FACTOR = 10  # `trade_off` draws nothing farther from STL than 10 times the median distance
@@ -40,12 +46,13 @@ LEVEL_LINE = (0, (5, 3))
 
 def alpha_curve(
     study: Study, method: str, alpha: float | None = None, metric: str | None = None
-) -> Figure:
+) -> Drawing:
     """What alpha does to the mean metric and to the counts of tasks.
 
     The upper axes show the mean over tasks, with a band from the lowest to the highest run, and the
     means of STL and MTL. The lower axes show the harmed tasks, and the tasks worse than STL in one
     run, with such a band. A grey band is what chance does: the range of STL against its twin.
+    The figure has a second form for phones (see `Drawing`).
 
     Args:
         method: a method of the study that has an alpha.
@@ -66,59 +73,110 @@ def alpha_curve(
     if not marked[1]:
         raise BadInput(f"{method} has no alpha; a curve needs a method that has one")
     at = None if alpha is None else arms.index(marked)
-    claim = t.claim_over_alphas(arms) if at is None else t.claim(marked)
     flat = [a for a in dict.fromkeys((t.baseline, PLAIN_MTL)) if a in t.mean_by_run]
     gone = t.diverged_words(arms)
-    text = " ".join([t.describe(a) for a in (arms if at is None else [marked])] + [gone])
+    said = [t.describe(a) for a in (arms if at is None else [marked])]
+    text = " ".join([*said, *([gone] if gone else [])])
     for arm in (*flat, *([] if at is None else [marked])):
         if np.isfinite(t.mean_by_run[arm]).all():
             text += f" {arm_label(arm)}: {t.mean_name} {t.mean_by_run[arm].mean():.3g}."
-    colour, x = method_styles(t.methods)[method].colour, np.array([float(a) for _, a in arms])
-    foot = "; ".join(filter(None, (gone, scope_line(study, t))))
-    figure = new_figure(TITLE_HEIGHT + 5.45, claim, text, foot)
-    above, below = (
-        add_axes(figure, 0.9, 3.35, 5.6, 1.75),
-        add_axes(figure, 0.9, FOOTER_HEIGHT + 0.65, 5.6, 1.8),
-    )
-
-    mean = _draw_mean_and_range(above, x, [t.mean_by_run[a] for a in arms], colour, "-", "mean")
     style = method_styles(t.methods)
-    levels = [(float(t.mean_by_run[a].mean()), arm_label(a), style[a[0]].colour) for a in flat]
-    for level, name, own in levels:
+    null = [float(t.counts[arms[0]][f"negative_null_{end}"]) for end in ("low", "high")]
+    shown = AlphaLines(
+        title=t.claim_over_alphas(arms) if at is None else t.claim(marked),
+        caption=text,
+        foot="; ".join(filter(None, (gone, scope_line(study, t)))),
+        method=method,
+        colour=style[method].colour,
+        alphas=np.array([float(a) for _, a in arms]),
+        at=at,
+        mean=np.array([t.mean_by_run[a] for a in arms]),
+        worse=np.array([t.worse_by_run[a] for a in arms]),
+        harmed=np.array([t.tasks_with(a, "harmed") for a in arms]),
+        levels=tuple(
+            (float(t.mean_by_run[a].mean()), arm_label(a), style[a[0]].colour) for a in flat
+        ),
+        null=None if t.null_arm is None else (null[0], null[1]),
+        tasks=t.tasks,
+        mean_words=f"{t.mean_name} ({t.better} is better)",
+        worse_words=f"tasks worse than {t.baseline[0]}, of {t.tasks}",
+    )
+    figure = _draw_lines(shown, PAGE)
+    figure.draw_narrow = partial(_draw_lines, shown, PHONE)
+    return figure
+
+
+@dataclass(frozen=True)
+class AlphaLines:
+    """What `alpha_curve` shows."""
+
+    title: str
+    caption: str
+    foot: str
+    method: str
+    colour: str
+    alphas: Float[np.ndarray, " A"]
+    at: int | None  # which of them is marked
+    mean: Float[np.ndarray, "A S"]  # the mean metric of every run
+    worse: Float[np.ndarray, "A S"]  # tasks that are worse than the baseline in one run
+    harmed: Float[np.ndarray, " A"]  # tasks
+    levels: tuple[tuple[float, str, str], ...]  # means of methods without an alpha
+    null: tuple[float, float] | None
+    tasks: int
+    mean_words: str
+    worse_words: str
+
+
+def _draw_lines(shown: AlphaLines, form: Form) -> Drawing:
+    """Draw them: the mean above, the counts below."""
+    scale, x, colour = form.text_size / TEXT_SIZE, shown.alphas, shown.colour
+    tall, between, axis = 1.8 if form is PAGE else 1.5, 0.5 * scale, 0.62 * scale
+    head = 0.32 * scale
+    body = head + tall + between + tall + axis
+    sheet = new_sheet(shown.title, shown.caption, "", [shown.foot], body, form)
+    left = 0.9 if form is PAGE else 0.62
+    wide = form.width - left - 0.2 - 14 * 0.63 * form.small_size / 72
+    above = add_axes(sheet.figure, left, sheet.top - head - tall, wide, tall)
+    below = add_axes(sheet.figure, left, sheet.bottom + axis, wide, tall)
+
+    mean = _draw_mean_and_range(above, x, shown.mean, colour, "-", "mean")
+    for level, name, own in shown.levels:
         above.axhline(level, color=own, lw=1.5, ls=LEVEL_LINE, gid=name)
     above.margins(y=0.1)
-    label_line_ends(above, [(_last_finite(mean), shorten(method, 14), colour), *levels])
-    above.set_title(f"{t.mean_name} ({t.better} is better)", size=TEXT_SIZE, loc="left", pad=8)
-    above.tick_params(labelbottom=False)
+    ends = [(_last_finite(mean), shorten(shown.method, 14), colour), *shown.levels]
+    label_line_ends(above, ends, form.small_size)
+    above.set_title(shown.mean_words, size=form.text_size, loc="left", pad=8 * scale)
 
-    null = [t.counts[arms[0]][f"negative_null_{end}"] for end in ("low", "high")]
-    if t.null_arm is not None:
-        below.axhspan(*null, color=NULL_BAND, lw=0, gid="null")
-    below.set_ylim(0, t.tasks)
-    single = _draw_mean_and_range(
-        below, x, [t.worse_by_run[a] for a in arms], colour, (0, (4, 2)), "one run"
+    if shown.null is not None:
+        below.axhspan(*shown.null, color=NULL_BAND, lw=0, gid="null")
+    below.set_ylim(0, shown.tasks)
+    single = _draw_mean_and_range(below, x, shown.worse, colour, (0, (4, 2)), "one run")
+    below.plot(
+        x, shown.harmed, color=colour, lw=2.5, marker="<", ms=7 * scale, clip_on=False, gid="harmed"
     )
-    harmed = np.array([t.tasks_with(a, "harmed") for a in arms])
-    below.plot(x, harmed, color=colour, lw=2.5, marker="<", ms=7, clip_on=False, gid="harmed")
     named = [
-        (_last_finite(harmed), "harmed", colour),
+        (_last_finite(shown.harmed), "harmed", colour),
         (_last_finite(single), "worse in a run", colour),
     ]
-    label_line_ends(below, [*named, (sum(null) / 2, "null of a run", GREY)])  # NaN is no end
+    if shown.null is not None:
+        named.append((sum(shown.null) / 2, "null of a run", GREY))
+    label_line_ends(below, named, form.small_size)
     bad = x[np.isnan(single)]
     below.plot(bad, 0 * bad, "X", color=INK, ms=9, clip_on=False, zorder=5, gid="diverged")
     below.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    below.set_title(
-        f"tasks worse than {t.baseline[0]}, of {t.tasks}", size=TEXT_SIZE, loc="left", pad=8
-    )
-    below.set_xlabel("alpha", size=TEXT_SIZE, labelpad=2)
-    for ax, lines in ((above, [mean]), (below, [single, harmed])):
+    below.set_title(shown.worse_words, size=form.text_size, loc="left", pad=8 * scale)
+    below.set_xlabel("alpha", size=form.text_size, labelpad=2)
+    for ax, lines in ((above, [mean]), (below, [single, shown.harmed])):
+        ax.tick_params(labelsize=form.small_size)
         ax.set_xlim((x.min(), x.max()) if len(x) > 1 else (x[0] - 0.5, x[0] + 0.5))
-        if at is not None:
-            ax.axvline(x[at], color=INK, lw=1, ls=(0, (1, 2)), gid="alpha")
+        if shown.at is not None:
+            ax.axvline(x[shown.at], color=INK, lw=1, ls=(0, (1, 2)), gid="alpha")
+            mark: dict[str, Any] = {"ms": 12 * scale, "mfc": colour, "mec": INK, "zorder": 5}
             for line in lines:
-                ax.plot(x[at], line[at], "o", ms=12, mfc=colour, mec=INK, clip_on=False, zorder=5)
-    return without_formulas(figure)
+                ax.plot(x[shown.at], line[shown.at], "o", clip_on=False, **mark)
+    above.tick_params(labelbottom=False)
+    without_formulas(sheet.figure)
+    return sheet.figure
 
 
 def trade_off(study: Study, metric: str | None = None) -> Figure:
@@ -217,15 +275,14 @@ def trade_off(study: Study, metric: str | None = None) -> Figure:
 def _draw_mean_and_range(
     ax: Axes,
     x: Float[np.ndarray, " A"],
-    runs: Sequence[Float[np.ndarray, " S"]],
+    runs: Float[np.ndarray, "A S"],
     colour: str,
     dashes: str | tuple,
     name: str,
 ) -> Float[np.ndarray, " A"]:
     """Draw and return the means over runs, with a band from the lowest to the highest run."""
-    table = np.array(runs)
-    mean = table.mean(1)
-    ax.fill_between(x, table.min(1), table.max(1), color=colour, alpha=0.18, lw=0)
+    mean = runs.mean(1)
+    ax.fill_between(x, runs.min(1), runs.max(1), color=colour, alpha=0.18, lw=0)
     ax.plot(x, mean, color=colour, lw=2.5, ls=dashes, marker="o", ms=4, gid=name)
     return mean
 

@@ -20,10 +20,10 @@ from scipy import stats
 from ..study import CONSTANT, Study
 from ..tasks import BadInput
 from .drawing import (
-    EXTRA_COLOURS,
     FOOTER_HEIGHT,
     GREY,
     INK,
+    NEUTRAL_COLOURS,
     NULL_BAND,
     SMALL_SIZE,
     WIDTH,
@@ -31,6 +31,7 @@ from .drawing import (
     add_legend,
     new_figure,
     shorten,
+    tick_text,
     without_formulas,
 )
 
@@ -195,12 +196,12 @@ def cure_changes(table: pd.DataFrame) -> Figure:
             rows = named[(named["cause"] == cause) & (named["width"] == width)]
             at = rows["method"].map(methods.index) + 0.3 * (n - (len(widths) - 1) / 2)
             look: dict[str, Any] = {
-                "color": EXTRA_COLOURS[n],
+                "color": NEUTRAL_COLOURS[n],
                 "fmt": "os^D"[n],
                 "ms": 5,
                 "label": width,
             }
-            look["mfc"] = "white" if n else EXTRA_COLOURS[n]
+            look["mfc"] = "white" if n else NEUTRAL_COLOURS[n]
             ax.errorbar(rows["change"], at, xerr=rows["within"], **look)
         _finish_panel(ax, cause, methods, named=not k, ticks=3)
     add_legend(figure, *ax.get_legend_handles_labels())
@@ -247,7 +248,7 @@ def cure_stops(tables: Mapping[str, pd.DataFrame]) -> Figure:
     for n, rule in enumerate(rules):
         at = np.arange(len(methods)) + 0.2 * (n - (len(rules) - 1) / 2)
         look: dict[str, Any] = {
-            "color": EXTRA_COLOURS[n],
+            "color": NEUTRAL_COLOURS[n],
             "marker": "os^"[n],
             "label": RULE_NAMES[rule],
         }
@@ -327,7 +328,7 @@ def cure_controls(table: pd.DataFrame) -> Figure:
         ax.axvline(0, color=INK, lw=1)
         for n, (control, label) in enumerate(marks.items()):
             rows = table[(table["cause"] == cause) & (table["control"] == control)]
-            look: dict[str, Any] = {"color": EXTRA_COLOURS[n], "fmt": "os^"[n], "ms": 5}
+            look: dict[str, Any] = {"color": NEUTRAL_COLOURS[n], "fmt": "os^"[n], "ms": 5}
             at = rows["method"].map(methods.index) + 0.25 * (n - 1)
             ax.errorbar(rows["over_mtl"], at, xerr=rows["over_mtl_within"], label=label, **look)
         _finish_panel(ax, cause, methods, named=not k, ticks=2)
@@ -342,7 +343,7 @@ def _finish_panel(ax: Axes, title: str, methods: list[str], named: bool, ticks: 
     ax.set_yticks(range(len(methods)), names, size=SMALL_SIZE)
     ax.tick_params(axis="y", length=0)
     ax.locator_params(axis="x", nbins=ticks)
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+    ax.xaxis.set_major_formatter(tick_text)
     ax.grid(axis="y", color=NULL_BAND)
     ax.set_axisbelow(True)
     ax.set_title(title, loc="left", size=SMALL_SIZE)

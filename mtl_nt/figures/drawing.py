@@ -1,30 +1,80 @@
-"""What all figures share: colours, layout, labels that do not overlap, and small PNG files."""
+"""What all figures share: colours, layout, labels that do not overlap, and their words."""
 
 from __future__ import annotations
 
-import io
 import textwrap
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from PIL import Image
 
-WIDTH, DPI = 8.0, 100  # inches, pixels an inch
-TITLE_HEIGHT, FOOTER_HEIGHT = 0.8, 0.3  # inches kept for the title and for the footer
-FOOTER_LENGTH = 104  # letters of the footer, at most
-TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = (
-    14.0,
-    13.0,
-    11.5,
-)  # points; half as large on a phone, and still read there
+from .forms import (
+    FOOTER_HEIGHT,
+    FOOTER_LENGTH,
+    PAGE,
+    PHONE,
+    SMALL_SIZE,
+    TEXT_SIZE,
+    TITLE_HEIGHT,
+    WIDTH,
+    Form,
+)
+from .inline import Captioned, captioned_html
+from .png import png_bytes
+
+__all__ = [
+    "AGREEMENT",
+    "COLOURS",
+    "CONFLICT",
+    "DASHES",
+    "Drawing",
+    "EXTRA_COLOURS",
+    "FILLS",
+    "FOOTER_HEIGHT",
+    "FOOTER_LENGTH",
+    "Form",
+    "GREY",
+    "HARMS",
+    "HELPS",
+    "INK",
+    "MARKERS",
+    "NEUTRAL_COLOURS",
+    "NULL_BAND",
+    "PAGE",
+    "PHONE",
+    "SMALL_SIZE",
+    "Style",
+    "TEXT_SIZE",
+    "TITLE_HEIGHT",
+    "WIDTH",
+    "add_axes",
+    "add_legend",
+    "alt_text",
+    "captioned_png",
+    "label_line_ends",
+    "label_width",
+    "method_styles",
+    "new_figure",
+    "png_bytes",
+    "shorten",
+    "tick_text",
+    "spread",
+    "title_lines",
+    "without_formulas",
+]
+
 INK, GREY, NULL_BAND = "#222222", "#6B6B6B", "#E3E3E3"
+HELPS, HARMS = "#2F6FB0", "#B5332E"
+"""Blue helps and red harms, in every figure and in the playground."""
+CONFLICT, AGREEMENT = "#D95F02", "#00857A"
+"""Gradients in conflict are orange, and gradients that agree are teal, in every figure."""
 
 # Okabe and Ito's colours, darker ones of Tol's, and then what is farthest from all of them.
 COLOURS: dict[str, str] = {
@@ -47,12 +97,39 @@ COLOURS: dict[str, str] = {
     "OLS": "#4A99F8",
     "ElasticNet": "#0609F9",
     "Ridge": "#2616BC",
+    "Trees": "#91460A",
     "Constant": "#B8B8B8",
 }
+NEUTRAL_COLOURS = ("#3A3A3A", "#7B5EA7", "#A07A1E")
+"""For what is no method, no help or harm, and no conflict, such as the width of a trunk."""
 EXTRA_COLOURS = ("#117733", "#44AA99", "#AA4466", "#6B4A2B")
-MARKERS = dict(zip(COLOURS, "*Xs^DohPvd<>pHx12348", strict=True))
+MARKERS = dict(zip(COLOURS, "*Xs^DohPvd<>pHx1234+8", strict=True))
 DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 FILLS = ("full", "none", "left", "top")
+
+
+class Drawing(Figure):
+    """A figure with its words and, where it has one, its form for phones.
+
+    A notebook shows it as a picture with a caption, so it may be the last line of a cell.
+
+    Attributes:
+        title: its message.
+        caption: what it shows, in words, without the message.
+        draw_narrow: draws the form for phones, or None.
+
+    >>> figure = new_figure(2, "3 harmed", "Of 9.", "")
+    >>> figure.title, figure.caption
+    ('3 harmed', 'Of 9.')
+    """
+
+    title: str = ""
+    caption: str = ""
+    draw_narrow: Callable[[], Figure] | None = None
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        picture = captioned_png(self)
+        return {"text/html": captioned_html(picture), "text/plain": picture[1]}
 
 
 class Style(NamedTuple):
@@ -87,29 +164,49 @@ def method_styles(methods: Iterable[str]) -> dict[str, Style]:
     return found
 
 
-def new_figure(height: float, title: str, text: str, foot: str) -> Figure:
-    """A white figure, 8 inches wide, with a title, a footer and its alternative text.
+def new_figure(height: float, title: str, text: str, foot: str, form: Form = PAGE) -> Drawing:
+    """A white figure with a title, a footer and its alternative text, 8 inches wide on a page.
 
     Args:
         height: in inches.
         title: the message of the figure, on three lines at most.
         text: what the figure shows, in words; `alt_text` returns the title and this text.
-        foot: the data, runs and budget that the title holds for.
+        foot: the data, runs and budget that the title holds for; one line, or several.
+        form: the measures of the figure.
 
     >>> alt_text(new_figure(3, "MTL harms 2 of 9 tasks", "The harmed tasks are 1 and 4.", ""))
     'MTL harms 2 of 9 tasks. The harmed tasks are 1 and 4.'
     """
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
+    figure = Drawing(figsize=(form.width, height), dpi=form.dpi, facecolor="white")
     FigureCanvasAgg(figure)
-    lines = textwrap.wrap(title.replace("null ", "null\N{NO-BREAK SPACE}"), 64)
-    lines = [*lines[:2], shorten(" ".join(lines[2:]), 64)]
-    top = 1 - 0.1 / height
-    figure.text(0.012, top, "\n".join(lines), size=TITLE_SIZE, weight="bold", va="top", color=INK)
-    figure.text(
-        0.012, 0.07 / height, shorten(foot, FOOTER_LENGTH), size=10, va="bottom", color=GREY
-    )
+    left, top = 0.1 / form.width, 1 - 0.1 / height
+    lines = "\n".join(title_lines(title, form))
+    bold: dict[str, Any] = {
+        "size": form.title_size,
+        "weight": "bold",
+        "va": "top",
+        "parse_math": False,
+    }
+    figure.text(left, top, lines, color=INK, **bold)
+    small = "\n".join(shorten(line, form.foot_letters) for line in foot.split("\n"))
+    style: dict[str, Any] = {"size": form.foot_size, "va": "bottom", "parse_math": False}
+    figure.text(left, 0.07 / height, small, color=GREY, **style)
+    figure.title, figure.caption = title, text
     figure.set_label(f"{title}. {text}")
     return figure
+
+
+def title_lines(title: str, form: Form = PAGE) -> list[str]:
+    """The lines of a title, of which the last one is shortened where there are too many.
+
+    >>> title_lines("MTL harms none of 9 tasks beyond chance (null 0)", PHONE)
+    ['MTL harms none of 9 tasks beyond', 'chance (null\xa00)']
+    """
+    most = form.title_lines
+    whole = title.replace("null ", "null\N{NO-BREAK SPACE}")
+    lines = textwrap.wrap(whole, form.title_letters)
+    rest = [shorten(" ".join(lines[most - 1 :]), form.title_letters)] if len(lines) >= most else []
+    return [*lines[: most - 1], *rest]
 
 
 def add_axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
@@ -119,17 +216,21 @@ def add_axes(figure: Figure, left: float, bottom: float, width: float, height: f
     >>> [round(float(inches), 2) for inches in ax.get_position().size * (8, 3)]
     [6.0, 2.0]
     """
-    tall = figure.get_figheight()
-    made = figure.add_axes((left / WIDTH, bottom / tall, width / WIDTH, height / tall))
+    wide, tall = figure.get_size_inches()
+    made = figure.add_axes((left / wide, bottom / tall, width / wide, height / tall))
     made.spines[["top", "right"]].set_visible(False)
     made.tick_params(labelsize=SMALL_SIZE, color=GREY, labelcolor=INK)
     return made
 
 
 def add_legend(
-    figure: Figure, handles: Sequence[Artist], names: Sequence[str], columns: int = 9
+    figure: Figure,
+    handles: Sequence[Artist],
+    names: Sequence[str],
+    columns: int = 9,
+    lines_below: int = 1,
 ) -> None:
-    """Add a legend to the figure, just above the footer.
+    """Add a legend to the figure, just above the footer, which has so many lines.
 
     >>> figure = new_figure(3, "title", "text", "foot")
     >>> lines = add_axes(figure, 0.8, 0.6, 6, 2).plot([1, 2])
@@ -141,7 +242,7 @@ def add_legend(
         handles,
         names,
         loc="lower left",
-        bbox_to_anchor=(0.005, FOOTER_HEIGHT / figure.get_figheight()),
+        bbox_to_anchor=(0.005, (FOOTER_HEIGHT + 0.17 * (lines_below - 1)) / figure.get_figheight()),
         ncols=min(columns, len(handles)),
         fontsize=SMALL_SIZE,
         frameon=False,
@@ -151,12 +252,15 @@ def add_legend(
     )
 
 
-def label_line_ends(ax: Axes, lines: Sequence[tuple[float, str, object]]) -> None:
+def label_line_ends(
+    ax: Axes, lines: Sequence[tuple[float, str, object]], size: float = SMALL_SIZE
+) -> None:
     """Write names at the right ends of lines, in the lines' colours, without overlap.
 
     Args:
         lines: for each line the height of its end, in data units, its name and its colour. A line
             that ends in NaN gets no name.
+        size: of the letters, in points.
 
     >>> ax = add_axes(new_figure(3, "title", "text", "foot"), 0.8, 0.6, 6, 2)
     >>> label_line_ends(ax, [(0.5, "STL", "black"), (0.5, "MTL", "#0072B2")])
@@ -165,17 +269,19 @@ def label_line_ends(ax: Axes, lines: Sequence[tuple[float, str, object]]) -> Non
     True
     """
     lines = [line for line in lines if np.isfinite(line[0])]
-    low, high = ax.get_ylim()
-    places = [(v - low) / (high - low) for v, *_ in lines]
+    heights = ax.get_yaxis().get_transform().transform  # also of a logarithmic axis
+    low, high = heights(np.array(ax.get_ylim()))
+    places = (heights(np.array([v for v, *_ in lines], dtype=float)) - low) / (high - low)
     figure = ax.get_figure(root=True)
     assert figure is not None
     tall = ax.get_position().height * figure.get_figheight()
-    moved = spread(places, 0.22 / tall, 0, 1)
+    moved = spread(places, 0.22 * size / SMALL_SIZE / tall, 0, 1)
+    away = max(0.03, 0.13 / (ax.get_position().width * figure.get_figwidth()))  # past a mark there
+    style: dict[str, Any] = {"size": size, "va": "center", "parse_math": False}
     for (_, name, colour), place, at in zip(lines, places, moved, strict=True):
-        ax.plot(
-            (1, 1.025), (place, at), color=colour, lw=0.8, clip_on=False, transform=ax.transAxes
-        )
-        ax.text(1.03, at, name, size=SMALL_SIZE, va="center", color=colour, transform=ax.transAxes)
+        ends = (1, 1 + 0.8 * away), (place, at)
+        ax.plot(*ends, color=colour, lw=0.8, clip_on=False, transform=ax.transAxes)
+        ax.text(1 + away, at, name, color=colour, transform=ax.transAxes, **style)
 
 
 def without_formulas(figure: Figure) -> Figure:
@@ -198,9 +304,19 @@ def shorten(name: object, length: int) -> str:
     return f"{line[: length - length // 3 - 1]}…{line[-(length // 3) :]}"
 
 
-def label_width(names: Iterable[str]) -> float:
+def tick_text(value: float, position: float | None = None) -> str:
+    """A number beside an axis, in few letters. A figure with it can be sent to another process.
+
+    >>> tick_text(-0.5), tick_text(1000.0)
+    ('−0.5', '1000')
+    """
+    return f"{value:.6g}".replace("-", "−")
+
+
+def label_width(names: Iterable[str], form: Form = PAGE) -> float:
     """The inches that the longest of these names takes beside an axis."""
-    return 0.3 + 0.112 * max(len(shorten(name, 22)) for name in names)
+    letters = max(len(shorten(name, form.name_letters)) for name in names)
+    return 0.3 * form.text_size / TEXT_SIZE + 0.112 * form.text_size / TEXT_SIZE * letters
 
 
 def spread(
@@ -228,65 +344,24 @@ def spread(
     return moved
 
 
-def png_bytes(figure: Figure, colours: int = 64) -> bytes:
-    """The figure as a PNG of few colours, which takes a quarter of the bytes in a notebook.
+def captioned_png(figure: Figure, colours: int = 64) -> Captioned:
+    """The figure as a PNG with its words, which is what the widgets show.
 
-    The colours that cover most of the picture stay exactly as they are, so a method keeps its own.
-    The rest of the palette goes to the colours that are farthest from all that were kept.
-
-    Args:
-        colours: how many colours the PNG has at most; 256 is the limit of the format.
-
-    >>> png_bytes(new_figure(2, "title", "text", "foot"))[:4]
-    b'\\x89PNG'
-    """
-    agg = FigureCanvasAgg(figure)  # one that came from another process has none
-    agg.draw()
-    pixels = np.asarray(agg.buffer_rgba())
-    tall, wide, _ = pixels.shape
-    packed = pixels.reshape(-1, 4).view(np.uint32)[:, 0]
-    starts = np.flatnonzero(np.r_[True, packed[1:] != packed[:-1]])  # of runs of one colour
-    lengths = np.diff(np.r_[starts, len(packed)])
-    seen, which = np.unique(packed[starts], return_inverse=True)
-    cover = np.bincount(which, lengths)
-    rgb = seen.view(np.uint8).reshape(-1, 4).T[:3].astype(np.float32)
-    chosen, nearest = _palette(rgb, cover, colours)
-    index = np.repeat(nearest[which], lengths)
-    image = Image.frombytes("P", (wide, tall), index.tobytes())
-    image.putpalette(rgb[:, chosen].T.astype(np.uint8).tobytes())
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
-
-
-def _palette(
-    rgb: Float[np.ndarray, "3 C"], cover: Float[np.ndarray, " C"], colours: int
-) -> tuple[list[int], UInt8[np.ndarray, " C"]]:
-    """Which colours are kept, and for every colour the kept one that is nearest.
-
-    The first half are the colours that cover most. The others follow one by one, each the colour
-    that is then farthest from all kept ones.
-    """
-    common, weight = np.argsort(-cover, kind="stable"), np.sqrt(cover)
-    away, nearest = np.full(len(cover), np.inf), np.zeros(len(cover), np.uint8)
-    chosen: list[int] = []
-    for k in range(min(colours, 256, len(cover))):
-        pick = common[k] if k < max(1, colours // 2) else (away * weight).argmax()
-        chosen.append(int(pick))
-        distance = np.square(rgb - rgb[:, [pick]]).sum(0)
-        closer = distance < away
-        away[closer], nearest[closer] = distance[closer], k
-    return chosen, nearest
-
-
-def captioned_png(figure: Figure, colours: int = 64) -> tuple[bytes, str]:
-    """The figure as a PNG with its alternative text, which is what the widgets show.
+    It is a pair, and has the form for phones as an attribute, where the figure has one.
 
     >>> png, caption = captioned_png(new_figure(2, "A title", "And a text.", "foot"))
     >>> caption
     'A title. And a text.'
     """
-    return png_bytes(figure, colours), alt_text(figure)
+    png = png_bytes(figure, colours)
+    if not isinstance(figure, Drawing):
+        return Captioned(png, alt_text(figure))
+    narrow = figure.draw_narrow and partial(_narrow_png, figure.draw_narrow, colours)
+    return Captioned(png, figure.title, figure.caption, narrow)
+
+
+def _narrow_png(draw: Callable[[], Figure], colours: int) -> bytes:
+    return png_bytes(draw(), colours)
 
 
 def alt_text(figure: Figure) -> str:

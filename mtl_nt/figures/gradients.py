@@ -10,10 +10,10 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 
 from ..study import ENOUGH_COMMON_LABELS
-from .drawing import SMALL_SIZE
+from .drawing import AGREEMENT, CONFLICT, SMALL_SIZE
 
 COSINE_COLOURS = LinearSegmentedColormap.from_list(
-    "cosine", ["#D95F02", "#FFFFFF", "#00857A"]
+    "cosine", [CONFLICT, "#FFFFFF", AGREEMENT]
 ).with_extremes(bad="#FFFFFF")
 """From orange, a cosine of -1, to teal, a cosine of 1."""
 FEW_COMMON = "#C0C0C0"  # towards which the colour of a pair with few common labels fades

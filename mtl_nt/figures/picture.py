@@ -2,50 +2,28 @@
 
 from __future__ import annotations
 
-import struct
-from base64 import b64encode
-from html import escape
 from numbers import Integral, Real
 from typing import Any
 
 import ipywidgets as widgets
 
-from ..tasks import BadInput
+from .inline import Captioned, Picture, captioned_html, data_url, images_html, png_size
 
-Picture = tuple[bytes, str]  # a PNG and its caption
+__all__ = [
+    "FULL_DESCRIPTION",
+    "Captioned",
+    "Picture",
+    "captioned_html",
+    "data_url",
+    "format_value",
+    "images_html",
+    "mime_bundle",
+    "png_size",
+    "screen_reader_names",
+    "wrapping_row",
+]
+
 FULL_DESCRIPTION = {"description_width": "initial"}  # so that a control's name is never cut off
-
-
-def figure_html(png: bytes, caption: str) -> str:
-    """A picture with its caption, at most as wide as the page.
-
-    The HTML says the size of the picture, so that the page does not move while the picture loads.
-    """
-    width, height = png_size(png)
-    text = escape(caption)
-    return (
-        f'<figure style="margin: 0; max-width: {width}px">'
-        f'<img src="{data_url(png)}" alt="{text}" width="{width}" height="{height}" '
-        f'style="display: block; max-width: 100%; height: auto">'
-        f'<figcaption class="nt-caption" aria-live="polite">{text}</figcaption></figure>'
-    )
-
-
-def png_size(png: bytes) -> tuple[int, int]:
-    """The width and height of a PNG, in pixels.
-
-    Raises:
-        BadInput: the bytes are no PNG.
-    """
-    if not png.startswith(b"\x89PNG\r\n\x1a\n"):
-        raise BadInput("a picture is not PNG; give the bytes of a PNG file")
-    width, height = struct.unpack(">II", png[16:24])
-    return width, height
-
-
-def data_url(png: bytes) -> str:
-    """The PNG as the address of a picture that is in the page itself."""
-    return f"data:image/png;base64,{b64encode(png).decode()}"
 
 
 def format_value(value: Any) -> str:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from ..study import CONSTANT, Study, standard_errors
+from ..study import CONSTANT, NOT_LEARNED, Study, standard_errors
 from ..tasks import BadInput, suggestion
 from .drawing import FOOTER_LENGTH, shorten
 
@@ -33,7 +33,7 @@ class ArmTables:
     null_arm: Arm | None  # the baseline with another seed, such as STL', if it is there
     counts: dict[Arm, dict[str, Any]]  # rows of `study.counts()`, the baseline first
     verdicts: dict[Arm, pd.DataFrame]  # rows of `study.transfer()`, all but the baseline
-    overall: dict[Arm, dict[str, Any]]  # rows of `study.overall()`, the baseline first
+    overall: dict[Arm, dict[str, Any]]  # as `study.overall()`, over the tasks that are learned
     mean_by_run: dict[Arm, Float[np.ndarray, " S"]]  # the mean metric over tasks, for every run
     worse_by_run: dict[
         Arm, Float[np.ndarray, " S"]
@@ -321,14 +321,13 @@ def _compute_tables(study: Study, metric: str | None) -> ArmTables:
     # Tasks that every arm scored in every run; an arm that lost a whole run is left out.
     scored = [v.notna() for v in value.values() if v.notna().any(axis=1).all()]
     common = pd.concat(scored).all() if scored else next(iter(delta.values())).notna().all()
+    found = {(str(m), format_alpha(a)): rows for (m, a), rows in by_arm}  # type: ignore[arg-type]
     return ArmTables(
         baseline=baseline,
         null_arm=None if study.null is None else (study.null, ""),
         counts=counts,
-        verdicts={(str(m), format_alpha(a)): rows for (m, a), rows in by_arm},  # type: ignore[arg-type]
-        overall={
-            (r["method"], format_alpha(r["alpha"])): r for r in _records(study.overall(metric))
-        },
+        verdicts=found,
+        overall=_overall(study, metric, found),
         mean_by_run={
             a: v.loc[:, common].mean(axis=1, skipna=False).to_numpy() for a, v in value.items()
         },
@@ -344,6 +343,30 @@ def _compute_tables(study: Study, metric: str | None) -> ArmTables:
         split=str(rows["split"].iloc[0]),
         why_no_null=f"{baseline[0]} has no {'chance in it' if study.recipe else 'twin here'}",
     )
+
+
+def _overall(
+    study: Study, metric: str | None, verdicts: dict[Arm, pd.DataFrame]
+) -> dict[Arm, dict[str, Any]]:
+    """What every method does on the whole, over the tasks that it or the baseline has learned.
+
+    A task that nobody has learned would add nothing but its noise.
+    """
+    every = _rows_by_arm(study.overall(metric))
+    some: dict[tuple[str, ...], dict[Arm, dict[str, Any]]] = {}
+    for arm, rows in verdicts.items():
+        idle = tuple(rows["task"][rows["verdict"] == NOT_LEARNED])
+        if not 0 < len(idle) < len(rows):
+            continue
+        if idle not in some:
+            learned = study.results[~study.results["task"].isin(idle)]
+            some[idle] = _rows_by_arm(replace(study, results=learned).overall(metric))
+        every[arm] = some[idle][arm]
+    return every
+
+
+def _rows_by_arm(table: pd.DataFrame) -> dict[Arm, dict[str, Any]]:
+    return {(r["method"], format_alpha(r["alpha"])): r for r in _records(table)}
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -67,7 +68,10 @@ class _LinearOfBits(torch.autograd.Function):
     ) -> Float[Tensor, "R B O"]:
         replicas, rows, inputs = x.shape
         # The replicas' weights count as one table, one replica after another.
-        ctx.x, ctx.weight_rows = x, (x.on + (x.row // rows) * inputs).int()
+        above = torch.arange(0, replicas * inputs, inputs, dtype=torch.int32, device=x.device)
+        ones = x.lengths.view(replicas, rows).sum(1)
+        ctx.x = x
+        ctx.weight_rows = x.on.int() + above.repeat_interleave(ones, output_size=len(x.on))
         return _sums_of_rows(ctx.weight_rows, x.starts, weight).view(replicas, rows, -1).add_(bias)
 
     @staticmethod
@@ -76,11 +80,27 @@ class _LinearOfBits(torch.autograd.Function):
         ctx: Any, grad_output: Float[Tensor, "R B O"]
     ) -> tuple[Float[Tensor, "R I O"], Float[Tensor, "R 1 O"], None]:
         replicas, _, inputs = ctx.x.shape
-        lengths = torch.bincount(ctx.weight_rows, minlength=replicas * inputs)
-        rows = ctx.x.row.int()[ctx.weight_rows.argsort(stable=True)]
-        starts = lengths.cumsum(0) - lengths
+        rows, starts = _transposed(ctx.weight_rows, ctx.x, replicas * inputs)
         grad_weight = _sums_of_rows(rows, starts, grad_output).view(replicas, inputs, -1)
         return grad_weight, grad_output.sum(1, keepdim=True), None
+
+
+def _transposed(
+    columns: Int[Tensor, " ones"], x: Bits, count: int
+) -> tuple[Int[Tensor, " ones"], Int[Tensor, " count"]]:
+    """The lists of the transposed table: the rows of every column's ones, and where they begin.
+
+    On a CPU the ones are counted and never sorted, so the time is linear in them.
+    """
+    if columns.device.type == "cpu":
+        from scipy.sparse import csr_array  # loaded only where features are bits
+
+        ends = x.starts.new_tensor([len(columns)])
+        lists = np.ones(len(columns), np.int8), columns.numpy(), torch.cat((x.starts, ends)).numpy()
+        by_column = csr_array(lists, shape=(len(x.starts), count)).tocsc()
+        return torch.from_numpy(by_column.indices), torch.from_numpy(by_column.indptr[:-1])
+    lengths = torch.bincount(columns, minlength=count)
+    return x.row.int()[columns.argsort(stable=True)], lengths.cumsum(0) - lengths
 
 
 def _sums_of_rows(

@@ -1,6 +1,7 @@
 """Comparisons of methods on one data set, and what follows from them.
 
 - `comparison` trains methods on the same runs: `compare`. Its result is a `Study` (`study`).
+- `pieces` trains one method on some runs, for whoever joins a study in an order of their own.
 - `own_scores` makes a `Study` of scores that somebody else has trained, which `score_table` reads.
   `directions` says of which metrics lower values are better.
 - `transfer` has the statistical tests, and the counts of tasks that are harmed or helped;
@@ -12,10 +13,14 @@
 - `result_store` keeps finished results on disk, and `identity` says whether a method is still the
   one that they are of. `schema` checks everything that is read from JSON.
 - `reproduce` lists the case studies of the papers, and `stored` reads their kept results.
+- `task_plan` chooses a method for each task, and says what the choice is worth. `plan_file` keeps a
+  plan as a file that people may edit. `fitted_plan` trains it on all rows, and `fitted_files` keeps
+  what was trained.
+- `sharing` trains groups and pairs of tasks, and finds groups from the pairs.
 - `controls` turns a weighting method into its controls.
 - `cures` has the methods of the table of causes and cures, `affinity` the angles between tasks'
-  gradients at the last shared layer, and `linear` the methods without networks. `spreadsheets`
-  writes tables as CSV.
+  gradients at the last shared layer, and `linear` and `trees` the methods without networks.
+  `spreadsheets` writes tables as CSV.
 
 This room uses the training, the data sets and all that is below them.
 """
@@ -24,6 +29,8 @@ from .affinity import ENOUGH_COMMON_LABELS, TRAINING_STAGES, Affinity, gradient_
 from .chunks import train
 from .comparison import compare, parse_alphas, parse_seeds
 from .controls import frozen, permuted, shuffled
+from .fitted_files import load_plan
+from .fitted_plan import FittedPlan, fit_plan
 from .methods import (
     CONSTANT,
     METHODS,
@@ -43,19 +50,24 @@ from .methods import (
     with_weights,
 )
 from .own_scores import studies_from_scores
+from .plan_file import is_plan, plan_json, read_plan
 from .reproduce import CASES, CURES
 from .schema import (
     FiniteFloat,
     NonNegativeInt,
     StudyTables,
     UniqueNames,
+    ValidationTable,
+    empty_table,
     equal_lengths,
     load_json,
     satisfies,
 )
+from .sharing import add_sharing, best_grouping, train_sets
 from .spreadsheets import safe_csv
 from .stored import keep, stored, stored_stops
 from .study import Study
+from .task_plan import TaskPlan, arm_words, task_plan
 from .transfer import (
     NOT_LEARNED,
     SAME,
@@ -74,6 +86,7 @@ __all__ = [
     "CURES",
     "ENOUGH_COMMON_LABELS",
     "FiniteFloat",
+    "FittedPlan",
     "METHODS",
     "Method",
     "NOT_LEARNED",
@@ -84,17 +97,26 @@ __all__ = [
     "Study",
     "StudyTables",
     "TRAINING_STAGES",
+    "TaskPlan",
     "TRUNK",
     "UniqueNames",
+    "ValidationTable",
     "VERDICTS",
     "WeighterArguments",
+    "add_sharing",
+    "arm_words",
+    "best_grouping",
     "compare",
+    "empty_table",
     "equal_lengths",
+    "fit_plan",
     "frozen",
     "gradient_affinity",
     "is_better",
+    "is_plan",
     "keep",
     "load_json",
+    "load_plan",
     "make_replicas",
     "methods_at_widths",
     "paired_test",
@@ -102,6 +124,8 @@ __all__ = [
     "parse_seeds",
     "permuted",
     "plain",
+    "plan_json",
+    "read_plan",
     "resolve_methods",
     "runs_needed",
     "safe_csv",
@@ -112,7 +136,9 @@ __all__ = [
     "stored_stops",
     "studies_from_scores",
     "swept",
+    "task_plan",
     "train",
+    "train_sets",
     "tuned",
     "twin",
     "with_alpha",

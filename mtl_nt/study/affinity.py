@@ -11,7 +11,7 @@ on deeper ones with tanh. Cosines of the heads' gradients, as RMTL has them, cor
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -55,7 +55,11 @@ class Affinity(NamedTuple):
 
 
 def gradient_affinity(
-    data: TaskData, seeds: Sequence[int], recipe: Recipe, device: str = "cpu"
+    data: TaskData,
+    seeds: Sequence[int],
+    recipe: Recipe,
+    device: str = "cpu",
+    stop: Callable[[], bool] | None = None,
 ) -> Affinity:
     """The cosine between the gradients of every two tasks, while MTL networks train.
 
@@ -68,9 +72,11 @@ def gradient_affinity(
         seeds: one run for each.
         recipe: the settings of the training.
         device: where to train.
+        stop: as in `training.fit`.
 
     Raises:
         BadInput: the recipe's loss is "softmax", in which no task has a gradient of its own.
+        Stopped: `stop` has returned True.
 
     >>> from mtl_nt import load
     >>> recipe = Recipe(trunk=(4,), steps=5, batch_size=8)
@@ -88,6 +94,7 @@ def gradient_affinity(
         seeds,
         recipe,
         device=device,
+        stop=stop,
     )
     shares = np.mean([common_labels(run) for run in runs], axis=0)
     return Affinity((cosines.total / cosines.count).nanmean(1).cpu().numpy(), shares)

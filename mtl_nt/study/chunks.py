@@ -113,6 +113,7 @@ class TrainedMethod(NamedTuple):
     replicas: Replicas
     chosen: Int[Tensor, "A S"]  # numbers of the candidates
     seconds: float
+    validation: Float[Tensor, "A S T"]  # scores at the checkpoint, higher is better; NaN: none
 
 
 def train(
@@ -233,31 +234,9 @@ def train_chunk(
     runs, replicas = _distinct_runs(job.runs, stack.replicas.part(first, end))
     arguments = WeighterArguments(*(column[first:end] for column in stack.arguments))
     options = {"record": _window(job), **job.options, "progress": progress, "stop": stop}
-    pretrained: FitResult | None = None
+    last = {"score_validation": True, "complete_groups": complete, "spread": False}
     with limited_threads(runs[0], replicas, stack.recipe):
-        if method.pretrain:
-            if job.tasks < 2:
-                raise BadInput(f"{method.name} needs two tasks or more; these data have one")
-            others = replace(replicas, trained=~replicas.trained)
-            pretrain_options = {**options, "checkpoint": "last", "record": stack.recipe.steps}
-            weighter = make_weighter(method, arguments)
-            pretrained = fit(runs, others, weighter, stack.recipe, **pretrain_options)
-        weighter = make_weighter(method, arguments)
-        if method.frozen:
-            moving = fit(runs, replicas, weighter, stack.recipe, **options | {"checkpoint": "last"})
-            mean = moving.history.weights.nanmean(0).nan_to_num(nan=1.0)  # never labelled
-            weighter = Frozen(make_weighter(method, arguments), mean)
-        fitted = fit(
-            runs,
-            replicas,
-            weighter,
-            stack.recipe,
-            trunk_from=pretrained.network if pretrained else None,
-            score_validation=method.search is not None,
-            complete_groups=complete,
-            spread=False,
-            **options,
-        )
+        fitted, _ = fit_stages(method, runs, replicas, arguments, stack.recipe, options, last)
     history = fitted.history
     return ChunkResult(
         fitted.outputs,
@@ -269,6 +248,43 @@ def train_chunk(
         torch.tensor(history.window),
         torch.tensor(time.perf_counter() - begin, dtype=torch.float64),
     )
+
+
+def fit_stages(
+    method: Method,
+    runs: Sequence[TaskData],
+    replicas: Replicas,
+    arguments: WeighterArguments,
+    recipe: Recipe,
+    options: Mapping[str, Any],
+    last: Mapping[str, Any],
+) -> tuple[FitResult, Weighter]:
+    """Train the networks of a stack in all stages of a method.
+
+    Args:
+        options: of `training.fit` in every stage.
+        last: further options of the last stage.
+
+    Returns:
+        The last stage, and the weighter that weighed its tasks.
+
+    Raises:
+        BadInput: one task alone, where the method needs others.
+    """
+    pretrained: FitResult | None = None
+    if method.pretrain:
+        if replicas.trained.shape[1] < 2:
+            raise BadInput(f"{method.name} needs two tasks or more; these data have one")
+        others = replace(replicas, trained=~replicas.trained)
+        pretrain_options = {**options, "checkpoint": "last", "record": recipe.steps}
+        pretrained = fit(runs, others, make_weighter(method, arguments), recipe, **pretrain_options)
+    weighter = make_weighter(method, arguments)
+    if method.frozen:
+        moving = fit(runs, replicas, weighter, recipe, **{**options, "checkpoint": "last"})
+        mean = moving.history.weights.nanmean(0).nan_to_num(nan=1.0)  # never labelled
+        weighter = Frozen(make_weighter(method, arguments), mean)
+    trunk = pretrained.network if pretrained else None
+    return fit(runs, replicas, weighter, recipe, trunk_from=trunk, **options, **last), weighter
 
 
 def _window(job: TrainingJob) -> int | None:
@@ -306,8 +322,9 @@ def merge_chunks(job: TrainingJob, results: Sequence[ChunkResult]) -> TrainedMet
         """Split this axis into candidates, in their order, and what one candidate has."""
         return torch.cat(tables, axis).unflatten(axis, (len(order), size)).index_select(axis, order)
 
-    predictions = by_candidate(0, alphas * runs, [p for p, _, _ in merged])
-    value = by_candidate(0, alphas * runs, [v for _, _, v in merged])
+    predictions = by_candidate(0, alphas * runs, [p for p, _, _, _ in merged])
+    value = by_candidate(0, alphas * runs, [v for _, _, v, _ in merged])
+    validation = by_candidate(0, alphas * runs, [v for _, _, _, v in merged])
     # The first of the best candidates.
     chosen = torch.from_numpy(value.nan_to_num(nan=-math.inf).numpy().argmax(0))
     replicas = make_replicas(job.method, alphas, job.seeds, job.tasks)
@@ -315,7 +332,7 @@ def merge_chunks(job: TrainingJob, results: Sequence[ChunkResult]) -> TrainedMet
 
     def of_chosen(name: str, axis: int) -> Tensor:
         """This table of the history, for the chosen candidates alone."""
-        table = by_candidate(axis, networks, [getattr(h, name) for _, h, _ in merged])
+        table = by_candidate(axis, networks, [getattr(h, name) for _, h, _, _ in merged])
         return table[index] if axis == 0 else table[:, index[0], index[1]]
 
     history = History(
@@ -325,19 +342,26 @@ def merge_chunks(job: TrainingJob, results: Sequence[ChunkResult]) -> TrainedMet
         of_chosen("validation", 1),
         of_chosen("diverged", 0),
     )
-    best = predictions[chosen, torch.arange(alphas * runs)]
+    best, scored = (t[chosen, torch.arange(alphas * runs)] for t in (predictions, validation))
     seconds = sum(float(r.seconds) for r in results)
     shape = (alphas, runs)
-    return TrainedMethod(best.unflatten(0, shape), history, replicas, chosen.view(shape), seconds)
+    return TrainedMethod(
+        best.unflatten(0, shape),
+        history,
+        replicas,
+        chosen.view(shape),
+        seconds,
+        scored.unflatten(0, shape),
+    )
 
 
 def _merge_stack(
     stack: ReplicaStack, results: Sequence[ChunkResult], rows: int, checkpoint: str
-) -> tuple[Float[Tensor, "G N T"], History, Float[Tensor, " G"]]:
-    """Predictions, history and validation score of all networks of a stack."""
+) -> tuple[Float[Tensor, "G N T"], History, Float[Tensor, " G"], Float[Tensor, "G T"]]:
+    """Predictions, history, mean validation score and that of every task, of a stack's groups."""
     replica, _ = stack.replicas.scored.nonzero(as_tuple=True)
     group = stack.replicas.group[replica]
-    scores = torch.cat([r.scores for r in results], 1)
+    scores = own_scores = torch.cat([r.scores for r in results], 1)
     if checkpoint == "best_mean" and len(scores):
         scores = group_means(scores, group)[:, group]
     comparable = scores.nan_to_num(nan=-math.inf)
@@ -361,12 +385,18 @@ def _merge_stack(
     )
     groups = int(group.max()) + 1
     value = torch.zeros(groups, dtype=torch.float64)
+    at_checkpoint = torch.full((len(group),), math.nan, dtype=torch.float64)
     if len(scores):
+        at = torch.full_like(group, len(scores) - 1)
+        if checkpoint != "last":  # the first of the best evaluations
+            at = torch.from_numpy(comparable.numpy().argmax(0))
+        at_checkpoint = own_scores[at, torch.arange(len(group))]
         top = scores[-1] if checkpoint == "last" else comparable.amax(0)
         top = torch.where(scores.isnan().all(0), math.nan, top)
         value = group_means(top, group)
         value[stack.replicas.group[history.diverged]] = -math.inf
-    return predictions_by_group(torch.cat(outputs), stack.replicas), history, value
+    by_task = predictions_by_group(at_checkpoint.unsqueeze(1), stack.replicas)[:, 0]
+    return predictions_by_group(torch.cat(outputs), stack.replicas), history, value, by_task
 
 
 def _distinct_runs(runs: Sequence[TaskData], replicas: Replicas) -> tuple[list[TaskData], Replicas]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..bits import Bits
@@ -43,8 +43,10 @@ from .nulls import null_identity
 from .own_methods import check_methods
 from .progress import ProgressBar
 from .result_store import MethodResult, ResultStore
+from .schema import ValidationTable, empty_table
 from .scoring import HISTORY, result_rows
 from .study import MAX_RUNS, Study, parse_margin
+from .variance import overlap_of_runs
 
 DataSource = TaskData | Callable[[int], TaskData]
 """A data set, or a function that makes the data of a seed."""
@@ -156,7 +158,7 @@ def compare(
     single = Recipe.for_single_task(runs[0], **shared)
     if precision not in PRECISIONS:
         raise BadInput(f"unknown precision {precision!r}; {suggestion(precision, PRECISIONS)}")
-    options = {"checkpoint": checkpoint, "device": _device(device), "precision": precision}
+    options = {"checkpoint": checkpoint, "device": parse_device(device), "precision": precision}
     jobs = {}
     for m in arms:
         on_one_task = m.networks == "single" and not m.pretrain
@@ -206,20 +208,38 @@ def _study(
     results = [r.results for r in finished]
     for seed, run, outputs in zip(seeds, runs, constant_predictions(runs), strict=True):
         results.append(pd.DataFrame(result_rows(run, CONSTANT, math.nan, seed, outputs)))
-    overlap = [
-        len(r.split.test) / len(r.split.train) if r.split.kind == "free" else 0.0 for r in runs
-    ]
+    free = all(run.split.kind == "free" for run in runs)
     histories = [r.history for r in finished if len(r.history)]
+    validations = [r.validation for r in finished if len(r.validation)]
     return Study(
         results=pd.concat(results, ignore_index=True),
         training=pd.concat([r.training for r in finished], ignore_index=True),
         history=pd.concat(histories or [pd.DataFrame(columns=HISTORY)], ignore_index=True),
         metric=primary_metrics(runs[0]),
-        overlap=float(np.mean(overlap)),
+        overlap=overlap_of_runs(*shared_rows(runs)) if free else 0.0,
         recipe=recipe,
         checkpoint=checkpoint,
         baselines=tuple(baselines),
+        validation=pd.concat(validations or [empty_table(ValidationTable)], ignore_index=True),
     )
+
+
+def shared_rows(runs: Sequence[TaskData]) -> tuple[list[int], list[Int[np.ndarray, " _"]]]:
+    """The number of training rows of every run, and its test rows by numbers that runs share.
+
+    Where runs have their rows in different orders, no numbers tell which rows they share. Then all
+    are taken to share as much as re-splits do.
+
+    >>> from mtl_nt import load
+    >>> [len(test) for test in shared_rows([load("dial")])[1]]
+    [500]
+    """
+    first = runs[0].y.nan_to_num(nan=math.inf)
+    alike = all(
+        run.y is runs[0].y or torch.equal(run.y.nan_to_num(nan=math.inf), first) for run in runs
+    )
+    tests = [run.split.test.numpy() if alike else np.arange(len(run.split.test)) for run in runs]
+    return [len(run.split.train) for run in runs], tests
 
 
 def parse_alphas(alphas: Any, needed: bool = True) -> list[float]:
@@ -354,7 +374,15 @@ def _row_sums(run: TaskData) -> Float[Tensor, " N"]:
     return features + run.y.double().nan_to_num(nan=-1.0) @ targets
 
 
-def _device(device: str) -> str:
+def parse_device(device: str) -> str:
+    """The device that is meant, "auto" being a GPU where there is one.
+
+    Raises:
+        BadInput: the device is not here, or holds no numbers.
+
+    >>> parse_device("cpu")
+    'cpu'
+    """
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -186,6 +186,12 @@ def linear_predictor(name: str) -> Predictor:
     return partial(_linear, name)
 
 
+def _trees(run: TaskData, seed: int) -> Tensor:
+    from .trees import trees  # loads scikit-learn when it is called
+
+    return trees(run, seed)
+
+
 def _linear(name: str, run: TaskData) -> Tensor:
     from .linear import PREDICTORS  # slow to load
 
@@ -418,7 +424,7 @@ CONSTANT = "Constant"
 TRUNK = {"decay": "trunk"}
 """The settings of the AMTFL family: weight decay of the trunk alone (see `weighters.amtfl`)."""
 LINEAR = ("Group mean", "OLS", "ElasticNet", "Ridge")
-"""The methods that are no networks (see `linear`)."""
+"""The linear methods, which are no networks (see `linear`)."""
 METHODS: dict[str, Method] = {
     m.name: m
     for m in (
@@ -438,6 +444,7 @@ METHODS: dict[str, Method] = {
         Method("MTL-CNN", plain(SparseHeads), settings=TRUNK),
         Method("CNN", settings={"loss": "softmax"}),
         *(Method(name, predictor=linear_predictor(name), units="trained") for name in LINEAR),
+        Method("Trees", predictor=_trees, units="trained"),
     )
 }
 """All methods by name."""

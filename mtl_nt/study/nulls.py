@@ -1,17 +1,19 @@
-"""Nulls that come with the package: what chance does to a count, from many pairs of trainings.
+"""Nulls of many pairs of trainings, which say what chance does to a count.
 
 A baseline and its twin differ by initialisation and batch order alone. A comparison of five runs
-has five such pairs, which is too few to say how far a count spreads. So for named data sets and
-their recipes forty pairs or more were trained once (`python -m mtl_nt results null-NAME`), and of
-each pair and task the sign of the difference was kept. Every study of the same data, recipe and
-baseline uses these.
+has five such pairs, which is too few to say how far a count spreads. Of each further pair and task
+the sign of the difference is kept (`pair_signs`).
+
+For named data sets and their recipes forty pairs or more were trained once, and come with the
+package (`python -m mtl_nt results null-NAME`). Every study of the same data, recipe and baseline
+uses these. An audit of a table trains pairs of its own, which its study carries (`Study.pairs`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, fields
 from functools import cache
 from pathlib import Path
@@ -38,12 +40,66 @@ ROWS = 2_000  # of a table, at most, whose targets are part of its identity
 REFERENCE_SEED = 100  # of synthetic data, as part of their identity
 
 
+PairSigns = dict[str, dict[str, Annotated[str, satisfies(lambda text: {*text} <= {*SIGNS})]]]
+"""By metric and task, the signs of the differences of a twin from its baseline: one character for
+each pair of trainings, as `SIGNS` has them."""
+
+
 class KeptNull(TypedDict):
     """The pairs of one baseline on one data set, with one recipe."""
 
     identity: str
     baseline: str
-    signs: dict[str, dict[str, Annotated[str, satisfies(lambda text: {*text} <= {*SIGNS})]]]
+    signs: PairSigns
+
+
+def pair_signs(study: Study) -> PairSigns:
+    """The signs of all differences between a study's baseline and its twin.
+
+    >>> from mtl_nt.study import stored
+    >>> {len(signs) for signs in pair_signs(stored("cure-noisy"))["MSE"].values()}  # pairs
+    {16}
+    """
+    assert study.null is not None, "a baseline without a twin has no pairs"
+    signs: PairSigns = {}
+    for metric in dict.fromkeys(study.results["metric"]):
+        delta = study.delta(study.null, metric=metric)
+        signs[str(metric)] = {str(t): _as_text(delta[t].to_numpy()) for t in delta}
+    return signs
+
+
+def joined_pairs(all_signs: Sequence[PairSigns]) -> PairSigns:
+    """The pairs of several studies of the same tasks, put together.
+
+    >>> joined_pairs([{"MSE": {"a": "+-"}}, {"MSE": {"a": "0"}}])
+    {'MSE': {'a': '+-0'}}
+    """
+    joined: PairSigns = {}
+    for signs in all_signs:
+        for metric, by_task in signs.items():
+            own = joined.setdefault(metric, {})
+            for task, text in by_task.items():
+                own[task] = own.get(task, "") + text
+    return joined
+
+
+def pairs_table(
+    signs: Mapping[str, Mapping[str, str]], metric: Mapping[str, str]
+) -> Float[np.ndarray, "P T"] | None:
+    """The signs of these tasks as numbers, one row for each pair; None where a task has none.
+
+    Args:
+        signs: as `pair_signs` gives them.
+        metric: the metric of every task.
+
+    >>> pairs_table({"MSE": {"a": "+-", "b": "0+"}}, {"a": "MSE", "b": "MSE"})
+    array([[ 1.,  0.],
+           [-1.,  1.]])
+    """
+    if not metric or not all(task in signs.get(m, {}) for task, m in metric.items()):
+        return None
+    columns = [[SIGNS[sign] for sign in signs[m][task]] for task, m in metric.items()]
+    return np.array(columns).reshape(len(metric), -1).T
 
 
 def null_identity(run: TaskData, recipe: Recipe, *options: object) -> str:
@@ -94,11 +150,7 @@ def keep_null(study: Study, path: str | Path) -> Path:
     """
     path, kept = Path(path), []
     for baseline, identity in study.null_identity.items():
-        own, signs = study.against(baseline), {}
-        assert own.null is not None, "an identity is given to a baseline with a twin alone"
-        for metric in dict.fromkeys(study.results["metric"]):
-            delta = own.delta(own.null, metric=metric)
-            signs[str(metric)] = {str(t): _as_text(delta[t].to_numpy()) for t in delta}
+        signs = pair_signs(study.against(baseline))
         kept.append(KeptNull(identity=identity, baseline=baseline, signs=signs))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,10 +191,8 @@ def kept_pairs(
     True
     """
     name, signs = _known(FOLDER).get(identity, ("", {}))
-    if not metric or not all(task in signs.get(m, {}) for task, m in metric.items()):
-        return None
-    columns = [[SIGNS[sign] for sign in signs[m][task]] for task, m in metric.items()]
-    return name, np.array(columns).T
+    pairs = pairs_table(signs, metric)
+    return None if pairs is None else (name, pairs)
 
 
 @cache

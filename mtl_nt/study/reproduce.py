@@ -37,6 +37,7 @@ from .methods import (
     with_alpha,
 )
 from .nulls import SEEDS
+from .sharing import add_sharing
 from .study import Study
 
 ALPHA = 0.1
@@ -66,6 +67,7 @@ class Case(NamedTuple):
     settings: Mapping[str, Any]
     alphas: tuple[float, ...] = (ALPHA,)
     all_metrics: bool = True  # or those alone that the tasks are judged by
+    sharing: bool = False  # whether groups and pairs of tasks are trained too (see `sharing`)
 
 
 def run_case(
@@ -102,7 +104,8 @@ def run_case(
     runs = parse_seeds(case.seeds if seeds is None else seeds)
     settings = {**case.settings, **options}
     recipe_settings = {k: v for k, v in settings.items() if k in Recipe.__dataclass_fields__}
-    methods = case.methods(data, Recipe.for_data(data, **recipe_settings), runs)
+    recipe = Recipe.for_data(data, **recipe_settings)
+    methods = case.methods(data, recipe, runs)
     study = compare(
         data,
         methods,
@@ -113,6 +116,8 @@ def run_case(
         baseline=case.baselines,
         **settings,
     )
+    if case.sharing:
+        study = add_sharing(study, [data.for_seed(s) for s in runs], recipe, executor=executor)
     if case.all_metrics:
         return study
     judged = study.results["metric"] == study.results["task"].map(study.metric)
@@ -232,6 +237,27 @@ def _panel_methods(data: TaskData, recipe: Recipe, seeds: Sequence[int]) -> list
     return [*_table_1(data, recipe, seeds), *methods_at_widths(recipe, WIDTHS)]
 
 
+def _endpoints(data: TaskData, recipe: Recipe, seeds: Sequence[int]) -> list[str | Method]:
+    """MTL on both trunks, the book's remedy for unequal tasks, and the rivals."""
+    _, wide = methods_at_widths(recipe, [WIDE])  # STL so wide would take as long as all else
+    rivals: list[str | Method] = [tuned("MTL"), "Scalarisation", "RandomWeights"]
+    return ["MTL", wide, "Uncertainty", *rivals]
+
+
+def _programme(split: str, runs: str, seeds: tuple[int, ...]) -> Case:
+    """A drug programme's endpoints: methods, groups that are natural, pairs, and found groups."""
+    return Case(
+        f"ExpansionRx, nine ADMET endpoints, {runs}: methods, groups, and all pairs of endpoints",
+        *(partial(load, "expansionrx", split=split, released_test=False),) * 2,
+        _endpoints,
+        ("STL",),
+        seeds,
+        {"trials": 4, "memory": 0.15},
+        (),
+        sharing=True,
+    )
+
+
 def _cures(scenario: str, width: float) -> Case:
     """A scenario of `dial`, on its own trunk or a wider one, and every method with its sweep."""
     data = partial(load, "dial", scenario=scenario)
@@ -306,7 +332,9 @@ RULES: dict[Checkpoint, str] = {
     "best_per_task": "best for each task",
 }
 """What a checkpoint rule chooses, in words."""
-KEPT = ("mnist", "mnist-long", "gdsc", "tox21", "toxcast128", *CURES)
+PROGRAMME = tuple(f"expansionrx-{split}" for split in ("time", "scaffold", "random"))
+"""The names of the cases of a drug programme, one for each split."""
+KEPT = ("mnist", "mnist-long", "gdsc", *PROGRAMME, "tox21", "toxcast128", *CURES)
 """The names of the cases whose results come with the package."""
 CASES: dict[str, Case] = {
     "mnist": Case(
@@ -357,6 +385,9 @@ CASES: dict[str, Case] = {
         EIGHT,
         {"trials": 4},
     ),
+    "expansionrx-time": _programme("time", "the latest fifth as the test", EIGHT),
+    "expansionrx-scaffold": _programme("scaffold", "five scaffold folds", FIVE),
+    "expansionrx-random": _programme("random", "five random folds", FIVE),
     "tox21": _assays("tox21", "Tox21, 12 assays", methods=_panel_methods),
     "toxcast128": _assays("toxcast128", "ToxCast, the 128 assays with most actives"),
     "pcba": _assays("pcba", "PCBA-128, days on a CPU"),

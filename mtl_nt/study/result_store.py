@@ -28,7 +28,15 @@ from ..terminal import warn
 from .chunks import Chunk, ChunkResult, TrainingJob
 from .identity import identity
 from .methods import Method
-from .schema import HistoryTable, ResultsTable, TrainingTable, equal_lengths, load_json, satisfies
+from .schema import (
+    HistoryTable,
+    ResultsTable,
+    TrainingTable,
+    ValidationTable,
+    equal_lengths,
+    load_json,
+    satisfies,
+)
 
 CODE = ("networks", "weighters", "training", "study", "bits.py", "tasks.py")
 """Rooms and files of the package that the numbers of a result depend on."""
@@ -40,6 +48,7 @@ class MethodResult(NamedTuple):
     results: pd.DataFrame
     training: pd.DataFrame
     history: pd.DataFrame
+    validation: pd.DataFrame
 
 
 class ResultStore:
@@ -229,7 +238,10 @@ def _schema(name: str, job: TrainingJob) -> Any:
 
     scores = Annotated[ResultsTable, equal_lengths, satisfies(of_this_job)]
     return tuple[
-        scores, Annotated[TrainingTable, equal_lengths], Annotated[HistoryTable, equal_lengths]
+        scores,
+        Annotated[TrainingTable, equal_lengths],
+        Annotated[HistoryTable, equal_lengths],
+        Annotated[ValidationTable, equal_lengths],
     ]
 
 

@@ -104,12 +104,23 @@ class HistoryTable(TypedDict):
     weight: list[float]
 
 
+class ValidationTable(TypedDict):
+    """The columns of a study's scores on validation rows."""
+
+    method: list[str]
+    alpha: list[float]
+    seed: list[int]
+    task: list[str]
+    value: list[float]
+
+
 class StudyTables(TypedDict):
     """The tables of a study, each with the columns named above."""
 
     results: Annotated[ResultsTable, equal_lengths]
     training: Annotated[TrainingTable, equal_lengths]
     history: Annotated[HistoryTable, equal_lengths]
+    validation: Annotated[ValidationTable, equal_lengths]
 
 
 def empty_table(columns: type) -> pd.DataFrame:

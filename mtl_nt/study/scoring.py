@@ -19,6 +19,7 @@ from .chunks import HISTORY_POINTS, TrainedMethod, TrainingJob
 from .methods import Method
 from .own_methods import predictions
 from .result_store import MethodResult
+from .schema import ValidationTable, empty_table
 from .search import with_settings
 
 HISTORY = ("method", "alpha", "seed", "network", "task", "step", "loss", "weight")
@@ -31,7 +32,7 @@ def score_networks(job: TrainingJob, trained: TrainedMethod) -> MethodResult:
     method, runs, seeds, alphas, recipe = job[:5]
     seconds = trained.seconds / len(alphas) / len(seeds)
     candidates = job.candidates
-    results, training = [], []
+    results, training, validation = [], [], []
     for a, alpha in enumerate(alphas):
         for s, (seed, run) in enumerate(zip(seeds, runs, strict=True)):
             group = a * len(seeds) + s
@@ -40,6 +41,13 @@ def score_networks(job: TrainingJob, trained: TrainedMethod) -> MethodResult:
             lost_tasks = trained.replicas.scored[diverged].any(0)
             outputs = torch.where(lost_tasks, math.nan, trained.predictions[a, s].cpu())
             results += result_rows(run, method.name, alpha, seed, outputs)
+            if len(run.split.validation):
+                own = torch.where(lost_tasks, math.nan, trained.validation[a, s]).tolist()
+                arm = {"method": method.name, "alpha": alpha, "seed": seed}
+                validation += [
+                    {**arm, "task": task, "value": value if math.isfinite(value) else math.nan}
+                    for task, value in zip(run.tasks, own, strict=True)
+                ]
             chosen = int(trained.chosen[a, s])
             chosen_recipe = with_settings(recipe, candidates[chosen])
             training.append(
@@ -58,7 +66,8 @@ def score_networks(job: TrainingJob, trained: TrainedMethod) -> MethodResult:
                 }
             )
     history = _history(method, trained, seeds, alphas, runs[0].tasks)
-    return MethodResult(pd.DataFrame(results), pd.DataFrame(training), history)
+    scored = pd.DataFrame(validation) if validation else empty_table(ValidationTable)
+    return MethodResult(pd.DataFrame(results), pd.DataFrame(training), history, scored)
 
 
 def score_predictor(job: TrainingJob) -> MethodResult:
@@ -74,7 +83,10 @@ def score_predictor(job: TrainingJob) -> MethodResult:
         row |= {"loss": math.nan, "diverged": False, "still_improving": False}
         training.append(row)
     return MethodResult(
-        pd.DataFrame(results), pd.DataFrame(training), pd.DataFrame(columns=HISTORY)
+        pd.DataFrame(results),
+        pd.DataFrame(training),
+        pd.DataFrame(columns=HISTORY),
+        empty_table(ValidationTable),
     )
 
 

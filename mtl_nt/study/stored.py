@@ -25,6 +25,7 @@ from .schema import (
     ResultsTable,
     TrainingTable,
     UniqueNames,
+    ValidationTable,
     empty_table,
     satisfies,
     validate,
@@ -37,6 +38,8 @@ KEPT = Path(__file__).parent / "results"
 """The folder of the studies that come with the package; each has a folder of its own in it."""
 FILES = ("results.csv.gz", "training.csv", "study.json")
 """The files of a kept study."""
+VALIDATION_FILE = "validation.csv.gz"
+"""The scores on validation rows, of a study that has any."""
 TEXT_COLUMNS = dict.fromkeys(["dataset", "split", "method", "task", "metric", "watched"], str)
 ROW_NOTES = ("preset", "version")
 """The notes that every row of the scores repeats."""
@@ -47,8 +50,9 @@ DIGITS = 5  # significant digits of a score
 def keep(study: Study, folder: str | Path, **notes: Any) -> Path:
     """Write a study into a folder, as `results.csv.gz`, `training.csv` and `study.json`.
 
-    Losses and weights over training are not kept. Each row of the scores says its number of steps,
-    and the preset and the version where the notes give them.
+    Scores on validation rows are kept in `validation.csv.gz`, where there are any. Losses and
+    weights over training are not kept. Each row of the scores says its number of steps, and the
+    preset and the version where the notes give them.
 
     Args:
         study: the study.
@@ -86,11 +90,16 @@ def keep(study: Study, folder: str | Path, **notes: Any) -> Path:
     rows["steps"] = rows["steps"].astype("Int64")  # none where nothing is trained
     scores, training = (safe_csv(table, DIGITS).encode() for table in (rows, study.training))
     label = json.dumps(about, indent=1).encode() + b"\n"
-    contents = [gzip.compress(scores, mtime=0), training, label]
+    contents = dict(zip(FILES, (gzip.compress(scores, mtime=0), training, label), strict=True))
+    if len(study.validation):
+        validation = safe_csv(study.validation, DIGITS).encode()
+        contents = {VALIDATION_FILE: gzip.compress(validation, mtime=0), **contents}
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if VALIDATION_FILE not in contents:  # of a study that this one replaces
+            (folder / VALIDATION_FILE).unlink(missing_ok=True)
         # `study.json` comes first: it says whose folder this is.
-        for name, data in [*zip(FILES, contents, strict=True)][::-1]:
+        for name, data in [*contents.items()][::-1]:
             write_atomically(folder / name, data)
     except OSError as error:
         raise BadInput(f"{folder} cannot be written: {error.strerror}") from None
@@ -107,7 +116,7 @@ def check_folder(folder: str | Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise BadInput(f"{folder} cannot be written: it is no folder; give another name")
     is_study = _holds_study(folder)
-    for name in FILES:
+    for name in (*FILES, VALIDATION_FILE):
         try:
             check_output(folder / name, lambda _: is_study)
         except OSError as error:
@@ -142,14 +151,23 @@ def stored(name: str | Path) -> Study:
     try:
         results, training = (restore_texts(_table(folder / file)) for file in FILES[:2])
         results = results.drop(columns=["steps", *ROW_NOTES], errors="ignore")
-        for table, schema in ((results, ResultsTable), (training, TrainingTable)):
+        validation = empty_table(ValidationTable)
+        if (folder / VALIDATION_FILE).is_file():
+            validation = restore_texts(_table(folder / VALIDATION_FILE))
+        tables = (
+            (results, ResultsTable),
+            (training, TrainingTable),
+            (validation, ValidationTable),
+        )
+        for table, schema in tables:
             validate({name: column.unique().tolist() for name, column in table.items()}, schema)
         said = {key: about[key] for key in DESCRIPTION_KEYS}
         said = validate({**said, **{key: about.get(key, {}) for key in LATER_KEYS}}, Description)
         if not {*results["task"]} <= {*said["metric"]}:
             raise ValueError("a task without its metric")
         training = training if len(training) else empty_table(TrainingTable)
-        return Study(results, training, pd.DataFrame(columns=HISTORY), **said)
+        history = pd.DataFrame(columns=HISTORY)
+        return Study(results, training, history, **said, validation=validation)
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         why = " ".join(str(getattr(error, "strerror", None) or error).split())[:80]
         raise BadInput(

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,9 @@ from ..tasks import BadInput, is_finite_number, suggestion
 from ..training import Checkpoint
 from .directions import Directions, is_lower_better
 from .methods import CONSTANT, STL
-from .nulls import kept_pairs
+from .nulls import PairSigns, kept_pairs, pairs_table
+from .schema import ValidationTable, empty_table
+from .task_plan import TaskPlan, task_plan
 from .transfer import (
     HARMED,
     HELPED,
@@ -57,14 +60,20 @@ class Study:
             points at most, and fewer where networks x tasks exceed 25,000. Columns: method, alpha,
             seed, network, task, step, loss, weight.
         metric: the metric by which each task is judged.
-        overlap: test rows / training rows, where the runs split the same rows anew; else 0.
+        overlap: how far the runs share the same rows: test rows / training rows for re-splits, less
+            for folds (`variance.overlap_of_runs`), and 0 for runs that share none.
         recipe: the settings of the training; None where somebody else has trained.
         checkpoint: the rule that chose the moment of the predictions; None where nobody says it.
         baselines: the methods that others can be compared with, the baseline first.
         margin: by metric, the smallest difference that matters; 0 where none is given.
         lower_is_better: for metrics of unknown names, whether lower values are better
             (`directions` has the known names).
+        validation: scores on the validation rows, one row for each run, method, alpha and task;
+            higher is better: PR-AUC, or minus the MSE. Empty where there are none. A plan chooses
+            by them (`task_plan`). Columns: method, alpha, seed, task, value.
         null_identity: by baseline, under which name a null of many pairs may be kept (see `nulls`).
+        pairs: further pairs of the baseline and its twin, on other runs, for the null of a count
+            (see `nulls.pair_signs`); by baseline.
 
     >>> from mtl_nt.study import stored
     >>> study = stored("cure-noisy")
@@ -83,6 +92,8 @@ class Study:
     margin: Mapping[str, float] = field(default_factory=dict)
     lower_is_better: Mapping[str, bool] = field(default_factory=dict)
     null_identity: Mapping[str, str] = field(default_factory=dict)
+    pairs: Mapping[str, PairSigns] = field(default_factory=dict)
+    validation: pd.DataFrame = field(default_factory=partial(empty_table, ValidationTable))
     # Tables that are computed once.
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, init=False, compare=False)
 
@@ -336,11 +347,31 @@ class Study:
         """
         return self._cached("overall", metric, self._overall).copy()
 
+    def task_plan(self, candidates: Sequence[str] | None = None) -> TaskPlan:
+        """Choose the baseline, MTL or a remedy for each task, and say what that is worth.
+
+        The choice is made on validation rows. The gain is counted on test rows of runs that did not
+        choose. See `task_plan.TaskPlan` for what the plan has, and `task_plan` for the rule.
+
+        Args:
+            candidates: the methods that a task may have beside the baseline; by default all.
+
+        Raises:
+            BadInput: a method without results, or none to choose.
+
+        >>> from mtl_nt.study import stored
+        >>> plan = stored("cure-unrelated").task_plan(["MTL"])
+        >>> plan.table["choice"].value_counts().to_dict()
+        {'MTL': 6, 'STL': 3}
+        """
+        return task_plan(self, candidates)
+
     def null_count(self, metric: str | None = None) -> NullCount:
         """The count of negative differences where nothing but chance differs.
 
-        The range comes from the pairs that are kept for these data, this recipe and this baseline;
-        where none are, from the runs of this study (see `transfer.null_counts`).
+        The range comes from the pairs that are kept for these data, this recipe and this baseline.
+        Where none are, it comes from the runs of this study and from its further `pairs` (see
+        `transfer.null_counts`).
 
         Raises:
             BadInput: an unknown metric, or a baseline without a twin.
@@ -469,10 +500,17 @@ class Study:
         null = null_counts(delta.to_numpy())
         scored = [str(task) for task in delta.columns[delta.notna().all()]]
         metrics = {task: metric or self.metric[task] for task in scored}
-        kept = kept_pairs(self.null_identity.get(self.baseline, ""), metrics)
-        if kept is None or null.pairs >= LEAST_PAIRS:
+        if null.pairs >= LEAST_PAIRS:
             return null
-        name, pairs = kept
+        if (kept := kept_pairs(self.null_identity.get(self.baseline, ""), metrics)) is not None:
+            name, pairs = kept
+        else:
+            further = pairs_table(self.pairs.get(self.baseline, {}), metrics)
+            if further is None:
+                return null
+            further = further[np.isfinite(further).all(1)]  # in which every task was scored
+            name = f"these runs and {len(further)} further pairs"
+            pairs = np.vstack([delta[scored].to_numpy(), further])
         known = null_counts(pairs)
         return null._replace(low=known.low, high=known.high, pairs=known.pairs, source=name)
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from ..tasks import TaskData
 
 PR_AUC, ROC_AUC, ERROR = "PR-AUC", "ROC-AUC", "error"
-MSE, MSE_RAW, R2 = "MSE", "MSE (raw)", "R2"
-LOWER_IS_BETTER = frozenset({ERROR, MSE, MSE_RAW})
+MSE, MSE_RAW, R2, RAE = "MSE", "MSE (raw)", "R2", "RAE"
+MAE, SPEARMAN = "MAE", "Spearman"
+LOWER_IS_BETTER = frozenset({ERROR, MSE, MSE_RAW, RAE, MAE})
 
 
 def metric_names(data: TaskData) -> tuple[str, ...]:
@@ -25,7 +26,7 @@ def metric_names(data: TaskData) -> tuple[str, ...]:
     ('PR-AUC', 'ROC-AUC', 'error')
     """
     names = [PR_AUC, ROC_AUC, *([ERROR] if data.exclusive else [])] if data.binary.any() else []
-    return (*names, *([MSE, MSE_RAW, R2] if not data.binary.all() else []))
+    return (*names, *([MSE, MSE_RAW, R2, RAE, MAE, SPEARMAN] if not data.binary.all() else []))
 
 
 def primary_metrics(data: TaskData) -> dict[str, str]:
@@ -47,8 +48,9 @@ def scores(
 
     Binary tasks have PR-AUC (average precision) and ROC-AUC over their labelled rows. They are not
     scored where these rows do not have both classes. Regression tasks have MSE in the task's unit,
-    MSE as measured, and R2. Exclusive tasks also have "error": 1 minus the recall of the class when
-    each row is given the class with the largest output.
+    MSE and MAE as measured, R2, RAE (the absolute error relative to that of the test rows' mean)
+    and Spearman's rank correlation. Exclusive tasks also have "error": 1 minus the recall of the
+    class when each row is given the class with the largest output.
 
     Args:
         part: which rows of the split the outputs belong to.
@@ -92,8 +94,12 @@ def scores(
         else:
             squared = float(np.square(truth - guess).mean())
             table[MSE][t], table[MSE_RAW][t] = squared / float(unit[t]) ** 2, squared
+            absolute = table[MAE][t] = np.abs(truth - guess).mean()
             if truth.var() > 0:
                 table[R2][t] = 1 - squared / truth.var()
+                spread = np.abs(truth - truth.mean()).mean()
+                table[RAE][t] = absolute / spread
+                table[SPEARMAN][t] = _rank_correlation(truth, guess)
     if data.exclusive and np.isfinite(predicted).all():
         chosen = predicted.argmax(1)
         for t in range(len(data.tasks)):
@@ -115,6 +121,16 @@ def _average_precision(
     rows = rankdata(-guess, "max", axis=0).astype(int)  # that score no lower than each
     precision = np.take_along_axis(positives, rows - 1, 0) / rows
     return np.asarray((truth * precision).sum(0) / truth.sum(0))
+
+
+def _rank_correlation(truth: Float[np.ndarray, " N"], guess: Float[np.ndarray, " N"]) -> float:
+    """Spearman's correlation of ranks; 0 for a guess without any order, such as a constant."""
+    from scipy.stats import rankdata
+
+    ranks = np.stack([rankdata(truth), rankdata(guess)])
+    ranks -= ranks.mean(1, keepdims=True)
+    norms = np.sqrt(np.square(ranks).sum(1))
+    return float(ranks[0] @ ranks[1] / norms.prod()) if norms.all() else 0.0
 
 
 def _roc_auc(

@@ -36,6 +36,8 @@ class UAMTFL(AMTFL):
     With f_t = 1 + alpha |a_t|_1 and c_t as in `AMTFL`, the terms of task t are, by reading:
 
         "outside"      f_t (k exp(-s) L + c) + s / 2
+                       Once s is learned, offering a feature costs alpha / (2 f_t) whatever the
+                       loss is. So the asymmetry of Deep-AMTFL is gone
         "inside"       f_t (k exp(-s) L + s / 2 + c), where the authors' later code places s (TUGDA,
                        Bioinformatics 2021)
         "temperature"  f_t (L(exp(-s) o) + c), which is equation (1) to the letter: the outputs of a

@@ -52,7 +52,8 @@ def browser() -> Iterator[Browser]:
 
 def shown(thing: Any) -> nbformat.NotebookNode:
     """A cell with a long line that shows the thing, as a kernel would have run it."""
-    output = new_output("execute_result", data=thing._repr_mimebundle_(), execution_count=1)
+    data = {"text/html": thing.html, "text/plain": repr(thing)}
+    output = new_output("execute_result", data=data, execution_count=1)
     return new_code_cell("x = " + "1 + " * 60 + "1\nx", outputs=[output], execution_count=1)
 
 
@@ -81,7 +82,7 @@ def test_a_page_opens_without_a_network_and_without_complaint(
 ) -> None:
     with Visit(browser, exported) as visit:
         expect(visit.page.locator("figure:visible")).to_have_count(3)
-        expect(visit.page.get_by_text("which needs JupyterLab or Binder")).to_be_visible()
+        expect(visit.page.get_by_text("to train with other values.")).to_be_visible()
         assert [url for url in visit.asked if not url.startswith("data:")] == [exported.as_uri()]
         assert visit.said == []
 
@@ -156,6 +157,73 @@ def test_no_page_scrolls_sideways(browser: Browser, exported: Path, width: int) 
                 assert box and box["x"] >= 0 and box["x"] + box["width"] <= width
                 if path == exported:
                     assert box["width"] == pytest.approx(2 * box["height"], abs=1)
+
+
+def test_what_is_too_wide_for_a_phone_wraps_or_scrolls_with_a_shadow_at_its_side(
+    browser: Browser, exported: Path
+) -> None:
+    with Visit(browser, exported, 390) as visit:
+        visit.page.locator(".code summary").first.click()
+        widths = "box => [box.scrollWidth, box.clientWidth]"
+        whole, seen = visit.page.locator(".code pre").first.evaluate(widths)
+        assert whole == seen, "code wraps"
+        table = visit.page.locator(".text-cell table")
+        whole, seen = table.evaluate(widths)
+        assert whole > seen, "a table scrolls"
+        assert "radial-gradient" in table.evaluate("box => getComputedStyle(box).backgroundImage")
+
+
+def test_print_has_what_the_text_speaks_of_and_nothing_to_press(
+    browser: Browser, tmp_path: Path
+) -> None:
+    cells = [new_markdown_cell("# Whole\n\n## A\n\n## B\n\n## C"), shown(an_explorer("dial"))]
+    for source, tags in ("hidden = 1", []), ("solution = 2", ["solution"]):
+        about = {"jupyter": {"source_hidden": True}, "tags": tags}
+        cells.append(new_code_cell(source, metadata=about))
+    path = tmp_path / "page.ipynb"
+    nbformat.write(new_notebook(cells=cells), path)
+    with Visit(browser, report.write_page(path, tmp_path / "page.html")) as visit:
+        page = visit.page
+        told, solution = page.get_by_text("1 + 1 +"), page.get_by_text("solution = 2")
+        controls = page.locator(".nt-controls, .contents, summary:visible, .skip")
+        for code in told, solution:
+            expect(code).to_be_hidden()
+        page.emulate_media(media="print")
+        for code in told, solution:
+            expect(code).to_be_visible()
+        expect(page.get_by_text("hidden = 1")).to_be_hidden()
+        expect(controls.locator("visible=true")).to_have_count(0)
+        expect(page.locator(".nt-explorer img")).to_be_visible()
+
+
+def test_a_page_is_dark_where_the_reader_wants_it(browser: Browser, exported: Path) -> None:
+    ratio = """() => {
+      const [back, ink] = ["backgroundColor", "color"].map((what) => {
+        const parts = getComputedStyle(document.body)[what].match(/[0-9.]+/g).map(Number);
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+      });
+      return [back, ink];
+    }"""
+    for scheme in ("light", "dark"):
+        with Visit(browser, exported, color_scheme=scheme) as visit:
+            back, ink = visit.page.evaluate(ratio)
+            assert abs(back - ink) > 180 and (back < ink) is (scheme == "dark")
+
+
+def test_a_keyboard_skips_to_the_text_and_the_contents_lead_to_a_part(
+    browser: Browser, tmp_path: Path
+) -> None:
+    text = "# Whole\n\n## A\n\n" + "word " * 3000 + "\n\n## B\n\n## C"
+    nbformat.write(new_notebook(cells=[new_markdown_cell(text)]), tmp_path / "x.ipynb")
+    page = report.write_page(tmp_path / "x.ipynb", tmp_path / "x.html")
+    with Visit(browser, page) as visit:
+        visit.page.keyboard.press("Tab")
+        expect(visit.page.get_by_role("link", name="Skip to the text")).to_be_focused()
+        visit.page.keyboard.press("Enter")
+        assert visit.page.url.endswith("#main")
+        visit.page.locator(".contents summary").click()
+        visit.page.get_by_role("link", name="B", exact=True).click()
+        expect(visit.page.get_by_role("heading", name="B")).to_be_in_viewport()
 
 
 def test_formulas_are_drawn_by_the_browser(browser: Browser, exported: Path) -> None:

@@ -21,7 +21,7 @@ from mtl_nt import BadInput
 from mtl_nt.book import playground
 from mtl_nt.book.explorers import Explorer, Live, explorer, running_headless
 from mtl_nt.book.outputs import static_outputs
-from mtl_nt.figures.picture import data_url
+from mtl_nt.figures.picture import Captioned, data_url
 
 ALPHAS = [0.0, 0.25, 1.0]
 NASTY = "<b>dial</b> & \"digits\" 'x' </script><!--"
@@ -42,7 +42,7 @@ def all_of(box: widgets.Widget, kind: type) -> list[Any]:
 
 
 def fragment(shown: Explorer | Live) -> BeautifulSoup:
-    return BeautifulSoup(shown._repr_mimebundle_()[HTML], "html.parser")
+    return BeautifulSoup(shown.html, "html.parser")
 
 
 def data(shown: Explorer) -> dict[str, Any]:
@@ -119,22 +119,35 @@ def test_names_and_captions_are_escaped_everywhere() -> None:
     assert not soup("b")
 
 
+def test_a_figures_message_is_read_aloud_once_and_its_caption_does_not_repeat_it() -> None:
+    made = [Captioned(png(k), f"MTL harms {k}", f"Task {k}.") for k in range(3)]
+    shown = explorer({"dial": made}, ALPHAS, start=1.0)
+    soup = fragment(shown)
+    assert (soup.img["alt"], soup.figcaption.text) == ("MTL harms 2", "Task 2.")
+    assert [(page["alt"], page["caption"]) for page in data(shown)["pages"][0]] == [
+        *(("MTL harms 0", "Task 0."), ("MTL harms 1", "Task 1."), ("MTL harms 2", "Task 2."))
+    ]
+    assert repr(shown).endswith("MTL harms 2. Task 2.")
+
+
 def test_the_same_pictures_make_the_same_html_without_any_id() -> None:
     one, two = (an_explorer("dial", "digits")._repr_mimebundle_()[HTML] for _ in range(2))
     assert one == two
     assert not BeautifulSoup(one, "html.parser").select("[id], [for]")
 
 
-def test_in_the_repository_an_explorer_is_its_first_picture_and_a_playground_itself() -> None:
+def test_in_the_repository_an_explorer_is_a_picture_and_a_line_and_a_playground_itself() -> None:
     outputs = [
         new_output("execute_result", data=shown._repr_mimebundle_())
         for shown in (an_explorer("dial", start=0.25), playground())
     ]
-    picture, played = static_outputs(outputs, "cell")
+    picture, line, played = static_outputs(outputs, "cell")
     words = "alpha = 0.25 (of 0, 0.25, 1): dial at 0.25"
     encoded = b64encode(png(10)).decode()
     assert picture.data == {"image/png": encoded, "text/plain": words}
     assert picture.metadata == {"image/png": {"alt": "dial at 0.25"}}
+    asked = "dial at 0.25 Run this cell for the slider."
+    assert line.data == {HTML: f"<small>{asked}</small>", "text/plain": asked}
     assert played.data == outputs[1].data
 
 
@@ -271,10 +284,10 @@ def test_nothing_trains_before_it_is_shown_and_showing_it_twice_trains_once(
     shown, _ = live(trainer)
     trainer.go.set()
     assert trainer.begun == []
-    shown._repr_mimebundle_()
-    shown._repr_mimebundle_()
+    shown._ipython_display_()
+    shown._ipython_display_()
     until(lambda: "alpha is 0.5" in picture(shown))
-    shown._repr_mimebundle_()
+    shown._ipython_display_()
     assert trainer.begun == [0.5]
 
 
@@ -296,7 +309,7 @@ def test_a_training_that_is_replaced_stops_and_never_runs_beside_the_next(
     trainer: Trainer,
 ) -> None:
     shown, slider = live(trainer)
-    shown._repr_mimebundle_()
+    shown._ipython_display_()
     for alpha in (0.1, 0.2, 0.3):
         until(lambda: trainer.at_once == 1)
         slider.value = alpha
@@ -315,7 +328,7 @@ def test_a_training_that_does_not_stop_is_waited_for_and_its_picture_dropped(
 ) -> None:
     trainer.stops = False
     shown, slider = live(trainer)
-    shown._repr_mimebundle_()
+    shown._ipython_display_()
     until(lambda: trainer.at_once == 1)
     for alpha in (0.2, 0.1):  # neither can begin, and the first never does
         slider.value = alpha
@@ -340,15 +353,31 @@ def test_the_last_picture_stays_until_the_next_is_ready(trainer: Trainer) -> Non
     slider.value = 0.1
     until(lambda: trainer.at_once == 1)
     assert "alpha is 0.5" in picture(shown)
-    assert "alpha is 0.5" in shown._repr_mimebundle_()[HTML]
+    assert "alpha is 0.5" in shown.html
     trainer.go.set()
     until(lambda: "alpha is 0.1" in picture(shown))
+
+
+def test_an_output_beside_the_controls_keeps_the_last_picture(trainer: Trainer) -> None:
+    shown, slider = live(trainer)
+    kept: list[dict[str, str]] = []
+    shown._kept = type("Handle", (), {"update": lambda _, data, raw: kept.append(data)})()
+    trainer.go.set()
+    shown.run_sync()
+    slider.value = 0.1
+    until(lambda: len(kept) == 2)
+    assert [BeautifulSoup(data[HTML], "html.parser").img["alt"] for data in kept] == [
+        *("alpha is 0.5", "alpha is 0.1")
+    ]
+    made = static_outputs([new_output("display_data", data=kept[1])], "cell")
+    assert made[0].metadata == {"image/png": {"alt": "alpha is 0.1"}}
+    assert made[1].data["text/plain"].endswith("to train with other values. alpha is 0.1")
 
 
 @pytest.mark.slow
 def test_progress_shows_with_the_time_left(trainer: Trainer) -> None:
     shown, _ = live(trainer)
-    shown._repr_mimebundle_()
+    shown._ipython_display_()
     (bar,) = all_of(shown.widget, widgets.FloatProgress)
     until(lambda: re.search(r"training alpha = 0.5, LBTW, \d+ s left", status(shown)))
     assert bar.value == 0.5
@@ -404,7 +433,7 @@ def test_bad_input_shows_its_own_line_and_a_wrong_result_is_an_error_too() -> No
         return result
 
     shown = Live(train, {"alpha": ([0, 1], 0)})
-    shown._repr_mimebundle_()
+    shown._ipython_display_()
     until(lambda: ">alpha -1: give 0 or more<" in status(shown))
     for line in (">a picture is not PNG", ">TypeError: "):
         button(shown).click()
@@ -422,7 +451,7 @@ def test_live_says_that_it_needs_a_kernel_and_what_its_picture_was_made_with(
     shown.run_sync()
     soup = fragment(shown)
     assert "trained with alpha = 0.5." in soup.p.text
-    assert "JupyterLab or Binder" in soup.p.text
+    assert "JupyterLab or on Binder" in soup.p.text
     assert soup.b.text == "LBTW <on> dial"
     assert soup.img["alt"] == soup.figcaption.text == "alpha is 0.5"
 

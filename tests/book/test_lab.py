@@ -23,12 +23,13 @@ from bs4 import BeautifulSoup
 from jupyter_client.blocking.client import BlockingKernelClient
 from lab import CHROMIUM, SCREENSHOTS, chromium, jupyterlab, keep_screenshot, run_all
 from nbformat import NotebookNode
-from playwright.sync_api import Browser, FloatRect, Locator, expect
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 from playwright.sync_api import TimeoutError as TooLate
 from samples import write
 from test_browser import Visit
 
 from mtl_nt import compare, figures, load
+from mtl_nt.book.outputs import with_outputs
 
 pytestmark = [
     pytest.mark.browser,
@@ -50,7 +51,14 @@ GIVEN: dict[str, dict[str, Any]] = {
         **{"alphas": [0.0, 0.5, 2.0], "alpha": 0.5},
     },
 }
-NEEDED = ("parameters", "setup", "check", "live", "picker")  # what cells of the case begin with
+NEEDED = (
+    "parameters",
+    "setup",
+    "check",
+    "published",
+    "live",
+    "picker",
+)  # what cells of the case begin with
 EXPLORERS = {
     START: ["explorer"],
     DIALS: [f"{dial}-explorer" for dial in ("angle", "width", "outsiders", "rows", "real")],
@@ -166,15 +174,28 @@ class Opened:
         """The explorer that this cell shows."""
         place = EXPLORERS[self.path.stem].index(cell)
         (output,) = outputs(self.saved, cell)
-        return Shown(self.page.locator(".nt-explorer").nth(place), output.data["text/html"])
+        return Shown(
+            self.page.locator(".nt-explorer:has(script)").nth(place), output.data["text/html"]
+        )
 
-    def kernel_says(self, code: str) -> str:
-        """What an expression is in the notebook's kernel, asked beside the page."""
+    def kernel(self) -> str:
+        """The name that the server has for the notebook's kernel."""
+        found: str
         (found,) = self.page.evaluate(
             "path => fetch('/api/sessions').then(r => r.json())"
             ".then(all => all.filter(s => s.path === path).map(s => s.kernel.id))",
             self.path.name,
         )
+        return found
+
+    def restart_kernel(self) -> None:
+        self.page.get_by_role("menuitem", name="Kernel", exact=True).click()
+        self.page.get_by_role("menuitem", name=re.compile("^Restart Kernel…")).click()
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+
+    def kernel_says(self, code: str) -> str:
+        """What an expression is in the notebook's kernel, asked beside the page."""
+        found = self.kernel()
         settings = self.path.parent.parent / "settings"
         client = BlockingKernelClient(connection_file=str(settings / f"kernel-{found}.json"))
         client.load_connection_file()
@@ -219,7 +240,8 @@ class Shown:
         """This stop's own picture, painted, and no other; its caption and the slider's value."""
         page = self.expected(stop)
         paints(self.box, page["src"], self.name_of)
-        expect(self.box.locator("figcaption:visible")).to_have_text(page["alt"])
+        expect(self.box.locator("img:visible")).to_have_attribute("alt", page["alt"])
+        expect(self.box.locator("figcaption")).to_have_text(page["caption"])
         expect(self.box.locator("output")).to_have_text(self.values[stop])
 
     def name_of(self, source: str | None) -> str:
@@ -394,7 +416,7 @@ def test_run_all_ends_without_an_error_and_the_page_has_no_complaint(opened: Ope
     assert len(every) > 10
     assert [cell for cell, output in every if output.output_type == "error"] == []
     assert [output.text for _, output in every if output.get("name") == "stderr"] == []
-    shown = opened.page.locator(".nt-explorer")
+    shown = opened.page.locator(".nt-explorer:has(script)")  # others are single pictures
     expect(shown).to_have_count(len(EXPLORERS[opened.path.stem]))
     expect(opened.page.locator("[title='null']:visible")).to_have_count(
         0
@@ -481,9 +503,7 @@ def copy_of(opened: Opened, name: str, change: str = "") -> Path:
 @contextmanager
 def looked_at(browser: Browser, opened: Opened, path: Path) -> Iterator[dict[str, Locator]]:
     """What of each kind a reader finds who opens a notebook and runs nothing."""
-    page = browser.new_page(viewport={"width": 1200, "height": 2000})
-    page.set_default_timeout(1e3 * PATIENCE)
-    page.goto(f"{opened.address}/lab/tree/{path.name}?reset")
+    page = visit(browser, opened, path)
     yield {kind: page.locator(kind).first for kind in CONTROLS}
     keep_screenshot(page, f"lab-{path.stem}")
     page.close()
@@ -537,6 +557,79 @@ def test_sent_to_someone_else_it_is_a_picture_with_a_line_and_no_control(
             expect(box.locator(CONTROLS[kind])).to_have_count(0)
 
 
+# ---------------------------------------------------------------- a small one, opened otherwise
+
+small = pytest.mark.parametrize("opened", [SMALL], indirect=True)
+LIVE_CONTROLS = ".widget-slider, .widget-button, .widget-hprogress"
+
+
+@small
+def test_as_the_repository_keeps_it_a_notebook_opens_and_closes_without_a_question(
+    browser: Browser, opened: Opened
+) -> None:
+    """Its pictures say that there is more; the tab is not dirty, and so JupyterLab asks nothing."""
+    source = nbformat.read(opened.path, as_version=4)
+    kept = opened.path.with_name("kept.ipynb")
+    nbformat.write(with_outputs(source, opened.saved), kept)
+    page = visit(browser, opened, kept)
+    for line in ("dial at 0.5 Run this cell for the slider.", "to train with other values."):
+        expect(page.get_by_text(line)).to_be_visible(timeout=1e3 * PATIENCE)
+    expect(page.locator(".jp-RenderedImage img")).to_have_count(2)
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=1e3 * PATIENCE)
+    page.wait_for_timeout(500)  # in which a page would learn of its kernel's language
+    assert page.locator(".lm-mod-current.jp-mod-dirty, .jp-mod-current.jp-mod-dirty").count() == 0
+    page.locator(".lm-TabBar-tab", has_text="kept.ipynb").locator(".lm-TabBar-tabCloseIcon").click()
+    expect(page.locator(".jp-NotebookPanel")).to_have_count(0)
+    expect(page.locator(".jp-Dialog")).to_have_count(0)
+    page.close()
+
+
+@small
+@pytest.mark.parametrize("change", ["", "  # mine"], ids=["the next day", "by someone else"])
+def test_where_no_kernel_is_a_live_cell_is_its_last_picture_and_a_line(
+    browser: Browser, opened: Opened, change: str
+) -> None:
+    page = visit(browser, opened, copy_of(opened, f"later{len(change)}", change))
+    cell = page.locator(".jp-CodeCell", has=page.locator(".nt-kept"))
+    ask = cell.get_by_text("to train with other values.")
+    expect(ask).to_be_visible(timeout=1e3 * PATIENCE)
+    expect(cell.locator("img:visible")).to_have_attribute("alt", "live at 0.5")
+    expect(page.get_by_text("Error displaying widget")).to_be_visible(visible=False)
+    expect(cell.locator(LIVE_CONTROLS)).to_have_count(0)
+    page.close()
+
+
+def visit(browser: Browser, opened: Opened, path: Path) -> Page:
+    """JupyterLab with a notebook that is opened and not run."""
+    page = browser.new_page(viewport={"width": 1200, "height": 2000})
+    page.set_default_timeout(1e3 * PATIENCE)
+    page.goto(f"{opened.address}/lab/tree/{path.name}?reset")
+    return page
+
+
+@small
+def test_a_live_cell_says_that_its_kernel_is_gone_and_works_when_it_is_run_again(
+    opened: Opened,
+) -> None:
+    page, live = opened.page, opened.page.locator(".nt-live")
+    gone = live.get_by_text("The kernel that trained here is gone. Run this cell again.")
+    expect(gone).to_be_hidden()
+    live.get_by_role("slider", name="alpha").press("Home")
+    expect(live.locator(".nt-caption")).to_have_text("live at 0.0")
+    for _ in range(3):
+        live.get_by_role("slider", name="alpha").press("ArrowRight")
+    expect(live.locator(".nt-status")).to_contain_text("s left")
+    opened.restart_kernel()
+    expect(gone).to_be_visible(timeout=1e3 * PATIENCE)
+    expect(live.locator(LIVE_CONTROLS).locator("visible=true")).to_have_count(0)
+    expect(live.locator("img:visible")).to_have_count(1)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    again = "alpha = 0.5: trained in"
+    expect(live.locator(".nt-status")).to_contain_text(again, timeout=1e3 * PATIENCE)
+    expect(gone).to_be_hidden()
+
+
 # ---------------------------------------------------------------- live training
 
 
@@ -545,7 +638,7 @@ def trained(angle: int, width: int) -> tuple[bytes, str]:
     """What the dials must show: the same training, done here."""
     given = GIVEN[DIALS]
     study = compare(
-        load("dial", angle=angle),
+        load("dial", angle=angle, tasks=(6, 3), samples=(40, 40)),
         ["MTL"],
         seeds=given["seeds"],
         trunk=(width,),
@@ -553,7 +646,7 @@ def trained(angle: int, width: int) -> tuple[bytes, str]:
         progress=False,
     )
     figure = figures.task_differences(study, methods=["MTL"])
-    return figures.png_bytes(figure), figures.alt_text(figure)
+    return figures.png_bytes(figure), figure.caption
 
 
 class Dials:

@@ -14,12 +14,15 @@ import book
 import nbformat
 import pytest
 from book import BOOK, FOLDER, code, said
+from ipykernel.ipkernel import IPythonKernel
+from nbconvert.exporters import ScriptExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from outputs_close import Close
 
-from mtl_nt.book.outputs import MADE_FROM, source_digest, static_outputs, with_outputs
-from mtl_nt.book.page import PNG, WIDGET_VIEW
+from mtl_nt.book.about import PNG
+from mtl_nt.book.outputs import KERNEL_SPEC, MADE_FROM, source_digest, static_outputs, with_outputs
+from mtl_nt.book.page import WIDGET_VIEW
 
 NAMES = list(BOOK)
 every_notebook = pytest.mark.parametrize("name", NAMES)
@@ -52,12 +55,15 @@ def test_nothing_in_them_needs_a_kernel_and_widgets_are_pictures(name: str) -> N
     widgets = [
         c
         for c in code(name)
-        if re.search(r"^(?:\w+ = |display\()?(?:\w*explorer|pictures|Live)\(", c.source, re.M)
+        if re.search(r"^ *(?:\w+ = |display\()?(?:\w*explorer|pictures|Live)\(", c.source, re.M)
     ]
+    lines = []
     for cell in widgets:
-        (output,) = cell.outputs
-        assert b64decode(output.data[PNG]).startswith(b"\x89PNG")
-        assert len(output.data["text/plain"]) > 40
+        picture, line = cell.outputs
+        assert b64decode(picture.data[PNG]).startswith(b"\x89PNG")
+        assert len(picture.data["text/plain"]) > 40
+        lines.append(line.data["text/plain"])
+    assert any("Run this cell" in line for line in lines)
 
 
 @every_notebook
@@ -70,9 +76,18 @@ def test_every_picture_has_words(name: str) -> None:
 @every_notebook
 def test_all_claims_hold_exercises_wait_and_solutions_are_right(name: str) -> None:
     printed = "".join(said(BOOK[name], "claim"))
-    assert printed.count("holds: ") >= 3
+    assert len(re.findall(r"^(?:holds: |✓ )", printed, re.M)) >= 3
     assert "DOES NOT HOLD" not in printed
     book.exercises_wait_and_solutions_are_right(BOOK[name])
+
+
+@every_notebook
+def test_its_metadata_are_those_that_jupyterlab_writes(name: str) -> None:
+    """So that who opens it alone is not asked to save it. The version is of who made it."""
+    metadata = BOOK[name].metadata
+    assert metadata.kernelspec == KERNEL_SPEC
+    wanted = IPythonKernel.language_info
+    assert {**metadata.language_info, "version": ""} == {**wanted, "version": ""}
 
 
 def test_the_notebooks_are_small() -> None:
@@ -84,9 +99,10 @@ def test_the_notebooks_are_small() -> None:
 # ---------------------------------------------------------------- how they are kept
 
 
-def explorer_output() -> NotebookNode:
+def explorer_output(ask: str = "") -> NotebookNode:
     picture = '<img src="data:image/png;base64,iVBORw0=" alt="a &lt; b">'
-    html = f'<div class="nt-explorer"><figure>{picture}</figure><p></p><script>1</script></div>'
+    below = f'<figcaption></figcaption></figure><p class="nt-ask">{ask}</p>'
+    html = f'<div class="nt-explorer"><figure>{picture}{below}<script>1</script></div>'
     data = {"text/html": html, "text/plain": "alpha = 0: a < b"}
     return new_output("execute_result", data=data, execution_count=7)
 
@@ -127,6 +143,27 @@ def test_an_output_is_kept_still(output: NotebookNode, becomes: object) -> None:
     found = static_outputs([output], "name")
     assert [o.get("data", o.get("text")) for o in found] == ([] if becomes is None else [becomes])
     assert before == nbformat.v4.new_code_cell(outputs=[output], id=before.id), "not changed itself"
+
+
+def test_a_picture_with_controls_is_kept_with_a_line_that_asks_to_run_its_cell() -> None:
+    picture, line = static_outputs([explorer_output("Run <b>this</b> cell & see.")], "name")
+    assert picture.data[PNG] == "iVBORw0="
+    html = "<small>Run this cell &amp; see.</small>"
+    assert line.data == {"text/html": html, "text/plain": "Run this cell & see."}
+
+
+def test_a_notebook_that_is_kept_becomes_a_script_of_python() -> None:
+    cells = [nbformat.v4.new_code_cell("x = 1", id="one")]
+    another = {"name": "another", "display_name": "Another"}
+    source = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": another})
+    executed = nbformat.from_dict(json.loads(nbformat.writes(source)))
+    executed.metadata["language_info"] = IPythonKernel.language_info
+    kept = with_outputs(source, executed)
+    assert kept.metadata.kernelspec == KERNEL_SPEC
+    assert kept.metadata.language_info == IPythonKernel.language_info
+    text, about = ScriptExporter().from_notebook_node(kept)
+    assert about["output_extension"] == ".py"
+    assert "x = 1" in text
 
 
 def test_outputs_go_to_the_cells_of_their_names_and_nothing_else_changes() -> None:

@@ -131,7 +131,8 @@ def forge(folder: Path) -> None:
         text = text.replace(f'"y_{k}"', name)
     found = json.loads(text)
     found["name"] = f"name {HOSTILE}"
-    found["notes"] = [f"note {HOSTILE} {QUOTED}"]
+    note = {"text": f"note {HOSTILE} {QUOTED}", "severity": "matters", "about": HOSTILE}
+    found["notes"] = [{**note, "columns": [HOSTILE]}]
     found["plan"]["left_out"] = [f"left out {HOSTILE} {QUOTED}"]
     found["made"] |= {"version": f"version {HOSTILE}", "torch": f"torch {HOSTILE}"}
     found["made"]["source"] = f"source {HOSTILE}".replace("'", "")
@@ -157,6 +158,7 @@ def test_every_text_of_an_audit_is_read_and_none_is_run(browser: Browser, audite
             assert f"{field} {plain(HOSTILE)}" in text, field
         for field in ("source", "option"):
             assert f"{field} {plain(HOSTILE).replace(chr(39), '')}" in text, field
+        visit.page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
         sort = visit.page.locator(".nt-tasks thead button", has_text="difference").first
         sort.click()
         expect(sort.locator("..")).to_have_attribute("aria-sort", "ascending")
@@ -270,7 +272,7 @@ def test_our_scripts_have_no_data_in_them_and_pass() -> None:
         explorer(pictures, [0.0, 1.0], label=HOSTILE, name=HOSTILE),
         Live(lambda *_: (png(), HOSTILE), {HOSTILE: ([HOSTILE], HOSTILE)}, title=HOSTILE),
     ):
-        made = soup_of(shown._repr_mimebundle_()["text/html"])
+        made = soup_of(shown.html)
         assert {s.string for s in made("script") if not s.attrs} <= {SLIDER_SCRIPT}
         assert not made.select("[onerror], [onload], svg, meta, base, form, iframe")
         assert soup_of(sanitized(str(made))) == made

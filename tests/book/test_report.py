@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 import pytest
@@ -273,8 +274,8 @@ def test_a_page_has_a_title_and_says_how_it_was_made(soup: BeautifulSoup) -> Non
 def test_every_widget_of_a_page_works_or_is_not_there(html: str, soup: BeautifulSoup) -> None:
     assert len(soup.select(".nt-explorer > script")) == 2  # its data, and what makes its controls
     assert not soup.select("input, select, button")  # none that is dead without scripts
-    assert len(soup.select(".nt-explorer, .nt-live")) == 2
-    assert "trained with alpha = 0.25" in soup.select_one(".nt-live").text
+    assert len(soup.select(".nt-explorer, .nt-kept")) == 2
+    assert "trained with alpha = 0.25" in soup.select_one(".nt-kept").text
     outputs = " ".join(output.text for output in soup.select(".output"))
     assert "IntSlider" not in outputs
     assert "0%|" not in outputs
@@ -300,7 +301,77 @@ def test_a_formula_that_cannot_be_converted_stays_readable(tmp_path: Path) -> No
     assert "\\left( a" in BeautifulSoup(html, "html.parser").select_one("h1").text
 
 
+def test_code_is_folded_and_what_the_text_speaks_of_is_printed(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ipynb", "# T", "told = 1", "hidden = 2", "answer = 3")
+    made = nbformat.read(path, as_version=4)
+    for cell in made.cells[2:]:
+        cell.metadata["jupyter"] = {"source_hidden": True}
+    made.cells[3].metadata["tags"] = ["solution"]
+    nbformat.write(made, path)
+    page = BeautifulSoup(report.write_page(path, tmp_path / "a.html").read_text(), "html.parser")
+    boxes = page.select("details.code")
+    assert [box.has_attr("open") for box in boxes] == [False] * 3
+    assert [box.pre.text.strip() for box in boxes if "told" in box["class"]] == [
+        *("told = 1", "answer = 3")
+    ]
+
+
+def test_every_heading_has_an_id_of_its_own_and_the_contents_lead_there(tmp_path: Path) -> None:
+    parts = ["# Whole", "# x\n## A & B", "# y\n## A & B", "# z\n### Ä `c`\n\n<p id=a-b-2>p</p>"]
+    path = write(tmp_path / "a.ipynb", *parts)
+    page = BeautifulSoup(report.write_page(path, tmp_path / "a.html").read_text(), "html.parser")
+    ids = [tag["id"] for tag in page(id=True)]
+    assert len(set(ids)) == len(ids)
+    links = page.select("details.contents a")
+    assert [link.text for link in links] == ["A & B", "A & B", "Ä c"]
+    targets = [page.find(id=unquote(link["href"][1:])) for link in links]
+    assert [target.name for target in targets] == ["h2", "h2", "h3"]
+    skip = page.select_one("a.skip")
+    assert page.find(id=skip["href"][1:]).name == "main"
+
+
+def test_links_lead_to_pages_beside_and_are_plain_text_otherwise(tmp_path: Path) -> None:
+    text = (
+        "# One\n\n[two](02_b.ipynb), [away](../docs/x.md), [site](https://example.org), [up](#one)"
+    )
+    write(tmp_path / "01_a.ipynb", text + '\n\n<a data-page="javascript:1">x</a>')
+    write(tmp_path / "02_b.ipynb", "# Two <b>")
+    one = tmp_path / "01_a.html"
+
+    def links() -> dict[str, str | None]:
+        soup = BeautifulSoup(one.read_text(), "html.parser")
+        found = soup.select("nav a, .text-cell a")
+        return {link.text: link.get("href") for link in found}
+
+    alone = {"two": None, "away": None, "site": "https://example.org", "up": "#one", "x": None}
+    report.write_page(tmp_path / "01_a.ipynb", one)
+    assert links() == alone
+    report.write_index(tmp_path)
+    assert links() == {**alone, "All pages": "index.html"}
+    report.write_page(tmp_path / "02_b.ipynb", tmp_path / "02_b.html")
+    report.write_index(tmp_path)
+    both = {"All pages": "index.html", "Two <b> →": "02_b.html", "two": "02_b.html"}
+    assert links() == {**alone, **both}
+    two = BeautifulSoup((tmp_path / "02_b.html").read_text(), "html.parser")
+    assert [a["href"] for a in two.select("nav a[rel]")] == ["01_a.html"] * 2
+    (tmp_path / "02_b.html").unlink()
+    report.write_index(tmp_path)
+    assert links() == {**alone, "All pages": "index.html"}
+
+
 # ---------------------------------------------------------------- the index
+
+
+def test_the_index_says_what_a_page_answers_without_links_or_markup_of_its_own(
+    tmp_path: Path,
+) -> None:
+    text = "# Is it so?\n\nYes, *by* $x^2$, see [two](b.ipynb) <img src=x onerror=y>.\n\nMore."
+    write(tmp_path / "a.ipynb", text)
+    report.write_page(tmp_path / "a.ipynb", tmp_path / "a.html")
+    soup = BeautifulSoup(report.write_index(tmp_path).read_text(), "html.parser")
+    words = soup.select_one(".report > div > p")
+    assert words.em and words.math and not words("a") and not soup.select("img")
+    assert words.text.startswith("Yes, by") and "More" not in soup.text
 
 
 def test_the_index_lists_every_page_with_its_data_parameters_time_and_picture(
@@ -411,7 +482,7 @@ def test_demo_runs_the_first_three_notebooks_on_their_data(
     ]
     printed = capsys.readouterr().out
     assert "[3/3] notebooks/02_lbtw.ipynb dataset=mnist ..." in printed
-    assert printed.endswith("Open reports/index.html in a browser.\n")
+    assert "\nOpen reports/index.html in a browser.\nFor the whole book as a site: " in printed
 
 
 @pytest.mark.slow

@@ -544,7 +544,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "an unknown data set": (
         "wxyz",
         {},
-        ("unknown dataset", "known: dial, assays, digits, mnist, gdsc, tox21, "),
+        ("unknown dataset", "known: dial, assays, digits, mnist, gdsc, expansionrx, tox21, "),
     ),
     "no name at all": (
         None,

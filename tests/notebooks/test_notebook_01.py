@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import book
+import lessons
 import pytest
 from nbformat import NotebookNode
 
 
 class TestNegativeTransfer(book.Lesson):
     name = "01_negative_transfer"
-    wrong = "[(check_1, 42), (check_2, lambda e, s: 0), (check_3, -1, by_width)]"
+    wrong = (
+        "[(check_1, lambda e, s: 0), (check_1, lambda e, s: int((s <= e).sum())), "
+        "(check_2, -1, by_width), (check_3, (one, replace(two, angle=80))), "
+        "(check_3, (one, replace(two, independent=True)))]"
+    )
     refusals = [
         ({"seeds": 0}, "2 runs or more"),
         ({"angles": [30, 120]}, "angle 120"),
@@ -28,10 +35,38 @@ class TestNegativeTransfer(book.Lesson):
         *(("angle-explorer", 1, 2), ("width-explorer", 1, 2), ("outsiders-explorer", 1, 2)),
         *(("rows-explorer", 1, 2), ("real-explorer", 1, 2)),
     ]
-    pictures = 5
+    pictures = 0
+
+    def test_its_dials_have_equal_rows_and_stops_near_zero(self) -> None:
+        given = book.parameters(self.name)
+        assert {0, 5, 10, 90} <= set(given["angles"])
+        dialled = book.prelude(self.name)["dialled"]
+        labels = dialled().y[dialled().split.train].isfinite().sum(0)
+        assert set(labels.tolist()) == {40}
+
+    @pytest.mark.slow
+    def test_every_suspect_is_accused_alone_beside_its_control(self, done: NotebookNode) -> None:
+        (said,) = book.outputs(done, "suspects-words")
+        text = said.data["text/markdown"]
+        assert all(f"**{cause}" in text for cause in ("Another direction", "Few", "Noise", "Scale"))
+
+    @pytest.mark.slow
+    def test_the_room_of_every_width_is_drawn(self, done: NotebookNode) -> None:
+        (drawn,) = book.outputs(done, "room")
+        assert "2 units: related" in drawn.data["text/plain"]
+        assert "8 units: related" in drawn.data["text/plain"]
+
+    @pytest.mark.slow
+    def test_its_guesses_are_checked_in_the_page(self, done: NotebookNode) -> None:
+        boxes: list[Any] = [("predict", 3, 6), ("predict-null", 64, 6)]
+        lessons.guesses_are_checked_in_the_page(done, boxes)
+
+    @pytest.mark.slow
+    def test_its_drawings_and_figures_are_described(self, done: NotebookNode) -> None:
+        lessons.pictures_are_described(done, 9)
 
     @pytest.mark.slow
     def test_the_live_dials_show_a_trained_picture(self, done: NotebookNode) -> None:
-        (shown,) = book.outputs(done, "live")
-        assert "trained with angle = 90, trunk width = 2" in shown.data["text/html"]
-        assert 'src="data:image/png;base64,' in shown.data["text/html"]
+        shown = "".join(o.data.get("text/html", "") for o in book.outputs(done, "live"))
+        assert "trained with angle = 90, trunk width = 2" in shown
+        assert 'src="data:image/png;base64,' in shown

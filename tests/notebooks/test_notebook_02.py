@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import book
+import lessons
 import pytest
 from nbformat import NotebookNode
 
@@ -14,8 +16,8 @@ CASES = {"slow": "more", "noise": "less", "few labels": "more"}  # what each des
 class TestLBTW(book.Lesson):
     name = "02_lbtw"
     wrong = (
-        "[(check_1, [[1, 1], [1, 1]]), (check_2, lambda l, r, a: l), "
-        "(check_3, 'none of these', counted)]"
+        "[(check_1, lambda l, r, a: l), (check_1, lambda l, r, a: (l / r) ** a), "
+        "(check_2, 'none of these', counted), (check_3, CASES['few labels'])]"
     )
     refusals = [
         ({"dataset": "digit"}, "did you mean 'digits'?"),
@@ -27,11 +29,30 @@ class TestLBTW(book.Lesson):
         ({"alpha": -0.3}, "alpha -0.3"),
         ({"alpha": "half"}, "alpha 'half'"),
         ({"seeds": []}, "2 runs or more"),
+        ({"many": 1}, "many 1: give 2 runs or more"),
         ({"steps": -5}, "steps -5"),
         ({"own": {"digits": {"stepz": 9}}}, "did you mean 'steps'?"),
     ]
     explorers = [("tasks-explorer", 1, 3), ("picker-explorer", 2, 3)]
-    pictures = 3
+    pictures = 0
+
+    def test_its_controls_have_twenty_runs_that_no_slider_has_shown(self) -> None:
+        assert book.parameters(self.name)["many"] >= 20
+        (cell,) = [c for c in book.code(self.name) if c.id == "controls-study"]
+        assert "1 + max(runs) + k" in cell.source
+
+    @pytest.mark.slow
+    def test_its_guesses_are_checked_in_the_page(self, done: NotebookNode) -> None:
+        boxes: list[Any] = [
+            ("predict", 0.5, 2),
+            ("predict-next", 1, 0.5),
+            ("predict-scaled", 1, 0.1),
+        ]
+        lessons.guesses_are_checked_in_the_page(done, boxes)
+
+    @pytest.mark.slow
+    def test_its_drawings_and_figures_are_described(self, done: NotebookNode) -> None:
+        lessons.pictures_are_described(done, 9)
 
     def test_the_alpha_slider_goes_through_eleven_alphas_on_real_and_made_data(self) -> None:
         given = book.parameters(self.name)
@@ -44,12 +65,11 @@ class TestLBTW(book.Lesson):
     def test_lbtw_is_compared_with_mtl_and_with_its_three_controls(
         self, done: NotebookNode
     ) -> None:
-        (shown,) = book.outputs(done, "help-words")
-        text = shown.data["text/markdown"]
-        assert "digits" in text and "on this split" in text
-        for control in ("permuted", "frozen", "shuffled"):
-            assert re.search(rf"LBTW [\d.]+, {control}, against MTL: [+-]", text)
-            assert re.search(rf"LBTW [\d.]+ against itself, {control}: [+-]", text)
+        (shown,) = book.outputs(done, "help-table")
+        text, number = book.seen(shown), r"[+-]0?\.\d+ \[.+?\]; \d+ better, \d+ worse"
+        assert re.search(rf"LBTW 0\.5 {number}", text)
+        for control in ("permuted", "frozen", "shuffled"):  # against MTL, and LBTW against it
+            assert len(re.findall(rf"LBTW [\d.]+, {control} {number} {number}", text)) == 2
 
     @pytest.mark.slow
     def test_public_code_departs_as_its_cells_say(self, done: NotebookNode) -> None:

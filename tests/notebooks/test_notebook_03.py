@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import book
+import lessons
 import pytest
 from nbformat import NotebookNode
 
@@ -10,8 +13,9 @@ from nbformat import NotebookNode
 class TestGradNorm(book.Lesson):
     name = "03_gradnorm"
     wrong = (
-        "[(check_1, [0.2, 1.8]), (check_2, lambda g, l, f, a: g), "
-        "(check_3, 'none of these', studies)]"
+        "[(check_1, lambda g, l, f, a: g), (check_1, lambda g, l, f, a: targets(g, l, f, -a)), "
+        "(check_2, 'none of these', studies), "
+        "(check_3, lambda g: 3 / g.norm(dim=1) / (1 / g.norm(dim=1)).sum())]"
     )
     refusals = [
         ({"dataset": "dial-dominent"}, "did you mean 'dominant' or"),
@@ -28,7 +32,25 @@ class TestGradNorm(book.Lesson):
         ({"steps": -5}, "steps -5"),
     ]
     explorers = [("picker-explorer", 2, 2)]
-    pictures = 3
+    pictures = 0
+
+    @pytest.mark.slow
+    def test_its_guesses_are_checked_in_the_page(self, done: NotebookNode) -> None:
+        boxes: list[Any] = [
+            ("predict", 1.8, 0.2),
+            ("predict-three", 1.5, 0.6),
+            ("predict-noise", "long", "short"),
+        ]
+        lessons.guesses_are_checked_in_the_page(done, boxes)
+
+    @pytest.mark.slow
+    def test_its_drawings_and_figures_are_described(self, done: NotebookNode) -> None:
+        lessons.pictures_are_described(done, 7)
+
+    @pytest.mark.slow
+    def test_conflict_and_agreement_have_the_colours_of_the_book(self, done: NotebookNode) -> None:
+        (cell,) = [c for c in book.code(self.name) if c.id == "cosine-figure"]
+        assert "figures.CONFLICT" in cell.source and "figures.AGREEMENT" in cell.source
 
     def test_its_slider_goes_through_eleven_alphas_on_real_and_made_data(self) -> None:
         given = book.parameters(self.name)
@@ -41,12 +63,11 @@ class TestGradNorm(book.Lesson):
     def test_gradnorm_is_compared_with_mtl_in_sentences_that_name_data_and_budget(
         self, done: NotebookNode
     ) -> None:
-        (shown,) = book.outputs(done, "help-words")
-        lines = shown.data["text/markdown"].splitlines()
-        assert len(lines) == 2 * 2
-        assert sum("dial-dominant, 2 runs on new data, trunk 4, 6 steps" in s for s in lines) == 2
-        assert sum("digits, 2 runs on this split, trunk 32, 6 steps" in s for s in lines) == 2
-        assert all("against MTL" in s for s in lines)
+        (shown,) = book.outputs(done, "help-table")
+        text = book.seen(shown)
+        assert text.count("against MTL") == 2 * 2
+        assert text.count("dial-dominant, 2 runs on new data, trunk 4, 6 steps") == 2
+        assert text.count("digits, 2 runs on this split, trunk 32, 6 steps") == 2
 
     @pytest.mark.slow
     def test_the_reversed_sign_favours_the_other_task(self, done: NotebookNode) -> None:

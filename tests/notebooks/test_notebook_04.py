@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import book
+import lessons
 import pytest
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
@@ -16,7 +18,11 @@ from mtl_nt.figures.drawing import SMALL_SIZE
 class TestRMTL(book.Lesson):
     name = "04_rmtl"
     wrong = (
-        "[(check_1, [1, 1, 1]), (check_2, lambda g: g[:, 0]), (check_3, 'none of these', by_stage)]"
+        "[(check_1, lambda g: g[:, 0]), "
+        "(check_1, lambda g: (normalize(g) @ normalize(g).T).mean(0)), "
+        "(check_2, 'none of these', by_stage), "
+        "(check_3, ([(1.0, 0.1), (0.5, 1.0)], [0.9, 0.1], [0.1, 0.9])), "
+        "(check_3, ([(1.0, 0.1), (-1.0, 0.1)], [0.9, -0.1], [0.1, 0.9]))]"
     )
     given = {"datasets": ["digits"]}
     refusals = [
@@ -36,6 +42,7 @@ class TestRMTL(book.Lesson):
         ({"seeds": 1}, "2 runs or more"),
         ({"steps": -5}, "steps -5"),
     ]
+    pictures = 0
     explorers = [("focus-explorer", 5, 2), ("alpha-explorer", 2, 2), ("heat-explorer", 2, 5)]
 
     def test_its_menus_have_real_and_made_data(self) -> None:
@@ -80,17 +87,43 @@ class TestRMTL(book.Lesson):
     @pytest.mark.slow
     def test_what_needs_no_budget_holds_with_few_steps_too(self, done: NotebookNode) -> None:
         printed = "".join(book.said(done, "claim"))
-        assert "holds: one network a task with weights of 1 is MTL once more" in printed
-        assert "holds: opposite tasks: against at the heads, together below" in printed
+        assert "✓ one network per task with weights of 1 is MTL once more" in printed
+        assert "✓ opposite tasks: against at the heads, together below" in printed
 
     @pytest.mark.slow
-    def test_rmtl_is_compared_directly_with_its_rivals_and_with_its_dealt_self(
+    def test_rmtl_is_compared_directly_with_its_rivals_and_with_its_shuffled_self(
         self, done: NotebookNode
     ) -> None:
-        (shown,) = book.outputs(done, "help-words")
-        text = shown.data["text/markdown"]
+        (shown,) = book.outputs(done, "help-table")
+        text = book.seen(shown)
         for data in ("dial-noisy, 2 runs on new data", "digits, 2 runs on this split"):
             assert data in text
-        for rival in ("MTL", "STL", "Fine-Tuning", "RMTL, dealt"):
-            assert text.count(f"RMTL against {rival}: ") == 2
-        assert text.count("RMTL against RMTL, truth: ") == 1
+        for rival in ("MTL", "STL", "Fine-Tuning", "RMTL, shuffled"):
+            assert len(re.findall(rf"(?<!, shuffled)RMTL against {rival} [+-]", text)) == 2
+        assert text.count("RMTL against RMTL, truth") == 1
+
+    @pytest.mark.slow
+    def test_both_cosines_are_judged_by_measured_transfer(self, done: NotebookNode) -> None:
+        (shown,) = book.outputs(done, "follows-figure")
+        words = shown.data["text/plain"]
+        for taken in ("heads", "trunk"):
+            assert all(f"{taken}, {when}: " in words for when in ("first batch", "first fifth"))
+
+    @pytest.mark.slow
+    def test_its_guesses_are_checked_in_the_page(self, done: NotebookNode) -> None:
+        boxes: list[Any] = [
+            ("predict", 0, -1),
+            ("predict-b", 0.71, 0.5),
+            ("predict-rare", "about 1", "about 0"),
+        ]
+        lessons.guesses_are_checked_in_the_page(done, boxes)
+
+    @pytest.mark.slow
+    def test_its_drawings_and_figures_are_described(self, done: NotebookNode) -> None:
+        lessons.pictures_are_described(done, 7)
+
+    def test_the_focused_digit_is_trained_until_it_is_learned(self) -> None:
+        (cell,) = [
+            c for c in book.code(self.name) if c.id.startswith("one-focus") and "long =" in c.source
+        ]
+        assert "steps=300" in cell.source

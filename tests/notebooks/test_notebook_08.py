@@ -24,8 +24,8 @@ class TestCaseOfMNIST(book.Lesson):
         ({"dataset": "digits"}, "this is the case of 'mnist'"),
         ({"learning_rate": 0.0}, "learning_rate 0.0"),
     ]
-    explorers = [("alpha-explorer", 2, 2)]
-    pictures = 9
+    explorers = [("alpha-explorer", 2, 2), ("digits-explorer", 4, 1)]
+    pictures = 0
 
     def test_it_shows_the_papers_figure_against_both_baselines_at_full_length(self) -> None:
         given = book.parameters(self.name)
@@ -47,9 +47,9 @@ class TestCaseOfMNIST(book.Lesson):
 
     @pytest.mark.slow
     def test_every_claim_about_what_is_kept_holds(self, done: NotebookNode) -> None:
-        cells = ("claim-prior", "claim-null", "claim-class", "claim-sample", "claim-inside")
-        printed = "".join(o.text for cell in cells for o in book.outputs(done, cell))
-        assert printed.count("holds: ") == 10
+        cells = ("prior", "image-error", "null", "step", "class", "sample", "inside")
+        printed = "".join(o.text for cell in cells for o in book.outputs(done, f"claim-{cell}"))
+        assert printed.count("holds: ") == 12
         assert "DOES NOT HOLD" not in printed
 
     @pytest.mark.slow
@@ -65,21 +65,35 @@ class TestCaseOfMNIST(book.Lesson):
 
     @pytest.mark.slow
     @pytest.mark.parametrize(
-        ("cell", "rival"),
+        ("cell", "pair"),
         [
-            ("step-words", "MTL-CNN, tuned"),
-            ("class-words", "CNN, balanced"),
-            ("dealt-words", "U-AMTFL, s permuted"),
-            ("arms-words", "RandomWeights"),
+            ("first-figure", "U – MTL-CNN, tuned"),
+            ("step-figure", "U – MTL-CNN, tuned"),
+            ("dealt-figure", "U, s fixed – U, s permuted"),
+            ("arms-figure", "U – RandomWeights"),
         ],
     )
-    def test_u_amtfl_is_tested_against_every_control(
-        self, done: NotebookNode, cell: str, rival: str
+    def test_u_amtfl_is_compared_with_every_control_by_both_metrics(
+        self, done: NotebookNode, cell: str, pair: str
     ) -> None:
-        shown = [o.data for o in book.outputs(done, cell)]
-        text = "\n".join(data.get("text/markdown", "") for data in shown)
-        assert "on this split" in text
-        line = re.search(rf"\* U-AMTFL against {rival}: (.*)", text)
-        assert line is not None
-        assert len(re.findall(r"[+-][\d.]+ ± [\d.]+ points by", line[1])) == 2
-        assert line[1].count("undecided; detectable") == 2
+        text = book.seen(book.outputs(done, cell)[0])
+        found = re.findall(rf"{pair}: [+−]?[\d.]+ \[[+−]?[\d.]+, [+−]?[\d.]+\]", text)
+        assert len(found) == 2
+
+    @pytest.mark.slow
+    def test_a_control_is_shown_with_its_power(self, done: NotebookNode) -> None:
+        words = book.outputs(done, "spread")[0].data["text/markdown"]
+        assert re.search(r"the largest is at most \d+% above the smallest", words)
+        assert "frozen – to others:" in book.seen(book.outputs(done, "power-figure")[0])
+
+    @pytest.mark.slow
+    def test_where_the_setting_differs_from_the_papers_it_says_so(self) -> None:
+        (table,) = [c.source for c in book.BOOK[self.name].cells if c.id == "setting-text"]
+        for what in ("images", "passes", "no published code", "runs", "averages over images"):
+            assert what in table
+
+    @pytest.mark.slow
+    def test_the_open_task_says_whether_weights_lower_the_error(self, done: NotebookNode) -> None:
+        for cell, times in (("open", 1), ("open-solution", 2)):
+            said = book.outputs(done, cell)[0].data["text/plain"]
+            assert len(re.findall(r"'(?:Right|Not yet): ", said)) == times

@@ -27,7 +27,8 @@ from mtl_nt.study import stored
 NAMES = list(BOOK)
 OFTEN = ["00_start_here"]  # run whole on other data, always
 SELDOM, RELEASE = [name for name in NAMES if name not in OFTEN], pytest.mark.release
-AT_ONCE = [name for name in NAMES if name != "09_case_pharmacogenomics"]  # without files of data
+FILES = ("09_case_pharmacogenomics", "11_case_admet")  # have such tests of their own
+AT_ONCE = [name for name in NAMES if name not in FILES]  # without files of data
 
 
 # ---------------------------------------------------------------- as they lie in the repository

@@ -229,6 +229,7 @@ def test_the_results_in_the_package_are_those_of_this_code(
 ) -> None:
     about, case = notes(name), CASES[name]
     needed = {"gdsc": "IC50_v17.csv.gz", "tox21": "tox21.csv.gz", "tox": "toxcast_data.csv.gz"}
+    needed |= {"expansionrx": "expansionrx_train.csv"}
     if file := next((f for start, f in needed.items() if name.startswith(start)), None):
         if not (REAL / file).exists():
             pytest.skip(f"needs {file} in ../shared/data")

@@ -48,7 +48,7 @@ NAN = math.nan
 GROUPS = (Group("in", 2, 30), Group("out", 1, 30, angle=90))
 WITH_ALPHA = ["LBTW", "GradNorm", "Deep-AMTFL", "U-AMTFL"]
 SUITED = [name for name in METHODS if name not in ("CNN", "Group mean")]  # see test_baselines.py
-PREDICTORS = ["OLS", "ElasticNet", "Ridge"]
+PREDICTORS = ["OLS", "ElasticNet", "Ridge", "Trees"]
 
 
 def dial(seed: int = 0, **options: Any) -> TaskData:
@@ -107,7 +107,7 @@ def test_results_is_the_tidy_table(everything: Study) -> None:
     key = ["method", "alpha", "seed", "task", "metric"]
     assert not everything.results.duplicated(key).any()
     arms = len(SUITED) - 4 + 4 * 2 + 2  # four methods have two alphas; STL' and Constant
-    assert len(everything.results) == arms * 3 * 3 * 3  # runs, tasks, metrics
+    assert len(everything.results) == arms * 3 * 3 * 6  # runs, tasks, metrics
     assert everything.results["value"].notna().all()
 
 

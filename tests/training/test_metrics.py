@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
 from mtl_nt import Split, TaskData
@@ -110,7 +111,7 @@ def test_a_binary_task_without_both_classes_in_the_test_rows_is_not_scored(
 
 @pytest.mark.parametrize("standardise", [False, True])
 @pytest.mark.parametrize("unit", [None, torch.tensor([0.5, 1.0, 4.0])])
-def test_regression_is_scored_in_the_tasks_unit_as_measured_and_by_r2(
+def test_regression_is_scored_in_the_tasks_unit_as_measured_by_r2_and_by_rae(
     standardise: bool, unit: torch.Tensor | None
 ) -> None:
     data = tasks("regression", standardise=standardise, unit=unit)
@@ -121,7 +122,7 @@ def test_regression_is_scored_in_the_tasks_unit_as_measured_and_by_r2(
     units = np.nanstd(train, axis=0) if unit is None else unit.numpy()
     trained = (measured - np.nanmean(train, axis=0)) / units if standardise else measured
     found = scores(data, "test", torch.from_numpy(trained))
-    assert list(found) == ["MSE", "MSE (raw)", "R2"]
+    assert list(found) == ["MSE", "MSE (raw)", "R2", "RAE", "MAE", "Spearman"]
     for t in range(3):
         seen = ~np.isnan(test[:, t])
         truth, guess = test[seen, t], measured[seen, t]
@@ -129,6 +130,15 @@ def test_regression_is_scored_in_the_tasks_unit_as_measured_and_by_r2(
         assert found["MSE (raw)"][t] == pytest.approx(squared)
         assert found["MSE"][t] == pytest.approx(squared / units[t] ** 2)
         assert found["R2"][t] == pytest.approx(sk.r2_score(truth, guess))
+        absolute = [sk.mean_absolute_error(truth, p) for p in (guess, truth * 0 + truth.mean())]
+        assert found["RAE"][t] == pytest.approx(absolute[0] / absolute[1])
+        assert found["MAE"][t] == pytest.approx(absolute[0])
+        assert found["Spearman"][t] == pytest.approx(spearmanr(truth, guess).statistic)
+
+
+def test_a_constant_guess_has_a_rank_correlation_of_zero() -> None:
+    data = tasks("regression")
+    assert scores(data, "test", torch.zeros(40, 3))["Spearman"].tolist() == [0, 0, 0]
 
 
 def exclusive(classes: list[int]) -> TaskData:
@@ -184,7 +194,8 @@ def test_tasks_of_both_kinds_are_each_judged_by_their_own_metric() -> None:
     data = tasks(("binary", "regression", "binary"))
     assert primary_metrics(data) == {"a": "PR-AUC", "b": "MSE", "c": "PR-AUC"}
     found = scores(data, "test", torch.randn(40, 3))
-    assert tuple(found) == metric_names(data) == ("PR-AUC", "ROC-AUC", "MSE", "MSE (raw)", "R2")
+    metrics = ("PR-AUC", "ROC-AUC", "MSE", "MSE (raw)", "R2", "RAE", "MAE", "Spearman")
+    assert tuple(found) == metric_names(data) == metrics
     assert np.isnan(found["PR-AUC"]).tolist() == [False, True, False]
     assert np.isnan(found["R2"]).tolist() == [True, False, True]
 
@@ -216,8 +227,9 @@ def test_a_guess_that_is_not_finite_scores_below_every_other() -> None:
 
 def test_errors_are_lower_where_better_and_the_other_metrics_are_not() -> None:
     names = {*metric_names(exclusive([0])), *metric_names(tasks("regression"))}
-    assert names == {"PR-AUC", "ROC-AUC", "error", "MSE", "MSE (raw)", "R2"}
-    assert set(LOWER_IS_BETTER) == {"error", "MSE", "MSE (raw)"}
+    errors = {"error", "MSE", "MSE (raw)", "RAE", "MAE"}
+    assert names == {"PR-AUC", "ROC-AUC", "R2", "Spearman", *errors}
+    assert set(LOWER_IS_BETTER) == errors
 
 
 @pytest.mark.parametrize("standardise", [False, True])

@@ -1,0 +1,347 @@
+"""The page of an audit: the first screen decides, and all else is folded.
+
+First stands what was not learned, then the mean effect, the verdicts, one picture, the plan per
+task, and what reading the data did that matters. A section without content is not there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from .. import __version__, figures
+from ..book import explorer
+from ..book.markup import STYLE, html_document
+from ..figures.picture import captioned_html
+from ..study import TRAINING_STAGES, plan_json
+from ..study.task_plan import STANDARD_ERRORS, TEST
+from .figures import affinity_map, width_check
+from .findings import findings, listed, mean_words, sentences
+from .result import Audit, load_call, repeat_command, resume_command
+from .tables import (
+    csv_link,
+    metrics_table,
+    plan_choices,
+    plan_link,
+    plan_table,
+    remedies_table,
+    settings_table,
+    task_table,
+    verdicts_link,
+)
+
+MOST_ROWS = 15  # of a plan's table on the first screen; more are folded behind a table of choices
+PAGE_STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+VERDICTS = (
+    ("harmed", "harmed", "worse than a network of its own"),
+    ("helped", "helped", "better than a network of its own"),
+    ("same", "the same", "within the margin"),
+    ("undecided", "undecided", "these runs cannot tell"),
+)
+
+
+def audit_page(audit: Audit) -> str:
+    """The whole page, which loads nothing from the network.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> page = audit_page(example_audit())
+    >>> page.index("The plan") < page.index("<details")
+    True
+    """
+    title = f"Audit of {audit.name}"
+    f = findings(audit)
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p class='made'>{escape(_made(audit))}</p>",
+        *_not_learned(f),
+        *_verdict(audit, f),
+        *_plan(audit),
+        *_open(audit, f),
+        *_reading(audit),
+        "<h2>All the rest</h2>",
+        *_folded(audit, f),
+    ]
+    return html_document(title, "\n".join(parts), STYLE + PAGE_STYLE)
+
+
+def _made(audit: Audit) -> str:
+    rows, runs = audit.provenance["rows"], len(audit.plan.seeds)
+    on = {"fixed": "on the given split", "free": "on splits of the same rows"}
+    where = on.get(audit.provenance["split"], "on new data")
+    return (
+        f"{len(audit.labels)} tasks, {rows:,} rows, {runs} runs {where}; made on {date.today()} by "
+        f"mtl_nt {__version__}. MTL is one network for all tasks, STL one network for each task."
+    )
+
+
+# ---------------------------------------------------------------------------- the first screen
+
+
+def _not_learned(f: dict[str, Any]) -> list[str]:
+    """The tasks of which nothing else can be said, before anything else is said."""
+    lost, unscored = f["mtl"]["not_learned"], f["mtl"]["not_scored"]
+    said = []
+    if lost:
+        are, them = ("is", "It has") if len(lost) == 1 else ("are", "They have")
+        said.append(
+            f"<strong>{len(lost)} of {f['tasks']} tasks {are} not learned:</strong> "
+            f"{escape(listed(lost))}. No network predicts better, beyond chance, than a guess that "
+            f"ignores the features. {them} no harm, no help and no remedy. Give more labels, other "
+            "features or more steps."
+        )
+    if unscored:
+        are = "is" if len(unscored) == 1 else "are"
+        said.append(
+            f"<strong>{len(unscored)} of {f['tasks']} tasks {are} not scored in every run:</strong>"
+            f" {escape(listed(unscored))}. Give more labels, of both classes."
+        )
+    return [f"<p class='caution'>{line}</p>" for line in said]
+
+
+def _verdict(audit: Audit, f: dict[str, Any]) -> list[str]:
+    """The mean effect, the verdicts of the tasks, and the picture."""
+    study, mtl = audit.main_study, f["mtl"]
+    if mtl["diverged"] or mtl["alone_diverged"]:
+        return [f"<p class='lead'>{escape(sentences(audit)[0])}</p>"]
+    if len(mtl["not_learned"]) + len(mtl["not_scored"]) == f["tasks"]:
+        return ["<p class='lead'>So there is nothing to decide.</p>"]
+    tiles = "".join(
+        f"<li class='{name}'><strong>{len(mtl[name])}</strong> {word}"
+        f"<small>{escape(listed(mtl[name])) if mtl[name] else means}</small></li>"
+        for name, word, means in VERDICTS
+        if name != "same" or f["margin"]
+    )
+    return [
+        f"<p class='lead'>{escape(mean_words('MTL', study.baseline, mtl['mean']))}</p>",
+        "<p class='small'>What MTL does to each task:</p>",
+        f"<ul class='tiles'>{tiles}</ul>",
+        f"<p class='small'>{escape(_margin_words(f))}</p>",
+        _picture(figures.task_differences(study, methods=["MTL"]), caption=False),
+        *_mean_row(f),
+    ]
+
+
+def _mean_row(f: dict[str, Any]) -> list[str]:
+    """That the picture has another mean, where some tasks are not learned."""
+    if not f["mtl"]["not_learned"] or f["mtl"]["mean"]["unit"] == STANDARD_ERRORS:
+        return []  # tasks of several metrics have no such row
+    return [
+        "<p class='small'>The last row of the picture is the mean over all tasks, also over those "
+        "that are not learned. The sentence above leaves these out.</p>"
+    ]
+
+
+def _margin_words(f: dict[str, Any]) -> str:
+    """What margin was stated, and how small a difference so many runs can find."""
+    margins = " and ".join(f"{value:g} in {metric}" for metric, value in f["margin"].items())
+    said = "No margin was stated (--margin), so no task can be called the same."
+    if margins:
+        said = f"Differences up to {margins} do not matter: this margin was stated."
+    ends = [f"{high:.2g} in {metric}" for metric, (_, high) in f["detectable"].items()]
+    if not ends:
+        return said
+    return (
+        f"{said} {f['runs']} runs find a difference of {' or '.join(ends)} in four of five cases, "
+        "whatever the task, and smaller ones less often."
+    )
+
+
+def _plan(audit: Audit) -> list[str]:
+    """The plan: its one line, its table, and how to train it."""
+    plan = audit.task_plan
+    if not math.isfinite(plan.apparent):
+        return []
+    many = len(plan.table) > MOST_ROWS
+    table = plan_choices(audit) if many else plan_table(audit)
+    judged = (
+        "The first number is counted on the validation rows, which chose. The second, left out, is "
+        "counted on test rows, each run with what the other runs chose. Expect the second."
+    )
+    if plan.chosen_on == TEST:
+        judged = (
+            "There are no scores on validation rows, so test rows chose. The first number is "
+            "counted on the same rows. The second, left out, is counted on the one run that did "
+            "not choose. Expect the second."
+        )
+    networks = f"{plan.networks} network{'s' if plan.networks != 1 else ''}"
+    if plan.left_out.low <= 0:  # not where it is NaN
+        judged += (
+            f" The interval includes 0, so these runs do not show that the plan is better than "
+            f"{plan.baseline} for every task."
+        )
+    command = f"{repeat_command(audit)} --plan plan.json"
+    return [
+        "<h2>The plan</h2>",
+        f"<p class='lead'>{escape(str(plan))}</p>",
+        _wide(table),
+        *([_fold(f"The plan, all {len(plan.table)} tasks", _wide(plan_table(audit)))] * many),
+        f"<p class='small'>{escape(judged)} The whole plan is {networks}.</p>",
+        _fold(
+            "Use this plan",
+            "<p>Save it as plan.json: the link below does, and so does this command. You may edit "
+            f"the file.</p><pre>{escape(command)}</pre>"
+            "<p>Then train it on all rows, and predict new ones:</p>"
+            f"<pre>import mtl_nt\n\n{escape(load_call(audit))}\n"
+            'fitted = mtl_nt.fit_plan(data, "plan.json")\n'
+            "fitted.predict(new_rows)  # features as in data.x\n"
+            'fitted.save("fitted")  # mtl_nt.load_plan("fitted") reads it</pre>'
+            f"<p>This is plan.json:</p><pre class='file'>{escape(plan_json(plan))}</pre>",
+            plan_link(audit),
+        ),
+    ]
+
+
+def _open(audit: Audit, f: dict[str, Any]) -> list[str]:
+    """That the audit was stopped early, and how to go on."""
+    command = resume_command(audit)
+    if command is None and not f["left_out"]:
+        return []
+    said = f"Not trained: {'; '.join(f['left_out'])}." if f["left_out"] else "More can be trained."
+    go_on = f"<p>To go on from here:</p><pre>{escape(command)}</pre>" if command else ""
+    return [f"<div class='note'><p>{escape(said)}</p>{go_on}</div>"]
+
+
+def _reading(audit: Audit) -> list[str]:
+    """What reading the data did that matters."""
+    notes = [str(note) for note in audit.notes if note.severity == "matters"]
+    return ["<h2>What reading the data did</h2>", _bullets(notes)] if notes else []
+
+
+# ------------------------------------------------------------------------------------- the rest
+
+
+def _folded(audit: Audit, f: dict[str, Any]) -> list[str]:
+    """All else, one section for each question, folded."""
+    study, plan = audit.main_study, audit.plan
+    sections: list[tuple[str, Callable[[], Sequence[str]] | None]] = [
+        ("Every task", lambda: _tasks(audit, f)),
+        ("Which remedy is best", (lambda: _remedies(audit, f)) if f["remedies"] else None),
+        ("Are networks worth it?", (lambda: _floors(audit, f)) if f["floors"] else None),
+        ("In words", lambda: [_bullets(sentences(audit))]),
+        ("By other metrics", (lambda: [_wide(metrics_table(audit))]) if _metrics(audit) else None),
+        ("Every method, as papers count", lambda: [_wide(figures.counts_table(study))]),
+        (
+            "Every alpha",
+            (lambda: [_alphas(audit)]) if any(map(study.alphas_of, plan.methods)) else None,
+        ),
+        ("Is the trunk too narrow?", (lambda: _widths(audit)) if plan.widths else None),
+        (
+            "Who pulls with whom?",
+            (lambda: _affinity(audit)) if audit.affinity is not None else None,
+        ),
+        ("How the data were read", lambda: [_bullets(map(str, audit.notes))]),
+        ("What was run", lambda: _settings(audit)),
+        ("How these verdicts are made", lambda: [_bullets(METHOD)]),
+    ]
+    return [_fold(title, *make()) for title, make in sections if make is not None]
+
+
+def _tasks(audit: Audit, f: dict[str, Any]) -> list[str]:
+    tables = [_wide(task_table(audit))]
+    if (best := f["best"]) is not None:
+        alpha = math.nan if best["alpha"] is None else best["alpha"]
+        tables.append(_wide(task_table(audit, best["method"], alpha)))
+    return [*tables, verdicts_link(audit), csv_link(audit)]
+
+
+def _remedies(audit: Audit, f: dict[str, Any]) -> list[str]:
+    said = (
+        "Ranked by harm and then by gain, the best first. The best of many looks better than it "
+        "is, since the same runs pick it and judge it. The plan's left-out gain does not."
+    )
+    return [f"<p class='small'>{said}</p>", _wide(remedies_table(audit, f))]
+
+
+def _floors(audit: Audit, f: dict[str, Any]) -> list[str]:
+    said = "Models without networks, one for each task: what a network has to beat."
+    tables = [_wide(task_table(audit, name)) for name in f["floors"]]
+    return [f"<p class='small'>{said}</p>", *tables]
+
+
+def _metrics(audit: Audit) -> bool:
+    study = audit.main_study
+    return {*study.results["metric"]} > {*study.metric.values()}
+
+
+def _alphas(audit: Audit) -> str:
+    study = audit.main_study
+    drawn = [
+        figures.captioned_png(figures.task_differences(study, alpha=alpha))
+        for alpha in audit.plan.alphas
+    ]
+    return explorer({audit.name: drawn}, audit.plan.alphas, start=0.5).html
+
+
+def _widths(audit: Audit) -> list[str]:
+    said = (
+        "Tasks that share too few units have to share them badly. Where a wider trunk takes the "
+        "harm away, no weighting is needed."
+    )
+    return [f"<p class='small'>{said}</p>", _picture(width_check(audit))]
+
+
+def _affinity(audit: Audit) -> list[str]:
+    said = (
+        "The cosine between the gradients of two tasks at the last shared layer, in MTL. Teal "
+        "pairs pull together, and orange ones apart. The map explains; the test above decides."
+    )
+    drawn = [figures.captioned_png(affinity_map(audit, stage)) for stage in TRAINING_STAGES]
+    shown = explorer({audit.name: drawn}, [*TRAINING_STAGES], label="training")  # type: ignore[list-item]
+    return [f"<p class='small'>{said}</p>", shown.html]
+
+
+def _settings(audit: Audit) -> list[str]:
+    rows = "".join(
+        f"<tr><th scope='row'>{escape(str(what))}</th><td>{escape(str(value))}</td></tr>"
+        for what, value in settings_table(audit).itertuples(index=False)
+    )
+    return [
+        _wide(f"<table class='settings'><tbody>{rows}</tbody></table>"),
+        f"<p>To repeat this audit:</p><pre>{escape(repeat_command(audit))}</pre>",
+    ]
+
+
+METHOD = (
+    "Harmed and helped are verdicts of a paired test over the runs: a moderated t-test (Smyth "
+    "2004; Phipson and others 2016), with Benjamini-Hochberg at 5% over the tasks of a method. "
+    "After that, a p-value is called q.",
+    "Undecided does not say that a task is the same under both methods. It says that these runs "
+    "cannot tell. Only a margin, stated before you look, allows the verdict same.",
+    "Not learned are the tasks on which neither MTL nor STL is better, by the same test, than a "
+    "guess that ignores the features. They are in no mean.",
+    "Differences have their sign turned where lower values are better. So above 0 is better.",
+    "The plan takes the better of STL and MTL for each task. A remedy takes their place where it "
+    "is better by more than one standard error. The left-out gain is counted on test rows of runs "
+    "that did not choose. Where runs split the same rows, it is still slightly kind.",
+    "An MSE is counted in a task's unit, which is the standard deviation of its training labels. "
+    "A guess of the mean has about 1.",
+    "STL' is STL once more with other random numbers: all that it shows is chance. Constant "
+    "ignores the features. Alpha is how strongly LBTW and GradNorm favour tasks that lag behind.",
+)
+
+
+def _picture(figure: Any, caption: bool = True) -> str:
+    """A figure, with its caption unless the text around it says the same."""
+    drawn = figures.captioned_png(figure)
+    if not caption:
+        drawn.caption = ""
+    return captioned_html(drawn)
+
+
+def _fold(title: str, *content: str) -> str:
+    inside = "\n".join(content)
+    return f"<details><summary>{escape(title)}</summary>\n{inside}\n</details>"
+
+
+def _wide(table: str) -> str:
+    """A table that may be wider than the text, and scrolls."""
+    return f"<div class='output'>{table}</div>"
+
+
+def _bullets(items: Iterable[str]) -> str:
+    """A list of texts."""
+    return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"

@@ -1,0 +1,335 @@
+"""Draw the tasks of one to three methods: a row per task, or a thin line where they are many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import floor, log10
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from .drawing import (
+    GREY,
+    HARMS,
+    HELPS,
+    INK,
+    NULL_BAND,
+    Drawing,
+    add_axes,
+    label_width,
+    shorten,
+    spread,
+    tick_text,
+)
+from .forms import PAGE, TEXT_SIZE, Form
+from .sheet import legend_columns, legend_height, new_sheet
+from .verdicts import (
+    MARGIN_LINE,
+    VERDICT_COLOURS,
+    draw_verdicts,
+    margin_legend,
+    verdict_legend,
+)
+
+MOST_ROWS = 40  # up to so many tasks, each has a row with its name
+MANY_ROWS = 24  # more rows than these are set closer
+STRIP_HEIGHT = 4.4  # inches for all tasks, where they are too many for rows
+STRIP_NAMES = 3  # the tasks that are named at each end of the strip
+GAP = 0.55  # rows between groups, and before the mean
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The tasks of one method, in the order of the rows."""
+
+    method: str
+    colour: str  # the method's own
+    delta: Float[np.ndarray, " T"]
+    low: Float[np.ndarray, " T"]
+    high: Float[np.ndarray, " T"]
+    verdicts: tuple[str, ...]
+    mean: tuple[float, float, float] | None  # over tasks, with its interval
+    problem: str = ""  # why no task is scored
+    colours: tuple[str, ...] = ()  # of the rows, in place of their verdicts' colours
+
+
+@dataclass(frozen=True)
+class TaskRows:
+    """All that the picture shows: numbers and words, small enough to be sent elsewhere."""
+
+    title: str
+    caption: str
+    about: str  # who is compared with whom, in what
+    foot: tuple[str, ...]  # the sentences of the small print
+    names: tuple[str, ...]
+    groups: tuple[str, ...]  # of every row; empty where there are none
+    headed: bool  # whether the groups have headings, since no task's name says its group
+    panels: tuple[Panel, ...]
+    limits: tuple[float, float]
+    null: float  # half of the band of chance, 0 where there is none
+    null_words: str
+    margins: Float[np.ndarray, " T"]
+    worse: str  # what stands at the left end of the axis, and at the right
+    better: str
+    mean_name: str = "mean over tasks"
+    with_legend: bool = True
+
+
+def draw_task_rows(rows: TaskRows, form: Form = PAGE) -> Drawing:
+    """Draw them: on a page the methods stand side by side, on a phone below each other."""
+    scale, many = form.text_size / TEXT_SIZE, len(rows.names) > MOST_ROWS
+    at, headings, mean_at = _places(rows)
+    pitch = scale * (0.3 if len(rows.names) <= MANY_ROWS else 0.245)
+    if many:
+        pitch = STRIP_HEIGHT * scale / len(rows.names)
+        mean_at = at[-1] + 0.35 * scale / pitch
+    tall = ((at[-1] if mean_at is None else mean_at) + 1) * pitch + 0.1 * scale * many
+    beside, stacked = (len(rows.panels), 1) if form is PAGE else (1, len(rows.panels))
+    head = 0.24 * scale * (bool(rows.null) + (len(rows.panels) > 1))
+    ticks = 0.36 * scale
+    block = head + tall + ticks + 0.12 * (stacked > 1)
+    handles, marks = _legend(rows)
+    body = stacked * block + 0.4 * scale + legend_height(marks, form)
+    sheet = new_sheet(rows.title, rows.caption, rows.about, rows.foot, body, form)
+
+    names = [*rows.names, *([rows.mean_name] if mean_at is not None else [])]
+    left = label_width(names, form)
+    decimals = _decimals(rows) if beside < 3 else None  # three methods leave no room for numbers
+    values = _number_width(rows, decimals, form)
+    wide = (form.width - left - 0.05) / beside - values - 0.1 * (beside > 1)
+    for k, panel in enumerate(rows.panels):
+        column, line = (k, 0) if form is PAGE else (0, k)
+        bottom = sheet.top - head - tall - line * block
+        ax = add_axes(sheet.figure, left + column * (wide + values + 0.1), bottom, wide, tall)
+        _draw_panel(ax, rows, panel, at, mean_at, form)
+        if decimals is not None:
+            _write_numbers(ax, panel, at, mean_at, decimals, form)
+        if not column:
+            _name_rows(ax, rows, at, mean_at, form)
+            _write_headings(ax, headings, left / wide, form)
+        inches = 0.04 + 0.12 * scale  # above the panel
+        if rows.null:
+            _label_band(ax, rows, 1 + inches / tall, wide, values, form)
+            inches += 0.24 * scale
+        if len(rows.panels) > 1:
+            _name_panel(ax, panel, 1 + inches / tall, (wide, wide + values), form)
+        if line == stacked - 1:
+            _write_directions(ax, rows, -(ticks + 0.14 * scale) / tall, wide, form)
+    if marks:
+        sheet.add_legend(handles, marks, legend_columns(marks, form))
+    return sheet.figure
+
+
+def _places(
+    rows: TaskRows,
+) -> tuple[Float[np.ndarray, " T"], list[tuple[float, str]], float | None]:
+    """The height of every row in rows from the top, the headings, and the height of the mean."""
+    at, headings, y = [], [], 0.0
+    grouped = bool(rows.groups) and len(rows.names) <= MOST_ROWS
+    for k in range(len(rows.names)):
+        if grouped and (k == 0 or rows.groups[k] != rows.groups[k - 1]):
+            y += GAP * (k > 0)
+            if rows.headed:
+                headings.append((y, shorten(rows.groups[k], 40)))
+                y += 1
+        at.append(y)
+        y += 1
+    shown = any(panel.mean is not None for panel in rows.panels) and len(rows.names) > 1
+    return np.array(at), headings, y + GAP if shown else None
+
+
+def _draw_panel(
+    ax: Axes,
+    rows: TaskRows,
+    panel: Panel,
+    at: Float[np.ndarray, " T"],
+    mean_at: float | None,
+    form: Form,
+) -> None:
+    """One method's tasks: the band of chance, zero, margins, intervals and marks."""
+    (low, high), scale, many = rows.limits, form.text_size / TEXT_SIZE, len(at) > MOST_ROWS
+    last = at[-1] if mean_at is None else mean_at
+    ax.set_xlim(low, high)
+    ax.set_ylim(last + 0.5, -0.5)
+    if rows.null:
+        ax.axvspan(-rows.null, rows.null, color=NULL_BAND, lw=0, zorder=0, gid="null")
+    ax.axvline(0, color=INK, lw=1.2, zorder=1, gid="zero")
+    if rows.margins.any():
+        for sign in (-1, 1):
+            line: dict[str, Any] = {
+                "color": INK,
+                "lw": 1,
+                "ls": MARGIN_LINE,
+                "zorder": 1,
+                "gid": "margin",
+            }
+            ax.vlines(sign * rows.margins, at - 0.5, at + 0.5, **line)
+    colours = list(panel.colours) or [VERDICT_COLOURS[v] for v in panel.verdicts]
+    style: dict[str, Any] = {"lw": 0.9 if many else 2.2 * scale, "alpha": 0.55 if many else 0.75}
+    ends = np.clip([panel.low, panel.high], low, high)
+    ax.hlines(at, *ends, color=colours, zorder=3, gid="interval", **style)
+    area = 14.0 if many else 90.0 * scale**2
+    draw_verdicts(ax, np.clip(panel.delta, low, high), at, panel.verdicts, area, panel.colours)
+    if panel.mean is not None and mean_at is not None:
+        middle, a, b = panel.mean
+        a, b = np.clip([a, b], low, high)
+        ax.axhline((at[-1] + mean_at) / 2, color=NULL_BAND, lw=1)
+        ax.hlines(mean_at, a, b, color=INK, lw=2.2 * scale, zorder=3)
+        mark: dict[str, Any] = {"color": INK, "ms": 7.5 * scale, "zorder": 5, "gid": "mean"}
+        ax.plot(np.clip(middle, low, high), mean_at, "D", clip_on=False, **mark)
+    if panel.problem:
+        place: dict[str, Any] = {
+            "x": (low + high) / 2,
+            "y": (at[0] + at[-1]) / 2,
+            "ha": "center",
+            "va": "center",
+        }
+        blank = {"fc": "white", "ec": "none", "pad": 1}
+        ax.text(s=panel.problem, size=form.small_size, bbox=blank, parse_math=False, **place)
+    ax.xaxis.set_major_locator(MaxNLocator(5 if ax.get_position().width * form.width > 3 else 3))
+    ax.xaxis.set_major_formatter(FuncFormatter(tick_text))
+    ax.set_yticks([])
+    ax.tick_params(labelsize=form.small_size, pad=2)
+    ax.spines["left"].set_visible(False)
+    ax.spines["bottom"].set_color("#B0B0B0")
+
+
+def _write_numbers(
+    ax: Axes,
+    panel: Panel,
+    at: Float[np.ndarray, " T"],
+    mean_at: float | None,
+    decimals: int,
+    form: Form,
+) -> None:
+    """The mean differences, beside their rows; of a strip only those of the named tasks."""
+    shown = _named_tasks(len(at))
+    heights = _label_heights(ax, at, shown, form)
+    wide = ax.get_position().width * form.width
+    style: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center"}
+    style |= {"size": form.text_size if len(at) <= MANY_ROWS else form.small_size}
+    x = 1 + 0.12 / wide
+    colours = panel.colours or [VERDICT_COLOURS[verdict] for verdict in panel.verdicts]
+    for k, y in zip(shown, heights, strict=True):
+        decided = panel.verdicts[k] in ("harmed", "helped")
+        ax.text(
+            x,
+            y,
+            _number(panel.delta[k], decimals),
+            color=colours[k] if decided else GREY,
+            weight="bold" if decided else "normal",
+            **style,
+        )
+    if panel.mean is not None and mean_at is not None:
+        ax.text(x, mean_at, _number(panel.mean[0], decimals), color=INK, **style)
+
+
+def _name_rows(
+    ax: Axes, rows: TaskRows, at: Float[np.ndarray, " T"], mean_at: float | None, form: Form
+) -> None:
+    """The tasks' names, left of their rows. Texts are drawn in half the time of ticks."""
+    shown = _named_tasks(len(at))
+    heights = [*_label_heights(ax, at, shown, form)]
+    names = [shorten(rows.names[k], form.name_letters) for k in shown]
+    if mean_at is not None:
+        heights, names = [*heights, mean_at], [*names, rows.mean_name]
+    size = form.text_size if len(at) <= MANY_ROWS else form.small_size
+    style: dict[str, Any] = {"ha": "right", "va": "center", "size": size, "color": INK}
+    x = -0.07 / (ax.get_position().width * form.width)
+    for name, y in zip(names, heights, strict=True):
+        beside = ax.get_yaxis_transform()
+        ax.text(x, y, name, transform=beside, parse_math=False, gid="name", **style)
+
+
+def _named_tasks(tasks: int) -> list[int]:
+    """The rows that have a name: all, or those at both ends of a strip."""
+    if tasks <= MOST_ROWS:
+        return [*range(tasks)]
+    return [*range(STRIP_NAMES), *range(tasks - STRIP_NAMES, tasks)]
+
+
+def _label_heights(
+    ax: Axes, at: Float[np.ndarray, " T"], shown: list[int], form: Form
+) -> Float[np.ndarray, " N"]:
+    """Where names and numbers stand: at their rows, and in a strip a little apart."""
+    if len(at) <= MOST_ROWS:
+        return at
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    low, high = sorted(ax.get_ylim())
+    inch = (high - low) / (ax.get_position().height * figure.get_figheight())
+    return spread(at[shown], 0.22 * inch * form.text_size / TEXT_SIZE, low, float(at[-1]) + 0.5)
+
+
+def _write_headings(ax: Axes, headings: list[tuple[float, str]], left: float, form: Form) -> None:
+    """The groups' names, above their rows, from the left edge of the figure on."""
+    style: dict[str, Any] = {"size": form.small_size, "color": GREY, "parse_math": False}
+    for y, word in headings:
+        beside = ax.get_yaxis_transform()
+        ax.text(-0.95 * left, y, word, va="center", transform=beside, gid="group", **style)
+
+
+def _name_panel(ax: Axes, panel: Panel, y: float, widths: tuple[float, float], form: Form) -> None:
+    """The method's name above its panel, beside a square of the method's own colour."""
+    wide, room = widths
+    mark: dict[str, Any] = {"color": panel.colour, "transform": ax.transAxes, "clip_on": False}
+    ax.plot(0.06 / wide, y, "s", ms=8 * form.text_size / TEXT_SIZE, **mark)
+    name = shorten(panel.method, int(room * 7.5 * TEXT_SIZE / form.text_size))
+    bold: dict[str, Any] = {"size": form.text_size, "weight": "bold", "parse_math": False}
+    ax.text(0.2 / wide, y, name, va="center", transform=ax.transAxes, **bold)
+
+
+def _write_directions(ax: Axes, rows: TaskRows, y: float, wide: float, form: Form) -> None:
+    """Which end of the axis is better, below it, in as many words as there is room for."""
+    letter = 0.63 * form.text_size / 72
+    room = wide > letter * (len(rows.worse) + len(rows.better) + 7)
+    worse = rows.worse if room else rows.worse.partition(" ")[0]
+    style: dict[str, Any] = {"size": form.text_size, "va": "center", "transform": ax.transAxes}
+    style["parse_math"] = False
+    ax.text(0, y, f"← {worse}", color=HARMS, **style)
+    ax.text(1, y, f"{rows.better} →", color=HELPS, ha="right", **style)
+
+
+def _label_band(ax: Axes, rows: TaskRows, y: float, wide: float, values: float, form: Form) -> None:
+    """Say above the band of chance what it is, within the panel."""
+    low, high = rows.limits
+    half = len(rows.null_words) * form.small_size * 0.29 / 72 / wide
+    x = float(np.clip(-low / (high - low), half, max(half, 1 + values / wide - half)))
+    style: dict[str, Any] = {"size": form.small_size, "color": GREY, "va": "center"}
+    style["parse_math"] = False
+    ax.text(x, y, rows.null_words, ha="center", transform=ax.transAxes, **style)
+
+
+def _legend(rows: TaskRows) -> tuple[list[Line2D], list[str]]:
+    if not rows.with_legend:
+        return [], []
+    seen = {verdict for panel in rows.panels for verdict in panel.verdicts}
+    (handles, names), (line, margin) = verdict_legend(seen), margin_legend(rows.margins)
+    return handles + line, names + margin
+
+
+def _decimals(rows: TaskRows) -> int:
+    """So many decimals that the largest difference within the axis has two digits at least."""
+    shown = np.concatenate([panel.delta[np.isfinite(panel.delta)] for panel in rows.panels])
+    largest = min(np.abs(shown).max(initial=0.0), max(map(abs, rows.limits)))
+    return int(np.clip(1 - floor(log10(largest)), 0, 6)) if largest > 0 else 2
+
+
+def _number_width(rows: TaskRows, decimals: int | None, form: Form) -> float:
+    """The inches that the longest number takes beside the axis."""
+    if decimals is None:
+        return 0.1
+    named = _named_tasks(len(rows.names))
+    numbers = [_number(panel.delta[k], decimals) for panel in rows.panels for k in named]
+    return 0.14 + 0.72 * form.text_size / 72 * max(map(len, numbers))
+
+
+def _number(value: float, decimals: int) -> str:
+    if not np.isfinite(value):
+        return "–"
+    said = f"{value:+.{decimals}f}"
+    return said.replace("-", "−") if float(said) else said[1:]

@@ -1,0 +1,64 @@
+"""Notebook 5, uncertainty: its parameters, and a headless run with others."""
+
+from __future__ import annotations
+
+import book
+import pytest
+from nbformat import NotebookNode
+
+
+class TestUncertainty(book.Lesson):
+    name = "05_uncertainty"
+    wrong = (
+        "[(check_1, 10), (check_1, 0.1), (check_1, 100), (check_1, 1), "
+        "(check_2, lambda l, s, b: (torch.exp(-s) * l + s / 2).sum()), (check_3, -1)]"
+    )
+    refusals = [
+        ({"dataset": "digit"}, "did you mean 'digits'?"),
+        ({"dataset": "dial-noisy"}, "must be exclusive classes"),
+        ({"datasets": ["dial-dominent"]}, "did you mean 'dominant' or"),
+        ({"datasets": ["digits"]}, "'digits' is not made"),
+        ({"alphas": [0.0, -1.0]}, "alpha -1"),
+        ({"alphas": []}, "alpha"),
+        ({"alphas": "half"}, "alphas 'half': give a list"),
+        ({"rates": [0.0]}, "learning_rate 0"),
+        ({"rates": []}, "learning_rate 0"),
+        ({"own": {"digits": {"trunk": [0]}}}, "trunk"),
+        ({"own": {"digits": {"stepz": 9}}}, "did you mean 'steps'?"),
+        ({"seeds": []}, "2 runs or more"),
+        ({"steps": -5}, "steps -5"),
+    ]
+    explorers = [("follow-explorer", 2, 2)]
+    pictures = 4
+
+    def test_it_has_scale_noise_and_neglect_as_causes_and_real_digits(self) -> None:
+        given = book.parameters(self.name)
+        assert given["dataset"] == "digits"
+        assert given["datasets"] == ["dial-dominant", "dial-noisy", "dial-unrelated"]
+        assert given["seeds"] >= 8
+        assert (given["alphas"][0], given["alphas"][-1]) == (0.0, 1.0)
+
+    @pytest.mark.slow
+    def test_the_lines_in_sight_are_what_the_package_trains(self, done: NotebookNode) -> None:
+        (shown,) = book.outputs(done, "claim-equal")
+        assert shown.text.startswith("holds: the lines above train the package's network")
+
+    @pytest.mark.slow
+    def test_every_control_stands_in_the_same_picture(self, done: NotebookNode) -> None:
+        text = book.seen(book.outputs(done, "control-figure")[0])
+        for control in ("MTL, twice the rate", "frozen weights", "to others", "FollowTheLoss"):
+            assert control in text
+
+    @pytest.mark.slow
+    def test_a_change_is_a_number_with_its_interval_and_a_word(self, done: NotebookNode) -> None:
+        text = book.outputs(done, "help-words")[0].data["text/markdown"]
+        rows = [line for line in text.splitlines() if line.startswith("| dial-")]
+        assert len(rows) == 4
+        assert all("[" in row and row.rstrip(" |").endswith("**") for row in rows)
+
+    @pytest.mark.slow
+    def test_the_open_task_says_whether_groups_break_it(self, done: NotebookNode) -> None:
+        for cell in ("open", "open-solution"):
+            verdict, table = book.outputs(done, cell)
+            assert verdict.text.startswith(("Right: you broke it.", "Not yet. Harmed:"))
+            assert "Uncertainty" in book.seen(table)
