@@ -111,9 +111,6 @@ def test_the_page_s_own_name_is_checked_as_well(
     assert main(["report", "t.csv", "--json", "t.csv"]) == 2
     one_line(capsys, "unrecognized arguments: t.csv")
     assert (tmp_path / "t.html").read_text() == "my own"
-    (tmp_path / "p.failed.ipynb").write_text("my own")
-    assert main(["report", "t.csv", "--out", "p.html"]) == 2
-    one_line(capsys, "cannot write p.failed.ipynb")
 
 
 @pytest.mark.parametrize("out", ["kept/asked.json", "kept"])
