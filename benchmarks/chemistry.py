@@ -41,7 +41,7 @@ def rows(
     recipe = Recipe(**{**PRESETS["paper"], "trunk": (units, units), "batch_size": batch})
     return [
         first_layer(units, batch),
-        step(min(compounds, 4_000), *((30, 5) if compounds > 4_000 else (4, 1))),
+        step(min(compounds, 4_000), *((100, 5) if compounds > 4_000 else (4, 1))),
         input_pipeline(pipeline, batch),
         *heads(recipe),
         *epoch(compounds, recipe),
