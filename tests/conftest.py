@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import is_dataclass
 from functools import wraps
+from importlib.util import find_spec
 from typing import Any
 
 import jaxtyping
@@ -67,10 +68,17 @@ kernels.PRELOADED += ("mtl_nt.book.report", "mtl_nt.audit.audit", "pytest")
 report.ThisPythonKernel = kernels.PreloadedKernel
 
 
+NEED_RDKIT = {"mtl_nt.datasets.molecule_groups.describe_molecules"}  # examples, by name
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Who asks for a notebook that has run, or its page, starts a kernel; who asks for a browser
     opens Chromium. A chapter has tests of its own to run while it is written. Windows is not POSIX.
     """
+    if find_spec("rdkit") is None:
+        for item in items:
+            if item.name in NEED_RDKIT:
+                item.add_marker(pytest.mark.skip(reason="needs RDKit, the extra chem"))
     for item in items:
         wanted = {*getattr(item, "fixturenames", ())}
         if {"ran", "done", "reports"} & wanted:

@@ -52,7 +52,7 @@ def looks_like_smiles(name: str, values: Sequence[str]) -> bool:
     RDKit decides, where it is installed. A column that is named so needs half of its texts to be
     molecules, and any other one nine of ten.
 
-    >>> looks_like_smiles("drug", ["CC(=O)Nc1ccc(O)cc1", "c1ccccc1O", "CC(C)O", "CCOCC"])
+    >>> looks_like_smiles("drug", ["CC(=O)Nc1ccc(O)cc1", "CC(=O)OC", "CC(C)O"])
     True
     >>> looks_like_smiles("city", ["Oslo", "Bonn", "Cork", "Nice"])
     False
