@@ -1,15 +1,18 @@
 """What takes how long, as ratios to a named baseline within one run.
 
 `make bench` prints a table a part and writes docs/benchmarks.md and docs/growth.png. `--only steps`
-measures one part and leaves the others' tables as they are. `--quick` tries everything on tiny
-sizes; its numbers mean nothing.
+measures one part and leaves the others' tables as they are. `--below 1` waits before each part
+until the machine's load is below 1. `--quick` tries everything on tiny sizes; its numbers mean
+nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import re
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -72,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
     parser.add_argument("--only", choices=WORDS, nargs="+", help="measure these parts alone")
+    parser.add_argument("--below", type=float, metavar="LOAD", help="wait for a quiet machine")
     parser.add_argument("--out", type=Path, default=DOCS, help="folder of the tables and picture")
     given = parser.parse_args()
     if given.quick and given.out == DOCS:
@@ -81,9 +85,11 @@ def main() -> None:
     parts = (quick if given.quick else whole)(given.out)
     known = sections(page.read_text(encoding="utf-8")) if page.exists() else {}
     for name in given.only or parts:
+        while given.below is not None and load() >= given.below:
+            time.sleep(PAUSE)
+        where = f"torch {torch.__version__}, {platform.machine()}; {busy_words()}"
         rows = parts[name]()
-        version = f"torch {torch.__version__}, {platform.machine()}"
-        text = [f"## {WORDS[name]}", "", version, "", *table(rows)] if rows else []
+        text = [f"## {WORDS[name]}", "", where, "", *table(rows)] if rows else []
         if rows and name in BELOW:
             text += ["", BELOW[name]]
         known[WORDS[name]] = "\n".join(text)
@@ -94,8 +100,21 @@ def main() -> None:
 
 HEAD = (
     "# Benchmarks\n\nOne thread unless said. Contestants take turns; the median of the repeats' "
-    "ratios, the lowest and the highest. Measure yours with `make bench`."
+    "ratios, the lowest and the highest. Measure yours with `make bench`.\n\nThe load is how many "
+    "processes wanted a core when a part began, as a mean over the last minute. On an idle machine "
+    "it is near 0. A part that does not state its load was measured before loads were kept."
 )
+PAUSE = 10  # seconds between two looks at the load
+
+
+def load() -> float:
+    """How many processes want a core, as a mean over the last minute; NaN where none can say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+
+
+def busy_words() -> str:
+    """How busy the machine is, in words."""
+    return f"load {load():.1f}, {os.cpu_count()} cores"
 
 
 def sections(text: str) -> dict[str, str]:

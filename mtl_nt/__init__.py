@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .datasets import load
-    from .networks import Recipe
+    from .networks import OwnBody, Recipe
     from .study import (
         METHODS,
         FittedPlan,
@@ -48,7 +48,7 @@ __version__ = "0.1.0"
 
 HOMES = {
     "datasets": ("load",),
-    "networks": ("Recipe",),
+    "networks": ("OwnBody", "Recipe"),
     "study": ("METHODS", "Method", "Study", "compare", "plain", "tuned", "with_alpha")
     + ("with_target", "FittedPlan", "TaskPlan", "fit_plan", "load_plan"),
     "tasks": ("BadInput", "Split", "TaskData"),
@@ -73,6 +73,7 @@ __all__ = [
     "Frozen",
     "GradNorm",
     "Method",
+    "OwnBody",
     "Permuted",
     "RandomWeights",
     "Recipe",

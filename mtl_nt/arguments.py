@@ -17,10 +17,11 @@ def parser() -> argparse.ArgumentParser:
     ('report', 'my_tasks.csv', '5min')
     """
     top = _Parser(prog="python -m mtl_nt", description="Reports on negative transfer.")
-    known = "report | judge | demo | book | site | run | results | datasets | fetch"
+    known = "report | judge | fit | predict | demo | book | site | run | results | datasets | fetch"
     commands = top.add_subparsers(required=True, metavar=known)
     _add_report(commands)
     _add_judge(commands)
+    _add_fit(commands)
 
     demo = commands.add_parser("demo", help="run the first three notebooks, a few minutes")
     demo.add_argument("--out", default="reports", type=Path, help="folder (default: reports)")
@@ -79,19 +80,7 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
     )
     report.add_argument("source", help="a table (.csv, .tsv, .parquet) or a data set's name")
     report.add_argument("--out", type=Path, help="the page (default: SOURCE.html, here)")
-    report.add_argument("--targets", help='columns to predict: "y_*", or names with commas')
-    report.add_argument("--features", help="columns to predict from (default: all others)")
-    report.add_argument("--smiles", help="a column of molecules, in place of features")
-    report.add_argument("--group", help="a column: rows of one group are never split")
-    report.add_argument(
-        "--split",
-        help="a column that says train, validation or test; or random (default), scaffold, "
-        "time:COLUMN, group:COLUMN",
-    )
-    report.add_argument("--ignore", help="columns to leave out")
-    report.add_argument("--regression", help="targets of few values that are numbers, not classes")
-    report.add_argument("--folds", type=_whole_number, help="of the rows (default: 5)")
-    _add_answers(report)
+    _add_reading(report)
     report.add_argument("--methods", help="names with semicolons or commas (default: most)")
     report.add_argument("--alphas", help="numbers with commas (default: 0,0.1,0.25,0.5,1)")
     report.add_argument("--seeds", help="how many runs, or which: 100,101 (default: 5)")
@@ -103,6 +92,49 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
     report.add_argument("--results", type=Path, help="keep what is finished here, and go on")
     report.add_argument("--json", action="store_true", help="print the findings as JSON")
     report.set_defaults(command="report")
+
+
+def _add_fit(commands: argparse._SubParsersAction) -> None:
+    """Add the commands `fit` and `predict`."""
+    fit = commands.add_parser("fit", help="train a plan on all rows, and keep its networks")
+    fit.add_argument("source", help="the table, or the data set, that the plan is of")
+    fit.add_argument("--plan", type=Path, required=True, help="what report --plan wrote")
+    fit.add_argument("--out", type=Path, help="a folder (default: SOURCE.fitted, here)")
+    _add_reading(fit)
+    fit.add_argument("--seed", type=_whole_number, default=0, help="of the training (default: 0)")
+    fit.add_argument("--steps", type=_whole_number, help="optimiser steps of each network")
+    fit.add_argument("--device", default="cpu", help="cpu, cuda or auto")
+    fit.set_defaults(command="fit")
+
+    predict = commands.add_parser("predict", help="predict the rows of a new table")
+    predict.add_argument("fitted", type=Path, help="the folder that fit wrote")
+    predict.add_argument("source", type=Path, help="a table with the same feature columns")
+    predict.add_argument(
+        "--out", type=Path, help="a CSV file (default: SOURCE.predictions.csv, here)"
+    )
+    predict.set_defaults(command="predict")
+
+
+def _add_reading(report: argparse.ArgumentParser) -> None:
+    """Add the options that say how a table is read."""
+    report.add_argument("--targets", help='columns to predict: "y_*", or names with commas')
+    report.add_argument("--features", help="columns to predict from (default: all others)")
+    report.add_argument("--smiles", help="a column of molecules, in place of features")
+    report.add_argument("--group", help="a column: rows of one group are never split")
+    report.add_argument(
+        "--split",
+        help="a column that says train, validation or test; or random (default), scaffold, "
+        "time:COLUMN, group:COLUMN",
+    )
+    report.add_argument("--ignore", help="columns to leave out")
+    report.add_argument("--regression", help="targets of few values that are numbers, not classes")
+    report.add_argument("--classes", help="targets whose texts or numbers are classes")
+    report.add_argument("--folds", type=_whole_number, help="of the rows (default: 5)")
+    report.add_argument("--weights", help="a column that says how much each row counts")
+    report.add_argument(
+        "--class-weight", help='"balanced": labels of rare classes weigh more in the training'
+    )
+    _add_answers(report)
 
 
 def _add_answers(report: argparse.ArgumentParser) -> None:
@@ -119,7 +151,7 @@ def _add_answers(report: argparse.ArgumentParser) -> None:
     report.add_argument(
         "--min-positives",
         type=_whole_number,
-        help="leave out targets of 0 and 1 whose rarer class has fewer labels",
+        help="leave out targets of 0 and 1, or of classes, whose rarest class has fewer labels",
     )
     report.add_argument(
         "--apart", help="salts, stereo or both: may be in other folds than the molecule itself"

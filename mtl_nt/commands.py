@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # a slow import
 DEMO: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("00_start_here", "00_start_here.ipynb", {}),
     ("01_negative_transfer", "01_negative_transfer.ipynb", {}),
-    ("02_lbtw_mnist", "02_lbtw.ipynb", {"dataset": "mnist"}),
+    ("02_lbtw_mnist", "02_lbtw.ipynb", {"dataset": "mnist", "seeds": 5, "many": 5}),
 )
 
 
@@ -101,6 +101,18 @@ def _judge_scores(options: argparse.Namespace) -> None:
     from .audit.judge import write_judgement
 
     write_judgement(options)
+
+
+def _fit_plan(options: argparse.Namespace) -> None:
+    from .audit.predict import fit_and_save
+
+    fit_and_save(options)
+
+
+def _predict_rows(options: argparse.Namespace) -> None:
+    from .audit.predict import predict_table
+
+    predict_table(options)
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -331,6 +343,8 @@ def _describe_option(parameter: inspect.Parameter) -> str:
 COMMANDS = {
     "report": _report_on_table,
     "judge": _judge_scores,
+    "fit": _fit_plan,
+    "predict": _predict_rows,
     "demo": _demo,
     "book": _book,
     "run": _run,

@@ -11,15 +11,19 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from .bits import Bits
 
-TaskKind = Literal["binary", "regression"]
+TaskKind = Literal["binary", "regression", "classes"]
+KINDS: tuple[str, ...] = get_args(TaskKind)
+MOST_CLASSES = 1_000  # of one task
+LARGEST_WEIGHT = 1e9  # of a label, so that a sum of weighted losses stays finite
 Severity = Literal["matters", "info"]
 
 
@@ -84,6 +88,39 @@ class Note(str):
             "about": self.about,
             "columns": list(self.columns),
         }
+
+
+Logarithm = Literal["", "log10(y)", "log10(1 + y)"]
+
+
+class TargetForm(NamedTuple):
+    """How the labels of a task were made from what was measured.
+
+    Attributes:
+        offset: what was taken off, before labels far from 0 were rounded to single precision.
+        log: the logarithm that was taken; nothing where the labels are what was measured.
+
+    >>> form = TargetForm(log="log10(1 + y)")
+    >>> form.measured(np.array([0.0, 2.0])).tolist()
+    [0.0, 99.0]
+    """
+
+    offset: float = 0.0
+    log: Logarithm = ""
+
+    def measured(self, labels: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """Labels, or predictions of them, in the unit in which the target was measured.
+
+        What has a logarithm is not below 0, and no prediction of it is. What is too large for a
+        number is as large as a number can be.
+        """
+        if not self.log:
+            return labels + self.offset
+        power = 10.0 ** np.minimum(labels, MOST_DIGITS)
+        return np.maximum(power - 1.0, 0.0) if self.log == "log10(1 + y)" else power
+
+
+MOST_DIGITS = 300.0
 
 
 def printable(text: object) -> str:
@@ -181,9 +218,10 @@ class TaskData:
         name: name of the data set.
         x: features `[N, ...]`, finite; or `Bits` `[N, F]`, a table of zeros and ones that is kept
             as lists of its ones.
-        y: targets `[N, T]`; NaN is a missing label; binary targets are 0 or 1.
+        y: targets `[N, T]`; NaN is a missing label; binary targets are 0 or 1. A task of classes
+            has the number of the row's class, from 0.
         tasks: `T` distinct names.
-        kind: "binary" or "regression", one for all tasks or one for each.
+        kind: "binary", "regression" or "classes", one for all tasks or one for each.
         split: rows for training, validation and test.
         provenance: where the data come from, with their licence.
         groups: the name of every task's group, where groups are known.
@@ -194,7 +232,7 @@ class TaskData:
         unit: `[T]`, the standard deviation in which a regression task's errors are counted; by
             default that of its training labels.
         standardise: whether networks are trained on `(y - mean) / unit`, with the mean of the
-            training labels, instead of on `y`. Binary tasks are trained on `y` in any case.
+            training labels, instead of on `y`. Other tasks are trained on `y` in any case.
         recipe: training settings that suit these data (see `networks.Recipe`).
         single: settings of single-task networks that differ from `recipe`: one task needs fewer
             units.
@@ -203,10 +241,24 @@ class TaskData:
         data_seed: the seed that drew these data or this split; None where nothing can vary.
         notes: what was left out, guessed, encoded or imputed while a table was read, one `Note` for
             each kind of thing.
+        forms: how the labels of every task were made from what was measured, `T` of them; None
+            where `y` is what was measured.
+        reading: how a table's columns became `x`, so that new rows can be read alike (see
+            `datasets.new_rows.Reading`); None for data that are no table.
+        classes: the names of the classes of each task of kind "classes", by the task's name. By
+            default they are named by their numbers, up to the largest one in `y`.
+        weights: how much each label counts, `[N, T]`, or each row, `[N]`: finite and 0 or more; by
+            default all count alike. They weigh the rows in the losses, and in the scores as
+            scikit-learn's `sample_weight` does. A label of weight 0 counts as missing: it is NaN in
+            `y` here.
+        class_weight: "balanced" weighs each label of a binary task, or of a task of classes, by
+            N / (C N_c) in the training losses, beside `weights`. N_c counts the training labels of
+            its class, N those of the task, C the classes. Scores are not changed.
 
     Raises:
-        BadInput: shapes disagree; features or targets are not finite; a task has no training labels
-            or only one class; or parts of the split overlap or leave the table.
+        BadInput: shapes disagree; features, targets or weights are not finite, or a weight is below
+            0; a task has no training labels, only one class, or a class without training labels; or
+            parts of the split overlap or leave the table.
 
     Six rows, of which one has no label:
 
@@ -221,6 +273,14 @@ class TaskData:
     ... )
     >>> int(data.labelled.sum())
     5
+
+    A task of three classes, for which a network has three outputs:
+
+    >>> stage = torch.tensor([[0.0], [1.0], [2.0], [0.0], [1.0], [2.0]])
+    >>> names = {"stage": ("I", "II", "III")}
+    >>> cancer = replace(data, y=stage, tasks=("stage",), kind="classes", classes=names)
+    >>> cancer.output_names
+    ('stage: I', 'stage: II', 'stage: III')
     """
 
     name: str
@@ -241,10 +301,21 @@ class TaskData:
     redraw: Callable[[int], TaskData] | None = None
     data_seed: int | None = None
     notes: tuple[Note, ...] = ()
+    forms: tuple[TargetForm, ...] | None = None
+    reading: Any = None
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    weights: Shaped[Tensor, "N T"] | Shaped[Tensor, " N"] | None = None
+    class_weight: Literal["balanced"] | None = None
 
     def __post_init__(self) -> None:
         _check_table(self)
         _check_split(self)
+        if "classes" in self.kinds or self.classes:
+            object.__setattr__(self, "classes", _named_classes(self))
+        if self.weights is not None:
+            weights, y = _spread_weights(self, self.weights)
+            object.__setattr__(self, "weights", weights)
+            object.__setattr__(self, "y", y)
         _check_labels(self)
 
     @property
@@ -258,30 +329,81 @@ class TaskData:
         return torch.tensor([k == "binary" for k in self.kinds])
 
     @property
+    def regression(self) -> Bool[Tensor, " T"]:
+        """Which tasks are regressions."""
+        return torch.tensor([k == "regression" for k in self.kinds])
+
+    @property
+    def outputs_per_task(self) -> tuple[int, ...]:
+        """How many outputs a network has for each task: one, or one for each class."""
+        if not self.classes:
+            return (1,) * len(self.tasks)
+        return tuple(len(self.classes.get(task, ("",))) for task in self.tasks)
+
+    @property
+    def task_of_output(self) -> Int[Tensor, " O"]:
+        """The number of the task of each output. Outputs come in the order of the tasks."""
+        counts = torch.tensor(self.outputs_per_task)
+        return torch.arange(len(self.tasks)).repeat_interleave(counts)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What each output is called: as its task, or "task: class"."""
+        return tuple(
+            name
+            for task in self.tasks
+            for name in (
+                [f"{task}: {label}" for label in self.classes[task]]
+                if task in self.classes
+                else [task]
+            )
+        )
+
+    @property
     def labelled(self) -> Bool[Tensor, "N T"]:
         """Whether a label is present."""
         return ~self.y.isnan()
 
     @property
     def scale(self) -> tuple[Float[Tensor, " T"], Float[Tensor, " T"]]:
-        """Mean and unit of every task, from its training labels; 0 and 1 for binary tasks."""
+        """Mean and unit of every task, from its training labels, which count alike here.
+
+        They are 0 and 1 for tasks that are no regression.
+        """
         train = self.y[self.split.train].double()
         mean = train.nanmean(0)
         sd = (train - mean).square().nanmean(0).sqrt()
         unit = sd if self.unit is None else self.unit.double()
         unit = torch.where(unit > 0, unit, 1.0)
-        binary = self.binary
-        return torch.where(binary, 0.0, mean), torch.where(binary, 1.0, unit)
+        as_it_is = ~self.regression
+        return torch.where(as_it_is, 0.0, mean), torch.where(as_it_is, 1.0, unit)
 
     @property
     def targets(self) -> Float[Tensor, "N T"]:
         """What the networks are trained on: `y`, with regression tasks standardised unless
         `standardise` is False.
         """
-        if not self.standardise or bool(self.binary.all()):
+        if not self.standardise or not bool(self.regression.any()):
             return self.y
         mean, unit = self.scale
         return ((self.y - mean) / unit).to(self.y.dtype)
+
+    @property
+    def training_weights(self) -> Float[Tensor, "N T"] | None:
+        """How much each label counts in the training losses; None where all count alike."""
+        if self.class_weight is None:
+            return self.weights
+        y, train = self.y, self.y[self.split.train]
+        weights = torch.ones_like(y) if self.weights is None else self.weights.to(y).clone()
+        for t, kind in enumerate(self.kinds):
+            if kind == "regression":
+                continue
+            classes = 2 if kind == "binary" else len(self.classes[self.tasks[t]])
+            labels = int((~train[:, t].isnan()).sum())
+            for number in range(classes):
+                share = labels / (classes * int((train[:, t] == number).sum()))
+                weights[y[:, t] == number, t] *= share
+        return weights
 
     def for_seed(self, seed: int) -> TaskData:
         """These data as the run with this seed has them.
@@ -333,12 +455,20 @@ def _check_table(data: TaskData) -> None:
     if len(set(data.tasks)) != len(data.tasks):
         twice = next(t for t in data.tasks if data.tasks.count(t) > 1)
         raise BadInput(f"{where}: the task name {twice!r} occurs twice; rename one of them")
-    if len(data.kinds) != len(data.tasks) or not set(data.kinds) <= {"binary", "regression"}:
-        raise BadInput(f"{where}: kind must be 'binary' or 'regression', one or {len(data.tasks)}")
+    if len(data.kinds) != len(data.tasks) or not set(data.kinds) <= {*KINDS}:
+        raise BadInput(
+            f"{where}: kind must be 'binary', 'regression' or 'classes', one or {len(data.tasks)}"
+        )
+    if data.class_weight not in (None, "balanced"):
+        raise BadInput(f"{where}: class_weight {data.class_weight!r}: give 'balanced' or None")
     if data.groups is not None and len(data.groups) != len(data.tasks):
         raise BadInput(
             f"{where}: {len(data.groups)} group names for {len(data.tasks)} tasks; "
             "give every task's group"
+        )
+    if data.forms is not None and len(data.forms) != len(data.tasks):
+        raise BadInput(
+            f"{where}: {len(data.forms)} forms for {len(data.tasks)} tasks; give each one"
         )
     if data.row_groups is not None and len(data.row_groups) != len(x):
         raise BadInput(
@@ -353,7 +483,7 @@ def _check_table(data: TaskData) -> None:
                 f"{len(data.tasks)} x {len(data.tasks)}"
             )
     if data.unit is not None:
-        needed = ~data.binary
+        needed = data.regression
         good = data.unit.shape == needed.shape and data.unit[needed].isfinite().all()
         if not good or not (data.unit[needed] > 0).all():
             raise BadInput(f"{where}: unit must be {len(data.tasks)} numbers above 0, one a task")
@@ -371,6 +501,74 @@ def _check_table(data: TaskData) -> None:
             f"{where}: target {data.tasks[column]!r} of row {row} is infinite; "
             "write NaN where a label is missing"
         )
+
+
+def _named_classes(data: TaskData) -> dict[str, tuple[str, ...]]:
+    """The names of the classes of each task of classes."""
+    where, given = f"data set {data.name!r}", data.classes
+    if not isinstance(given, Mapping):
+        raise BadInput(f"{where}: classes {given!r:.40}: give names by task, as a dictionary")
+    of_classes = [t for t, kind in zip(data.tasks, data.kinds, strict=True) if kind == "classes"]
+    for task in given:
+        if task not in of_classes:
+            raise BadInput(
+                f"{where}: classes names {task!r}, which is no task of kind 'classes'; "
+                f"{suggestion(task, of_classes or ['no task'])}"
+            )
+    named = {}
+    for task in of_classes:
+        labels = data.y[:, data.tasks.index(task)]
+        labels = labels[~labels.isnan()]
+        if not ((labels >= 0) & (labels == labels.round())).all():
+            raise BadInput(
+                f"{where}: task {task!r} has labels that number no class; write 0, 1, ... or NaN"
+            )
+        if task in given and isinstance(given[task], str):
+            raise BadInput(f"{where}: classes of {task!r}: give one name for each class, as a list")
+        largest = int(labels.max()) if len(labels) else 0
+        if largest >= MOST_CLASSES:
+            raise BadInput(
+                f"{where}: task {task!r} has class {largest}; {MOST_CLASSES:,} classes at most, "
+                "numbered from 0"
+            )
+        names = tuple(map(str, given.get(task, range(largest + 1))))
+        if len({*names}) < len(names) or len(names) < 2:
+            raise BadInput(f"{where}: task {task!r} needs two classes or more, of different names")
+        if largest >= len(names):
+            raise BadInput(
+                f"{where}: task {task!r} has class {largest} and {len(names)} names of classes; "
+                "name each class, from 0 on"
+            )
+        named[task] = names
+    return named
+
+
+def _spread_weights(
+    data: TaskData, weights: Shaped[Tensor, "..."]
+) -> tuple[Float[Tensor, "N T"], Float[Tensor, "N T"]]:
+    """The weights of all labels, and the labels without those of weight 0."""
+    where, y = f"data set {data.name!r}", data.y
+    if not isinstance(weights, Tensor) or weights.shape not in ((len(y),), tuple(y.shape)):
+        what = f"{[*weights.shape]}" if isinstance(weights, Tensor) else type(weights).__name__
+        raise BadInput(
+            f"{where}: weights {what}: give a tensor [rows] or [rows, tasks], here {[len(y)]} or "
+            f"{[*y.shape]}"
+        )
+    if not weights.is_floating_point():
+        weights = weights.to(y.dtype)
+    spread = weights if weights.ndim == 2 else weights.unsqueeze(1).expand(y.shape)
+    good = (spread >= 0) & (spread <= LARGEST_WEIGHT)
+    bad = ~good & ~y.isnan()
+    if bad.any():
+        row, column = (int(i) for i in bad.nonzero()[0])
+        value = float(spread[row, column])
+        fault = "is missing" if math.isnan(value) else f"is {value:g}"
+        raise BadInput(
+            f"{where}: the weight of row {row}, target {data.tasks[column]!r}, {fault}; give "
+            f"a number from 0 to {LARGEST_WEIGHT:g}"
+        )
+    none = good & (spread == 0)
+    return spread, torch.where(none, math.nan, y) if none.any() else y
 
 
 def _check_split(data: TaskData) -> None:
@@ -412,6 +610,17 @@ def _check_labels(data: TaskData) -> None:
             f"{where}: task {name!r} has one class only among its training labels; "
             "leave it out or split differently"
         )
+    if len({*data.output_names}) < len(data.output_names):
+        twice = next(n for n in data.output_names if data.output_names.count(n) > 1)
+        raise BadInput(f"{where}: {twice!r} is a task and a class of another; rename one of them")
+    for task, names in data.classes.items():
+        there = data.y[train, data.tasks.index(task)]
+        count = torch.bincount(there[~there.isnan()].long(), minlength=len(names))
+        if not count.all():
+            raise BadInput(
+                f"{where}: class {names[int((count == 0).nonzero()[0])]!r} of task {task!r} has no "
+                "training labels; leave it out, merge it with another, or split differently"
+            )
     if data.exclusive and not (data.binary.all() and ((data.y == 1).sum(1) == 1).all()):
         raise BadInput(
             f"{where}: exclusive tasks are binary and exactly one is 1 in every row; "

@@ -69,7 +69,8 @@ def every_slider_reaches_every_position(notebook: NotebookNode, folder: Path, na
 
 MOVE = """box => {
   const content = JSON.parse(box.querySelector("script[type='application/json']").textContent);
-  const [slider, output, image] = ["input", "output", "img"].map((name) => box.querySelector(name));
+  const [slider, output] = ["input", "output"].map((name) => box.querySelector(name));
+  const images = [...box.querySelectorAll("img")];
   const set = (control, value) => {
     control.value = value;
     ["input", "change"].forEach((kind) => control.dispatchEvent(new Event(kind, {bubbles: true})));
@@ -86,8 +87,9 @@ MOVE = """box => {
     if (slider.checkVisibility() !== row.length > 1) wrong.push([...chosen, "slider"]);
     content.values.forEach((value, place) => {
       set(slider, place);
-      const right = row[Math.min(place, row.length - 1)].src;
-      if (output.textContent !== value || image.src !== right) wrong.push([...chosen, value]);
+      const { forms } = row[Math.min(place, row.length - 1)];
+      const shown = images.map((image) => image.src).join(), right = forms.map((f) => f.src).join();
+      if (output.textContent !== value || shown !== right) wrong.push([...chosen, value]);
       seen += 1;
     });
   });

@@ -64,9 +64,11 @@ def features(data: Any) -> Tensor:
 class Net(nn.Module):
     """One network: convolutions (of LeNet), then layers of linear, batch norm, activation and
     dropout, and a head a task.
+
+    `tasks` is their number, or how many outputs each has: a task of classes has one for each.
     """
 
-    def __init__(self, inputs: int, tasks: int, recipe: Any) -> None:
+    def __init__(self, inputs: int, tasks: int | Sequence[int], recipe: Any) -> None:
         super().__init__()
         names = recipe.activation
         names = [names] * len(recipe.trunk) if isinstance(names, str) else names
@@ -94,7 +96,8 @@ class Net(nn.Module):
             else nn.Identity()
             for k, o in enumerate(self.widths)
         )
-        self.heads = nn.ModuleList(nn.Linear(sizes[-1], 1) for _ in range(tasks))
+        outputs = [1] * tasks if isinstance(tasks, int) else tasks
+        self.heads = nn.ModuleList(nn.Linear(sizes[-1], count) for count in outputs)
         self.double()
 
     def forward(self, x: Tensor, keep: Sequence[Tensor] = ()) -> list[Tensor]:
@@ -145,9 +148,11 @@ def pairs(network: Any, r: int, net: Net, own: int = 0) -> Iterator[tuple[str, T
             for name in ("weight", "bias", "running_mean", "running_var"):
                 yield f"norm {k} {name}", getattr(block.norm, name)[r, 0], getattr(norm, name)
     alone = network.head.weight.shape[2] == 1  # a single task's network has its own head alone
-    for t, head in [(0, net.heads[own])] if alone else enumerate(net.heads):
-        yield f"head {t} weight", network.head.weight[r, :, t], head.weight[0]
-        yield f"head {t} bias", network.head.bias[r, 0, t], head.bias[0]
+    heads = [net.heads[own]] if alone else net.heads
+    outputs = [(head, k) for head in heads for k in range(head.out_features)]
+    for t, (head, k) in enumerate(outputs):
+        yield f"head {t} weight", network.head.weight[r, :, t], head.weight[k]
+        yield f"head {t} bias", network.head.bias[r, 0, t], head.bias[k]
 
 
 def targets(data: Any) -> Tensor:
@@ -161,17 +166,39 @@ def targets(data: Any) -> Tensor:
     return y
 
 
-def loss(outputs: Tensor, y: Tensor, kind: str, over: str) -> Tensor | None:
-    """A task's loss on its labelled rows, None without any."""
+def loss(
+    outputs: Tensor, y: Tensor, kind: str, over: str, weight: Tensor | None = None
+) -> Tensor | None:
+    """A task's loss on its labelled rows, None without any; `outputs` is `[rows]`, of classes
+    `[rows, classes]`.
+    """
     there = ~y.isnan()
     if not there.any():
         return None
     f, y = outputs[there], y[there]
-    if kind == "binary":
+    if kind == "classes":
+        rows = cross_entropy(f, y.long(), reduction="none")
+    elif kind == "binary":
         rows = -y * logsigmoid(f) - (1 - y) * logsigmoid(-f)
     else:
         rows = (f - y) ** 2
-    return rows.sum() / (len(there) if over == "all" else len(rows))
+    w = torch.ones_like(rows) if weight is None else weight[there]
+    return (w * rows).sum() / (len(there) if over == "all" else w.sum())
+
+
+def label_weights(data: Any) -> Tensor | None:
+    """How much every label counts in training: its weight, and N / (C N_c) of its class c."""
+    if data.weights is None and data.class_weight is None:
+        return None
+    w = torch.ones_like(data.y) if data.weights is None else data.weights.clone()
+    for t, kind in enumerate(data.kinds if data.class_weight else ()):
+        if kind == "regression":
+            continue
+        y = data.y[data.split.train, t]
+        classes, counts = y[~y.isnan()].unique(return_counts=True)
+        for c, count in zip(classes, counts, strict=True):
+            w[data.y[:, t] == c, t] *= counts.sum().item() / (len(classes) * count.item())
+    return w
 
 
 def class_losses(outputs: Tensor, y: Tensor) -> dict[int, Tensor]:
@@ -325,7 +352,8 @@ class Uncertainty(Rule):
 
     def weights(self, look: Look) -> dict[int, Tensor]:
         return {
-            t: torch.exp(-self.s[t]) / (1 if self.kinds[t] == "binary" else 2) for t in look.losses
+            t: torch.exp(-self.s[t]) / (2 if self.kinds[t] == "regression" else 1)
+            for t in look.losses
         }
 
     def penalty(self, look: Look) -> Tensor:
@@ -553,7 +581,7 @@ def train(
         batches: row numbers, whether the batch is an epoch's first, the epoch; one a step.
         masks: dropout masks of a step, one a layer.
     """
-    x, y, counts = features(data), targets(data), label_counts(data)
+    x, y, counts, weight = features(data), targets(data), label_counts(data), label_weights(data)
     every = recipe.weight_decay if recipe.decay == "all" else 0.0
     rate = recipe.learning_rate
     groups: list[dict[str, Any]] = [{"params": list(net.parameters()), "weight_decay": every}]
@@ -578,7 +606,10 @@ def train(
             there = class_losses(read, y[rows])
         else:
             kinds, over = data.kinds, recipe.loss_over
-            each = {t: loss(read[:, t], y[rows, t], kinds[t], over) for t in tasks}
+            own = read.split([head.out_features for head in net.heads], 1)
+            own = [part if kinds[t] == "classes" else part[:, 0] for t, part in enumerate(own)]
+            w_of = {t: None if weight is None else weight[rows, t] for t in tasks}
+            each = {t: loss(own[t], y[rows, t], kinds[t], over, w_of[t]) for t in tasks}
             there = {t: value for t, value in each.items() if value is not None}
         look = Look(net, there, first, epoch, shared, outputs, counts)
         w = rule.weights(look)

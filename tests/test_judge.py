@@ -166,8 +166,8 @@ def test_the_directions_and_margins_of_several_metrics_are_given_by_name(
 REFUSED: dict[str, tuple[list[str], str]] = {
     "a metric without a direction": (
         ["--metric", "my loss"],
-        "is lower or higher better? Say lower_is_better={'my loss': True} or False "
-        "(--better 'my loss=lower' or higher)",
+        "is lower or higher better? Say --better 'my loss=lower' or higher (in Python "
+        "lower_is_better={'my loss': True} or False)",
     ),
     "a direction against a name": (["--metric", "RMSE", "--better", "higher"], "higher is said"),
     "a direction that is none": (["--metric", "x", "--better", "up"], "--better 'up': give lower"),
@@ -293,7 +293,7 @@ def test_one_run_decides_nothing_and_says_what_it_can() -> None:
 def test_without_a_twin_nobody_claims_to_know_what_chance_does() -> None:
     rows = scores().query("method != 'again'")
     said = " ".join(sentences(study(rows, twin=None)))
-    assert "name it as the twin" in said and "no chance" not in said
+    assert "name it under --twin" in said and "no chance" not in said
     page = judgement_page({"x": study(rows, twin=None)}, "x.csv", "")
     assert "not known" in page and "null 0" not in page and "has no chance" not in page
 
@@ -301,7 +301,7 @@ def test_without_a_twin_nobody_claims_to_know_what_chance_does() -> None:
 def test_chance_is_said_in_numbers_where_there_is_a_twin() -> None:
     row = study().counts().query("method == 'MTL'").iloc[0]
     low, high = row["negative_null_low"], row["negative_null_high"]
-    assert f"chance alone says {low:.1f}–{high:.1f}" in " ".join(sentences(study()))
+    assert f"Chance alone shows {low:.1f}–{high:.1f}" in " ".join(sentences(study()))
 
 
 def test_the_table_of_tasks_has_both_scores_and_the_test() -> None:

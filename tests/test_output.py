@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -139,8 +138,6 @@ def test_from_python_nothing_of_another_s_is_replaced_either(tmp_path: Path) -> 
     before = state(tmp_path)
     refused(lambda: report.write_page(book, book), "it is what is read")
     refused(lambda: report.write_page(book, tmp_path / "own.html"), "has not made")
-    refused(lambda: report.results_only(book, book), "it is what is read")
-    refused(lambda: report.results_only(book, tmp_path / "own.ipynb"), "has not made")
     refused(lambda: report.run_notebook(book, book), "it is what is read")
     refused(lambda: report.run_notebook(book, tmp_path / "own.ipynb"), "has not made")
     refused(lambda: report.run_notebook(book, tmp_path / "fifo.ipynb"), "no regular file")
@@ -382,11 +379,3 @@ def test_what_was_guarded_is_read_back_as_it_was(texts: list[str]) -> None:
     form = {"keep_default_na": False, "dtype": str, "skip_blank_lines": False}
     read = pd.read_csv(io.StringIO(safe_csv(table, 3)), **form)
     assert restore_texts(read)["task"].tolist() == texts
-
-
-def test_our_notebooks_say_so(tmp_path: Path) -> None:
-    book = write(tmp_path / "book.ipynb", "# A book")
-    short = report.results_only(book, tmp_path / "short.ipynb")
-    made = nbformat.read(short, as_version=4)
-    assert made.metadata["generator"].startswith("mtl_nt ")
-    report.results_only(book, short)  # may be replaced

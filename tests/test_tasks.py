@@ -46,6 +46,7 @@ def split(train: Any, validation: Any, test: Any) -> Split:
 X, Y = table().x, table().y
 CLASSES = (Y > 0).float()
 ONE_HOT = torch.eye(2).repeat(10, 1)
+STAGES = torch.stack([torch.arange(20.0) % 3, Y[:, 1]], 1)
 
 REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "a feature that is NaN": ({"x": changed(X, 4, 2, NAN)}, ("feature 2", "row 4", "impute")),
@@ -68,7 +69,7 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "too few names": ({"tasks": ("a",)}, ("2 target columns", "1 task names", "one name")),
     "a name that occurs twice": ({"tasks": ("a", "a")}, ("'a'", "twice", "rename")),
-    "an unknown kind": ({"kind": "ordinal"}, ("kind", "'binary' or 'regression'")),
+    "an unknown kind": ({"kind": "ordinal"}, ("kind", "'binary', 'regression' or 'classes'")),
     "a kind too few": ({"kind": ("binary",)}, ("kind", "one or 2")),
     "a group too few": ({"groups": ("all",)}, ("1 group names", "2 tasks")),
     "a row group too few": (
@@ -110,6 +111,77 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "exclusive tasks that leave a row to nobody": (
         {"kind": "binary", "y": changed(changed(ONE_HOT, 5, 0, 0), 5, 1, 0), "exclusive": True},
         ("exactly one", "exclusive=False"),
+    ),
+    "a class that is no whole number": (
+        {"kind": "classes"},
+        ("'a'", "number no class", "0, 1, ..."),
+    ),
+    "a class below 0": (
+        {"kind": ("classes", "regression"), "y": changed(STAGES, 3, 0, -1)},
+        ("'a'", "number no class"),
+    ),
+    "a class without training labels": (
+        {"kind": ("classes", "regression"), "y": changed(STAGES, 19, 0, 3)},
+        ("class '3'", "'a'", "no training labels", "merge"),
+    ),
+    "a class without a name": (
+        {"kind": ("classes", "regression"), "y": STAGES, "classes": {"a": ("I", "II")}},
+        ("'a'", "class 2", "2 names"),
+    ),
+    "two classes of one name": (
+        {"kind": ("classes", "regression"), "y": STAGES, "classes": {"a": ("I", "I", "II")}},
+        ("'a'", "different names"),
+    ),
+    "one class alone": (
+        {"kind": ("classes", "regression"), "y": torch.where(STAGES > -9, 0.0, STAGES)},
+        ("'a'", "two classes or more"),
+    ),
+    "classes as one text": (
+        {"kind": ("classes", "regression"), "y": STAGES, "classes": {"a": "abc"}},
+        ("'a'", "one name for each class", "list"),
+    ),
+    "classes without names of tasks": (
+        {"kind": ("classes", "regression"), "y": STAGES, "classes": ("I", "II", "III")},
+        ("classes", "names by task"),
+    ),
+    "classes of a regression": (
+        {"classes": {"b": ("I", "II")}},
+        ("classes names 'b'", "no task of kind 'classes'"),
+    ),
+    "very many classes": (
+        {"kind": ("classes", "regression"), "y": changed(STAGES, 0, 0, 10_000)},
+        ("'a'", "10000", "1,000 classes at most"),
+    ),
+    "an output of two names": (
+        {
+            "kind": ("classes", "regression"),
+            "y": STAGES,
+            "tasks": ("a", "a: I"),
+            "classes": {"a": ("I", "II", "III")},
+        },
+        ("'a: I'", "rename"),
+    ),
+    "a negative weight": (
+        {"weights": changed(torch.ones(20, 2), 4, 1, -0.5)},
+        ("weight of row 4", "'b'", "is -0.5", "from 0 to"),
+    ),
+    "a weight that is missing": (
+        {"weights": torch.ones(20).index_fill(0, torch.tensor([7]), NAN)},
+        ("weight of row 7", "'a'", "is missing", "from 0 to"),
+    ),
+    "an infinite weight": (
+        {"weights": changed(torch.ones(20, 2), 4, 0, math.inf)},
+        ("weight of row 4", "is inf"),
+    ),
+    "weights of another length": (
+        {"weights": torch.ones(19)},
+        ("weights [19]", "[rows] or [rows, tasks]", "[20]"),
+    ),
+    "weights in a list": ({"weights": [1.0] * 20}, ("weights list", "a tensor")),
+    "weights that are all 0": ({"weights": torch.zeros(20)}, ("'a'", "no training labels")),
+    "an unknown class weight": (
+        {"class_weight": "even"},
+        ("class_weight 'even'", "'balanced' or None"),
     ),
     "exclusive regression": ({"exclusive": True}, ("exactly one", "exclusive=False")),
 }
@@ -220,3 +292,39 @@ def test_fixed_data_stay_whatever_the_seed_and_say_so() -> None:
 )
 def test_an_unknown_name_comes_with_the_nearest_or_with_all(name: Any, hint: str) -> None:
     assert suggestion(name, ("dial", "digits", "mnist")) == hint
+
+
+def test_classes_are_named_by_their_numbers_where_nobody_names_them() -> None:
+    data = table(kind=("classes", "regression"), y=STAGES)
+    assert data.classes == {"a": ("0", "1", "2")}
+    assert data.output_names == ("a: 0", "a: 1", "a: 2", "b")
+    assert data.task_of_output.tolist() == [0, 0, 0, 1]
+    assert data.regression.tolist() == [False, True]
+    assert torch.equal(data.targets[:, 0], STAGES[:, 0])
+
+
+def test_tables_without_classes_have_one_output_for_each_task() -> None:
+    data = table()
+    assert data.outputs_per_task == (1, 1)
+    assert data.output_names == data.tasks
+    assert not data.classes
+
+
+def test_a_weight_of_each_row_is_one_of_all_its_labels() -> None:
+    rows = torch.arange(1.0, 21.0)
+    data = table(weights=rows)
+    assert data.weights is not None
+    assert torch.equal(data.weights, rows[:, None].expand(20, 2))
+    assert data.training_weights is data.weights
+    assert table(weights=torch.ones(20, dtype=torch.int64)).weights is not None
+
+
+def test_a_weight_may_be_missing_where_the_label_is() -> None:
+    y, weights = changed(Y, 2, 0, NAN), changed(torch.ones(20, 2), 2, 0, NAN)
+    data = table(y=y, weights=weights)
+    assert (~data.labelled).nonzero().tolist() == [[2, 0]]
+
+
+def test_data_with_weight_zero_can_be_changed_as_any_other() -> None:
+    data = table(weights=changed(torch.ones(20, 2), 4, 1, 0.0))
+    assert (~replace(data, name="other").labelled).nonzero().tolist() == [[4, 1]]

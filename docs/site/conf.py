@@ -44,7 +44,9 @@ html_css_files = ["site.css"]
 html_extra_path = ["extra"]
 html_context = {"default_mode": "auto"}  # as the reader's system has it
 html_copy_source = html_show_sourcelink = html_use_index = html_domain_indices = False
-html_show_search_summary = False  # from a disk, a page may not read another one
+# A page from a disk may not read another one, so only a server's search quotes what it has found.
+NO_SUMMARY = "DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = location.protocol !== 'file:';"
+html_js_files = [(None, {"body": NO_SUMMARY})]
 html_theme_options = {
     "show_navbar_depth": 1,
     "show_toc_level": 2,

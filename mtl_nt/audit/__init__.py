@@ -3,8 +3,11 @@
 `source` reads the data, and `audit` trains: `work` says what comes first, `costs` what it takes,
 `schedule` keeps to the time, `bench` trains one piece, and `status` shows what is going on. `plan`
 says what was trained, and `result` holds what was found. `saved` and `folder` keep it on disk.
+`early` is for an audit that ended before any verdict.
 `findings` puts it into numbers and sentences, `tables` and `figures` show it, and `page` puts all
 of it on one page. `command` is what `python -m mtl_nt report` does.
+
+`predict` is what `python -m mtl_nt fit` and `predict` do with the plan.
 
 `judge` is what `python -m mtl_nt judge` does with scores that somebody else has trained.
 `judgement` puts the verdicts on them into numbers and sentences, and `judgement_page` shows them.

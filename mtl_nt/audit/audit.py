@@ -20,7 +20,7 @@ import torch
 
 from .. import __version__, terminal
 from ..datasets import is_table, shortlist, table_digest
-from ..study import CONSTANT, Study, parse_alphas, parse_seeds, satisfies
+from ..study import CONSTANT, METHODS, Study, parse_alphas, parse_seeds, satisfies
 from ..study import result_store as parts
 from ..study.comparison import parse_device
 from ..study.study import parse_margin
@@ -28,13 +28,14 @@ from ..study.transfer import LEAST_PAIRS
 from ..tasks import BadInput, Note, TaskData, is_whole_number
 from ..training import metric_names, primary_metrics
 from .bench import Bench
+from .early import Early
 from .folder import AuditFolder
 from .plan import Plan, on_all_cores, parse_methods, parse_seconds
-from .result import Audit
+from .result import Audit, check_margins
 from .saved import FILE, SavedAudit, from_json, is_consistent, to_json
 from .schedule import Timer
 from .source import Source, note_lines
-from .work import Work
+from .work import NoVerdict, Work
 
 DEFAULT_METHODS = (
     "MTL",
@@ -104,7 +105,8 @@ def audit(
     Ctrl-C ends it early: the result has what is finished by then.
 
     Raises:
-        BadInput: anything that you can mend; the message is one line that says how.
+        BadInput: anything that you can mend; the message is one line that says how. Where the
+            budget ends before STL and MTL are trained on two runs, it is a `work.NoVerdict`.
         KeyboardInterrupt: Ctrl-C before STL and MTL are trained on two runs.
 
     >>> audit("dial-unrelated", seeds=1)
@@ -119,7 +121,8 @@ def audit(
     if is_whole_number(seeds, 1):
         numbers = [FIRST_SEED + k for k in numbers]
     if len(numbers) < 2:
-        raise BadInput(f"seeds {seeds!r}: one run decides nothing; give 2 or more")
+        said = seeds if isinstance(seeds, int) else ", ".join(map(str, numbers))
+        raise BadInput(f"seeds {said}: one run decides nothing; give 2 or more")
     asked = Source(str(source), options, sha256, tuple(numbers))
     methods = DEFAULT_METHODS if methods is None else methods
     alphas = parse_alphas(DEFAULT_ALPHAS if alphas is None else alphas)
@@ -156,7 +159,8 @@ def audit(
     if store:
         store.claim()
     judged = [*dict.fromkeys(primary_metrics(data).values())]
-    parse_margin(margin, judged, metric_names(data))  # now, not after the training
+    margins = parse_margin(margin, judged, metric_names(data))  # now, not after the training
+    check_margins(margins, judged)
     known = 0.0 if saved is None else saved["made"]["seconds"]
     with on_all_cores(data) as (executor, workers):
         timer.workers = workers
@@ -171,10 +175,20 @@ def audit(
             timer.stop,
         )
         work = Work(bench, parse_methods(methods), numbers, timer, say, seconds is not None)
-        plan = work.train(executor, progress)
+        try:
+            plan = work.train(executor, progress)
+        except (NoVerdict, KeyboardInterrupt) as stop:
+            early = stop if isinstance(stop, NoVerdict) else stop.__cause__
+            if isinstance(early, NoVerdict):
+                study = bench.study([METHODS["MTL"]], early.runs) if early.runs else None
+                command = {"methods": request["methods"], "seeds": numbers, "steps": steps}
+                command |= {"source": asked.name, "options": options, "alphas": alphas}
+                command |= {"margin": margins}
+                early.early = Early(data.name, study, early.there, command, notes)
+            raise
         study = bench.study(work.arms(plan), plan.seeds)
     if names := _unscored(study):
-        why = "for want of test labels of both classes"
+        why = "for want of test labels of two classes"
         if len(names) == len(data.tasks):
             raise BadInput(f"{data.name}: no task is scored in every run, {why}; give more labels")
         unscored = f"Not scored in every run, {why}: {shortlist(names)}."

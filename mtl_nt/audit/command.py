@@ -17,10 +17,12 @@ from ..terminal import say, warn
 
 if TYPE_CHECKING:  # a slow import
     from ..datasets import Unanswered
+    from .early import Early
 
 READ_OPTIONS = (
     *("targets", "features", "smiles", "group", "split", "ignore", "regression", "folds"),
     *("log", "missing", "keep", "decimal", "min_positives", "apart", "yes"),
+    *("classes", "weights", "class_weight"),
 )
 """The options that say how a table is read."""
 VERDICTS = "verdicts.csv"
@@ -42,6 +44,7 @@ def write_report(options: argparse.Namespace) -> None:
     from ..datasets import Unanswered, is_table, table_digest
     from ..study import plan_json
     from .audit import audit
+    from .early import early_end, has_results
     from .findings import findings, sentences
     from .judge import parse_margins
     from .page import audit_page
@@ -56,11 +59,7 @@ def write_report(options: argparse.Namespace) -> None:
     out = _check_page(options.out or Path(f"{stem}.html"), source, options.results)
     if options.plan is not None:
         _check_plan(options.plan, out, source)
-    reading = {name: getattr(options, name) for name in READ_OPTIONS}
-    reading = {name: v for name, v in reading.items() if v is not None and v is not False}
-    if reading and not table:
-        option = next(iter(reading)).replace("_", "-")
-        raise BadInput(f"--{option} is for a table of your own; {source!r} is a data set's name")
+    reading = reading_options(options, source)
     asked: dict[str, Any] = {"device": options.device}
     for name, value in (
         ("methods", options.methods),
@@ -86,6 +85,14 @@ def write_report(options: argparse.Namespace) -> None:
         except Unanswered as error:
             _show_questions(error, options.json)
             raise BadInput(error.summary) from None
+        except (BadInput, KeyboardInterrupt) as stop:
+            early = early_end(stop)
+            if early is None or not has_results(kept):
+                raise
+            if options.results is None:
+                kept = _keep(kept, out)
+            _show_early(early.kept_in(kept, _written(options, out)), out, options.json)
+            raise
         if found.plan.interrupted:
             warn("stopped; the page shows what is finished (Ctrl-C again: no page)")
         if found.plan.unfinished and options.results is None:
@@ -110,6 +117,41 @@ def write_report(options: argparse.Namespace) -> None:
         say(*sentences(found), f"Open {out} in a browser.")
     if found.plan.interrupted:
         raise KeyboardInterrupt
+
+
+def reading_options(options: argparse.Namespace, source: str) -> dict[str, Any]:
+    """The options that say how a table is read, as far as they were given.
+
+    Raises:
+        BadInput: there are some, and the source is the name of a data set.
+    """
+    from ..datasets import is_table
+
+    reading = {name: getattr(options, name) for name in READ_OPTIONS}
+    reading = {name: v for name, v in reading.items() if v is not None and v is not False}
+    if reading and not is_table(source):
+        option = next(iter(reading)).replace("_", "-")
+        raise BadInput(f"--{option} is for a table of your own; {source!r} is a data set's name")
+    return reading
+
+
+def _show_early(early: Early, out: Path, as_json: bool) -> None:
+    """Write the page of an audit that ended before any verdict, and say how to go on."""
+    from .early import early_page
+
+    there = early.there or "a part of the networks of one method"
+    if early.study is not None:
+        if out.exists():
+            warn(f"replaces {out}")
+        _write(out, early_page(early))
+    if as_json:
+        answer = {"verdict": None, "there": there, "kept": early.folder, "go_on": early.command}
+        say(json.dumps(answer).replace("\x7f", "\\u007f"))
+        return
+    if early.study is not None:
+        say("One run so far: no verdict can be given.", f"Open {out} in a browser.")
+    say(f"Finished and kept in {early.folder}: {there}.")
+    say(f"To go on from here, run: {early.command}")
 
 
 def _written(options: argparse.Namespace, out: Path) -> tuple[str, ...]:
@@ -186,4 +228,6 @@ def _seeds(text: str) -> int | list[int]:
         numbers = [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
         raise BadInput(f"--seeds {text!r}: give how many runs, or which: 100,101") from None
+    if len({*numbers}) < len(numbers) or min(numbers, default=-1) < 0:
+        raise BadInput(f"--seeds {text!r}: give different numbers, 0 or more, such as 100,101")
     return numbers[0] if len(numbers) == 1 and "," not in text else numbers

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from ..networks import Recipe, network_size
+from ..networks import Recipe, example_rows, network_size
 from ..study import METHODS, STL, Method
 from ..study.chunks import Chunk, TrainingJob, example_weighter, plan_chunks, train_chunk
 from ..training import Stopped
@@ -53,8 +53,9 @@ class Costs:
             return self.start
         inputs = math.prod(run.x.shape[1:])
         own = replace(recipe, trunk=Recipe.for_data(run, steps=recipe.steps).trunk)
+        rows = example_rows(run, recipe.architecture)
         wide, data_wide = (
-            network_size(inputs, job.tasks, r).multiplications for r in (recipe, own)
+            network_size(inputs, job.outputs, r, rows).multiplications for r in (recipe, own)
         )
         wider = wide / data_wide
         # Rows that are only read, as steps: those of the evaluations, and of the last predictions.

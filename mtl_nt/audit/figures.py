@@ -7,13 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from ..figures.drawing import (
-    COLOURS,
     FOOTER_HEIGHT,
+    GREY,
     INK,
     SMALL_SIZE,
     TEXT_SIZE,
@@ -27,15 +26,13 @@ from ..figures.drawing import (
 )
 from ..figures.gradients import draw_cosine_scale, draw_cosines, few_common_words
 from ..figures.tables import arm_tables, scope_line
+from ..figures.verdicts import draw_verdicts, verdict_legend
 from ..study import ENOUGH_COMMON_LABELS, TRAINING_STAGES
 from ..tasks import BadInput, suggestion
 from .findings import findings
 from .result import Audit
 
 MOST_NAMED = 30  # tasks at most that are named beside the map
-VERDICT_MARKERS = {"harmed": "v", "undecided": "o", "helped": "^", "same": "s", "not learned": "X"}
-ALWAYS_SHOWN = ("harmed", "undecided", "helped")  # in a legend
-DECIDED = ("harmed", "helped", "same")  # verdicts with a filled marker
 
 
 def affinity_map(audit: Audit, stage: str = "to 20%") -> Figure:
@@ -152,9 +149,18 @@ def width_check(audit: Audit) -> Figure:
         raise BadInput("this audit has no width check: its budget had no room for it")
     study, t = audit.main_study, arm_tables(audit.main_study)
     own = next(i for i, w in enumerate(found) if w["factor"] == 1)
-    counts = [f"{w['harmed'] or 'none'} on {'-'.join(map(str, w['trunk']))}" for w in found]
-    title = f"MTL harms {', '.join(counts)} (trunk), each against single-task networks as wide"
-    text = f"The data's own trunk is the one in place {own + 1} of {len(found)}."
+    harmed, trunks = (
+        f"{', '.join(words[:-1])} and {words[-1]}"
+        for words in (
+            [str(w["harmed"]) for w in found],
+            ["-".join(map(str, w["trunk"])) for w in found],
+        )
+    )
+    title = (
+        f"On trunks {trunks}, MTL harms {harmed} tasks, against single-task networks of the same "
+        "width"
+    )
+    text = "The trunk in the middle is the data's own."
     figure = new_figure(TITLE_HEIGHT + 4.2, title, text, scope_line(study, t))
     ax = add_axes(figure, 1.0, FOOTER_HEIGHT + 1.0, WIDTH - 1.4, 2.6)
     ax.axhline(0, color=INK, lw=1.2)
@@ -162,21 +168,13 @@ def width_check(audit: Audit) -> Figure:
     table = np.array([[w["delta"][task] for w in found] for task in tasks], dtype=float)
     worst = np.nanargmin(np.where(np.isfinite(table[:, own]), table[:, own], np.inf))
     for k in range(len(tasks)):
-        ax.plot(range(len(found)), table[k], color=COLOURS["MTL"], lw=1, alpha=0.35, zorder=2)
+        ax.plot(range(len(found)), table[k], color=GREY, lw=0.8, alpha=0.6, zorder=2)
     for x, w in enumerate(found):
-        for verdict, marker in VERDICT_MARKERS.items():
-            here = [table[k, x] for k, name in enumerate(tasks) if w["verdict"][name] == verdict]
-            decided = verdict in DECIDED
-            ax.scatter(
-                [x] * len(here),
-                here,
-                s=60 if decided else 26,
-                marker=marker,
-                facecolor=COLOURS["MTL"] if decided else "white",
-                edgecolor=INK if decided else COLOURS["MTL"],
-                linewidth=0.7,
-                zorder=4 if decided else 3,
-            )
+        verdicts = [
+            w["verdict"][name] if np.isfinite(table[k, x]) else "" for k, name in enumerate(tasks)
+        ]
+        heights = np.where(np.isfinite(table[:, x]), table[:, x], 0.0)
+        draw_verdicts(ax, np.full(len(tasks), float(x)), heights, verdicts)
     named = f"  {shorten(tasks[worst], 22)}"
     ax.annotate(named, (own, table[worst, own]), size=SMALL_SIZE, va="center", color=INK, zorder=5)
     ticks = [f"x {w['factor']:g}\n{'-'.join(map(str, w['trunk']))}" for w in found]
@@ -184,11 +182,5 @@ def width_check(audit: Audit) -> Figure:
     ax.set_xlim(-0.3, len(found) - 0.5)
     sign = ", sign turned" if t.sign_turned else ""
     ax.set_title(f"difference from STL in {t.metric}{sign}", size=TEXT_SIZE, loc="left")
-    seen = {verdict for w in found for verdict in w["verdict"].values()}
-    shown = {v: m for v, m in VERDICT_MARKERS.items() if v in seen or v in ALWAYS_SHOWN}
-    marks = [
-        Line2D([], [], color=INK, marker=m, ls="", ms=8, mfc=INK if v in DECIDED else "white")
-        for v, m in shown.items()
-    ]
-    add_legend(figure, marks, list(shown))
+    add_legend(figure, *verdict_legend(v for w in found for v in w["verdict"].values()))
     return without_formulas(figure)

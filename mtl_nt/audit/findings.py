@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,8 +25,9 @@ from ..study import (
     runs_needed,
 )
 from ..study.task_plan import STANDARD_ERRORS
+from ..training.original_units import ORIGINAL
 from .plan import WIDTH_FACTORS
-from .result import Audit, resume_command
+from .result import Audit, resume_command, where_words
 
 MOST_NAMED = 6  # a sentence names so many tasks at most
 MOST_RUNS = 100  # nobody would train more runs than these
@@ -62,6 +64,9 @@ def findings(audit: Audit) -> dict[str, Any]:
         - `floors`: by name, what each method without networks does, such as "Trees", if any was
           asked for: the tasks on which it is worse and better than STL beyond chance, and its mean
           difference from STL.
+        - `original_units`: for each task that is read as a logarithm, its scores in the unit in
+          which it was measured: by metric the means over runs of STL and MTL.
+        - `heavy_tails`: the tasks whose values have a heavy tail, for which `--log` is proposed.
         - `widths`: the width check, one row per width, or null.
         - `affinity`: the mean cosine of the tasks' gradients at the last shared layer, by stage of
           training, or null. `common_labels`: the mean share of common labels of two tasks, or null.
@@ -131,6 +136,8 @@ def findings(audit: Audit) -> dict[str, Any]:
         )
         if best
         else {},
+        "original_units": _original_scores(study),
+        "heavy_tails": [c for n in audit.notes if n.about == "tails" for c in n.columns],
         "widths": _width_findings(audit),
         "affinity": None
         if audit.affinity is None
@@ -162,8 +169,9 @@ def sentences(audit: Audit) -> list[str]:
     ):
         if times:
             return [
-                f"{name} diverged in {times} of {runs} runs, so nothing can be said of MTL; "
-                "try other training settings."
+                f"{name} diverged in {times} of {runs} runs, so nothing can be said of MTL. "
+                f"{_diverged_advice(f)}",
+                *_left_out_words(audit, f),
             ]
     said = _not_learned_words(f)
     learned = scored - len(mtl["not_learned"])
@@ -174,35 +182,33 @@ def sentences(audit: Audit) -> list[str]:
     if not learned:
         return [*said, *(lost if unscored else []), *_left_out_words(audit, f)]
     of = f"{learned} {'learned ' if said else 'scored ' if unscored else ''}tasks"
-    on = {"fixed": "on this split", "free": "on new splits of the same rows"}
-    where = on.get(f["split"], "on new data")
-    ends = {m: dict.fromkeys(f"{v:.2g}" for v in pair) for m, pair in f["detectable"].items()}
-    effects = " or ".join(f"{' to '.join(both)} in {m}" for m, both in ends.items())
     said += [mean_words("MTL", audit.main_study.baseline, mtl["mean"])]
     same = f"{len(mtl['same'])} the same within the margin, " if f["margin"] else ""
     said += [
         f"MTL harms {_count(mtl['harmed'], of)} beyond chance, helps "
-        f"{_names(mtl['helped'])}; {same}{len(mtl['undecided'])} undecided. ({runs} runs {where}; "
-        f"of differences under {effects}, by task, so many runs miss more than one in five.)"
+        f"{_names(mtl['helped'])}; {same}{len(mtl['undecided'])} undecided. There were {runs} runs "
+        f"{where_words(audit)}. {power_words(f)}"
     ]
     said += lost if unscored else []
     one = mtl["negative_one_run"]
+    alone = audit.main_study.baseline
     said.append(
-        f"A single run would have said {one['mean']:.1f} are worse ({one['least']} to "
-        f"{one['most']}, depending on the run); chance alone says {one['null_low']:.1f} to "
-        f"{one['null_high']:.1f} ({one['null_pairs']} pairs of equal trainings), and the test "
-        f"flags {mtl['harmed_null']} of single-task networks against themselves."
+        f"Without a test, one run shows {one['least']} to {one['most']} tasks worse under MTL. "
+        f"Chance alone shows {one['null_low']:.0f} to {one['null_high']:.0f}: so many are worse in "
+        f"{alone} than in {alone} again, with other random numbers ({one['null_pairs']} pairs). "
+        f"The test calls {mtl['harmed_null'] or 'none'} of those harmed."
     )
     if mtl["still_improving"]:
         said.append(
-            f"MTL was still improving in {mtl['still_improving']} of {runs} runs when its steps "
-            "were over; more steps may change this."
+            f"In {mtl['still_improving']} of {runs} runs the loss of MTL was still falling at its "
+            f"last step. More steps, such as --steps {2 * audit.recipe.steps}, may change the "
+            "verdicts."
         )
     elif mtl["harmed"] and audit.recipe.schedule == "cosine":
         more = 2 * audit.recipe.steps
         said.append(
-            "Is that harm, or training that was not done? Where the learning rate falls to "
-            f"nothing, no loss tells: look again with --steps {more} before any cure."
+            "Is that harm, or was the training too short? The learning rate falls to 0, so the "
+            f"loss does not tell. Look again with --steps {more} before you try any cure."
         )
     said += [_remedy_words(f), f"{f['plan']['says']} It was chosen on {f['plan']['chosen_on']}."]
     said += [_floor_words(name, floor) for name, floor in f["floors"].items()]
@@ -231,9 +237,51 @@ def _not_learned_words(f: dict[str, Any]) -> list[str]:
     return [
         f"{len(lost)} of {scored} tasks {are} not learned ({listed(lost)}): neither MTL nor a "
         f"network of {their} own is better beyond chance than a guess that ignores the features. "
-        f"{so} there is no harm, no help and no remedy to speak of; give more labels, other "
-        "features or more steps."
+        f"{so} nothing can be said of harm, help or remedies. {learn_advice(f)}"
     ]
+
+
+def learn_advice(f: Mapping[str, Any]) -> str:
+    """What to try where tasks are not learned: logarithms first, where a tail is heavy.
+
+    >>> learn_advice({"heavy_tails": ["y_1", "y_2"], "mtl": {"not_learned": ["y_1", "y_3"]}})
+    'Try --log y_1, since its values have a heavy tail. Or give more labels, other features or \
+more steps.'
+    """
+    heavy = [task for task in f["heavy_tails"] if task in f["mtl"]["not_learned"]]
+    more = "ive more labels, other features or more steps."
+    if not heavy:
+        return f"G{more}"
+    return f"{_log_advice(heavy)} Or g{more}"
+
+
+def _diverged_advice(f: Mapping[str, Any]) -> str:
+    """What to try where a training diverged: a heavy tail is the most frequent cause."""
+    if f["heavy_tails"]:
+        return f"{_log_advice(f['heavy_tails'])} One such target can make a whole network diverge."
+    return "Look for values that are far from all others, or try other training settings."
+
+
+def _log_advice(heavy: Sequence[str]) -> str:
+    names = shlex.quote(",".join(heavy[:MOST_NAMED]))
+    others = f" and {len(heavy) - MOST_NAMED} more" if len(heavy) > MOST_NAMED else ""
+    whose = "its values have" if len(heavy) == 1 else "their values have"
+    return f"Try --log {names}{others}, since {whose} a heavy tail."
+
+
+def power_words(f: Mapping[str, Any]) -> str:
+    """How small a difference so many runs can find, in one sentence; nothing if nobody knows.
+
+    >>> power_words({"runs": 5, "detectable": {"MSE": [0.1, 0.3]}})
+    'In four of five cases, 5 runs find a difference of 0.3 in MSE, and smaller ones less often.'
+    """
+    ends = [f"{high:.2g} in {metric}" for metric, (_, high) in f["detectable"].items()]
+    if not ends:
+        return ""
+    return (
+        f"In four of five cases, {f['runs']} runs find a difference of {' or '.join(ends)}, and "
+        "smaller ones less often."
+    )
 
 
 def mean_words(name: str, base: str, mean: Mapping[str, Any]) -> str:
@@ -361,6 +409,17 @@ def _floor(study: Study, name: str, mean: dict[str, Any]) -> dict[str, Any]:
     return {"worse": by["harmed"], "better": by["helped"], "mean": mean}
 
 
+def _original_scores(study: Study) -> dict[str, dict[str, dict[str, float | None]]]:
+    """The scores of tasks that are read as logarithms, in the unit in which they were measured."""
+    found: dict[str, dict[str, dict[str, float | None]]] = {}
+    for metric in [m for m in ORIGINAL if (study.results["metric"] == m).any()]:
+        means = {name: study.scores(name, metric=metric).mean() for name in (study.baseline, "MTL")}
+        for task in means["MTL"].dropna().index:
+            scores = {name: _known(float(mean[task])) for name, mean in means.items()}
+            found.setdefault(str(task), {})[metric.partition(" (")[0]] = scores
+    return found
+
+
 def _known(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
@@ -403,14 +462,14 @@ def _remedy_words(f: dict[str, Any]) -> str:
     tried = len(f["remedies"])
     if not tried:
         return "No remedy was tried."
-    only = f"{_remedy_name(f['remedies'][0])}, the one other way tried," if tried == 1 else ""
+    only = f"{_remedy_name(f['remedies'][0])}, the one other method tried," if tried == 1 else ""
     if not mtl["harmed"] and (best is None or best["helped"] <= len(mtl["helped"])):
         # Of these tasks nobody knows whether they are spared.
         unknown = mtl["undecided"] or mtl["not_scored"] or mtl["not_learned"]
         none = "No harm was found" if unknown else "There is no harm to cure"
         if only:
-            return f"{none}, and {only} does not help more tasks than MTL."
-        return f"{none}, and none of the {tried} other ways tried helps more tasks than MTL."
+            return f"{none}. {only} does not help more tasks than MTL."
+        return f"{none}. None of the {tried} other methods tried helps more tasks than MTL."
     if best is None and only:
         return (
             f"{only} is not better than single-task networks: it helps no task, and is not better "
@@ -418,8 +477,8 @@ def _remedy_words(f: dict[str, Any]) -> str:
         )
     if best is None:
         return (
-            f"None of the {tried} other ways tried is better than single-task networks: none helps "
-            "a task, and none is better on average."
+            f"None of the {tried} other methods tried is better than single-task networks: none "
+            "helps a task, and none is better on average."
         )
     name = _remedy_name(best)
     gain = best["mean"]["delta"]
@@ -427,7 +486,7 @@ def _remedy_words(f: dict[str, Any]) -> str:
     said = f"{name} harms {best['harmed']} and helps {best['helped']}{average}"
     caution = f"picked among {tried} on these same runs, so expect a little less"
     if only:
-        caution = "the one other way tried"
+        caution = "the one other method tried"
     if not mtl["harmed"]:
         return f"No harm was found. {said} (MTL helps {len(mtl['helped'])}; {caution})."
     if best["harmed"] >= len(mtl["harmed"]):
@@ -448,8 +507,8 @@ def _remedy_words(f: dict[str, Any]) -> str:
     return (
         f"The best remedy found: {said} (MTL: {len(mtl['harmed'])} and {len(mtl['helped'])}; "
         f"{caution}). {_leaning_words(f['best_runs_needed'])}It trains {best['networks']} "
-        f"network{'s' if best['networks'] > 1 else ''} a run; single-task networks, which harm "
-        f"no task by definition, are {f['tasks']}."
+        f"network{'s' if best['networks'] > 1 else ''} for each run. Single-task networks harm no "
+        f"task by definition, and are {f['tasks']}."
     )
 
 
@@ -493,19 +552,21 @@ def more_runs(runs: Mapping[str, int | None], split: str) -> list[str]:
         return []
     finite = sorted(n for n in needed if n is not None and n <= MOST_RUNS)
     if not finite:
-        rows = "splits of these rows (more rows could)" if split == "free" else "it"
+        rows = ", and more rows may decide them" if split == "free" else ""
+        those = f"the {len(needed)} undecided tasks" if len(needed) > 1 else "the undecided task"
         return [
-            f"No number of runs that one would train ({MOST_RUNS}) is likely to decide the "
-            f"{len(needed)} undecided: their differences are too small for {rows}."
+            f"Even {MOST_RUNS} runs would probably not decide {those}: the differences are too "
+            f"small{rows}."
         ]
     half = finite[(len(finite) - 1) // 2]
     first = sum(n <= half for n in finite)
     rest = len(needed) - len(finite)
-    more = f"; {rest} would stay undecided even with {MOST_RUNS}" if rest else ""
+    more = f" {rest} would stay undecided even with {MOST_RUNS} runs." if rest else ""
+    later = f", and {finite[-1]} runs {len(finite)} of them" if len(finite) > first else ""
+    tasks = "tasks" if len(needed) > 1 else "task"
     return [
-        f"{half} runs in all would probably decide {first} of the {len(needed)} undecided"
-        f"{f', {finite[-1]} runs {len(finite)}' if len(finite) > first else ''}"
-        f"{more} (if their differences are as they seem)."
+        f"If the differences are as they seem, {half} runs in all would probably decide {first} of "
+        f"the {len(needed)} undecided {tasks}{later}.{more}"
     ]
 
 
@@ -557,14 +618,16 @@ def _width_words(f: dict[str, Any]) -> list[str]:
     wide = f["widths"][-1]
     better, worse = wide["better_than_own"], wide["worse_than_own"]
     counts = (
-        f"On a trunk {wide['factor']:g} times as wide MTL harms {wide['harmed'] or 'none'} against "
-        f"single-task networks as wide, on its own {own['harmed'] or 'none'}; against MTL on its "
-        f"own trunk {better or 'no'} task{'' if better == 1 else 's'} "
-        f"{'is' if better == 1 else 'are'} better and {worse or 'none'} worse"
+        f"On a trunk {wide['factor']:g} times as wide, MTL harms {_tasks_words(wide['harmed'])}, "
+        "compared with single-task networks of that width. On the data's own trunk it harms "
+        f"{_tasks_words(own['harmed'])}. MTL itself is better on the wide trunk for "
+        f"{_tasks_words(better)}, and worse for {_tasks_words(worse)}."
     )
-    if better and not worse:
-        return [f"{counts}: width is part of the harm."]
-    return [f"{counts}."]
+    return [f"{counts} So width is part of the harm." if better and not worse else counts]
+
+
+def _tasks_words(count: int) -> str:
+    return f"{count or 'no'} task{'' if count == 1 else 's'}"
 
 
 def _off_diagonal(matrix: Float[np.ndarray, "T T"]) -> float | None:

@@ -86,13 +86,14 @@ def sentences(study: Study) -> list[str]:
         ]
     if t.null_arm is not None and math.isfinite(many):
         said.append(
-            f"A single run would have called {many:.1f} tasks worse; chance alone says "
+            f"Without a test, one run shows {many:.1f} tasks worse on average. Chance alone shows "
             f"{t.null_words(arms[0]).removeprefix('null ')}."
         )
     elif math.isfinite(many):
         said.append(
-            f"A single run would have called {many:.1f} tasks worse. What chance alone says is not "
-            f"known here: train {base} a second time with other seeds, and name it as the twin."
+            f"Without a test, one run shows {many:.1f} tasks worse on average. Nobody knows here "
+            f"what chance alone shows: train {base} a second time with other seeds, and name it "
+            "under --twin."
         )
     return said + more_runs(found["runs_needed"], t.split)
 

@@ -7,6 +7,7 @@ task, and what reading the data did that matters. A section without content is n
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from html import escape
@@ -17,11 +18,18 @@ from .. import __version__, figures
 from ..book import explorer
 from ..book.markup import STYLE, html_document
 from ..figures.picture import captioned_html
-from ..study import TRAINING_STAGES, plan_json
+from ..study import TRAINING_STAGES, TaskPlan, plan_json
 from ..study.task_plan import STANDARD_ERRORS, TEST
 from .figures import affinity_map, width_check
-from .findings import findings, listed, mean_words, sentences
-from .result import Audit, load_call, repeat_command, resume_command
+from .findings import findings, learn_advice, listed, mean_words, power_words, sentences
+from .result import (
+    Audit,
+    fit_commands,
+    load_call,
+    repeat_command,
+    resume_command,
+    where_words,
+)
 from .tables import (
     csv_link,
     metrics_table,
@@ -34,7 +42,12 @@ from .tables import (
     verdicts_link,
 )
 
+MOST_CHOICES = 3  # that the heading of the plan counts
 MOST_ROWS = 15  # of a plan's table on the first screen; more are folded behind a table of choices
+UNIT = (
+    "<p class='small'>The tasks have several metrics. So each task's difference is first divided "
+    "by its standard error, which is its noise.</p>"
+)
 PAGE_STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 VERDICTS = (
     ("harmed", "harmed", "worse than a network of its own"),
@@ -70,11 +83,10 @@ def audit_page(audit: Audit) -> str:
 
 def _made(audit: Audit) -> str:
     rows, runs = audit.provenance["rows"], len(audit.plan.seeds)
-    on = {"fixed": "on the given split", "free": "on splits of the same rows"}
-    where = on.get(audit.provenance["split"], "on new data")
     return (
-        f"{len(audit.labels)} tasks, {rows:,} rows, {runs} runs {where}; made on {date.today()} by "
-        f"mtl_nt {__version__}. MTL is one network for all tasks, STL one network for each task."
+        f"{len(audit.labels)} tasks, {rows:,} rows, {runs} runs {where_words(audit)}; made on "
+        f"{date.today()} by mtl_nt {__version__}. MTL is one network for all tasks, and STL is one "
+        "network for each task."
     )
 
 
@@ -86,12 +98,12 @@ def _not_learned(f: dict[str, Any]) -> list[str]:
     lost, unscored = f["mtl"]["not_learned"], f["mtl"]["not_scored"]
     said = []
     if lost:
-        are, them = ("is", "It has") if len(lost) == 1 else ("are", "They have")
+        are, them = ("is", "it") if len(lost) == 1 else ("are", "them")
         said.append(
             f"<strong>{len(lost)} of {f['tasks']} tasks {are} not learned:</strong> "
-            f"{escape(listed(lost))}. No network predicts better, beyond chance, than a guess that "
-            f"ignores the features. {them} no harm, no help and no remedy. Give more labels, other "
-            "features or more steps."
+            f"{escape(listed(lost))}. No network predicts {them} better, beyond chance, than a "
+            "guess that ignores the features. So nothing can be said of harm, help or remedies. "
+            f"{escape(learn_advice(f))}"
         )
     if unscored:
         are = "is" if len(unscored) == 1 else "are"
@@ -117,22 +129,29 @@ def _verdict(audit: Audit, f: dict[str, Any]) -> list[str]:
     )
     return [
         f"<p class='lead'>{escape(mean_words('MTL', study.baseline, mtl['mean']))}</p>",
+        *([UNIT] if mtl["mean"]["unit"] == STANDARD_ERRORS else []),
         "<p class='small'>What MTL does to each task:</p>",
         f"<ul class='tiles'>{tiles}</ul>",
         f"<p class='small'>{escape(_margin_words(f))}</p>",
+        *_in_short(audit.task_plan),
         _picture(figures.task_differences(study, methods=["MTL"]), caption=False),
-        *_mean_row(f),
     ]
 
 
-def _mean_row(f: dict[str, Any]) -> list[str]:
-    """That the picture has another mean, where some tasks are not learned."""
-    if not f["mtl"]["not_learned"] or f["mtl"]["mean"]["unit"] == STANDARD_ERRORS:
-        return []  # tasks of several metrics have no such row
-    return [
-        "<p class='small'>The last row of the picture is the mean over all tasks, also over those "
-        "that are not learned. The sentence above leaves these out.</p>"
-    ]
+def _in_short(plan: TaskPlan) -> list[str]:
+    """What to do, for those who read no further."""
+    if not math.isfinite(plan.apparent):
+        return []
+    caution = ""
+    if not _is_baseline(plan) and plan.left_out.low <= 0:  # not where it is NaN
+        caution = " These runs do not show that this is better than one network for each task."
+    choices = escape(_choice_words(plan))
+    return [f"<p><strong>What to do:</strong> <a href='#plan'>{choices}</a>.{caution}</p>"]
+
+
+def _is_baseline(plan: TaskPlan) -> bool:
+    """Whether a plan has nothing but the baseline."""
+    return all(name == plan.baseline for name, _ in plan.choices.values())
 
 
 def _margin_words(f: dict[str, Any]) -> str:
@@ -141,13 +160,7 @@ def _margin_words(f: dict[str, Any]) -> str:
     said = "No margin was stated (--margin), so no task can be called the same."
     if margins:
         said = f"Differences up to {margins} do not matter: this margin was stated."
-    ends = [f"{high:.2g} in {metric}" for metric, (_, high) in f["detectable"].items()]
-    if not ends:
-        return said
-    return (
-        f"{said} {f['runs']} runs find a difference of {' or '.join(ends)} in four of five cases, "
-        "whatever the task, and smaller ones less often."
-    )
+    return f"{said} {power_words(f)}".strip()
 
 
 def _plan(audit: Audit) -> list[str]:
@@ -168,31 +181,56 @@ def _plan(audit: Audit) -> list[str]:
             "not choose. Expect the second."
         )
     networks = f"{plan.networks} network{'s' if plan.networks != 1 else ''}"
-    if plan.left_out.low <= 0:  # not where it is NaN
+    if _is_baseline(plan):
+        judged = "So there is nothing else to train."
+    elif plan.left_out.low <= 0:  # not where it is NaN
         judged += (
-            f" The interval includes 0, so these runs do not show that the plan is better than "
-            f"{plan.baseline} for every task."
+            " Its interval includes 0, so these runs do not show that the plan is better than one "
+            f"network for each task ({plan.baseline})."
         )
     command = f"{repeat_command(audit)} --plan plan.json"
+    commands = "".join(f"{escape(line)}\n" for line in fit_commands(audit))
+    predict = "fitted.predict(new_x)  # features as in data.x"
+    if commands:
+        predict = 'fitted.predict("new.csv")  # or a DataFrame with the same columns'
+    python = (
+        f"<pre>import mtl_nt\n\n{escape(load_call(audit))}\n"
+        f'fitted = mtl_nt.fit_plan(data, "plan.json")\n{predict}\n'
+        'fitted.save("fitted")  # mtl_nt.load_plan("fitted") reads it</pre>'
+    )
+    train = [f"<p>Then train it on all rows, and predict new ones:</p><pre>{commands}</pre>"]
+    train = [*(train if commands else []), f"<p>In Python:</p>{python}"]
     return [
-        "<h2>The plan</h2>",
+        f"<h2 id='plan'>The plan: {escape(_choice_words(plan))}</h2>",
         f"<p class='lead'>{escape(str(plan))}</p>",
         _wide(table),
         *([_fold(f"The plan, all {len(plan.table)} tasks", _wide(plan_table(audit)))] * many),
         f"<p class='small'>{escape(judged)} The whole plan is {networks}.</p>",
         _fold(
             "Use this plan",
-            "<p>Save it as plan.json: the link below does, and so does this command. You may edit "
-            f"the file.</p><pre>{escape(command)}</pre>"
-            "<p>Then train it on all rows, and predict new ones:</p>"
-            f"<pre>import mtl_nt\n\n{escape(load_call(audit))}\n"
-            'fitted = mtl_nt.fit_plan(data, "plan.json")\n'
-            "fitted.predict(new_rows)  # features as in data.x\n"
-            'fitted.save("fitted")  # mtl_nt.load_plan("fitted") reads it</pre>'
+            "<p>Save the plan as plan.json: copy the text below, or run this command. You may edit "
+            f"the file.</p><pre>{escape(command)}</pre>",
+            *train,
             f"<p>This is plan.json:</p><pre class='file'>{escape(plan_json(plan))}</pre>",
             plan_link(audit),
         ),
     ]
+
+
+def _choice_words(plan: TaskPlan) -> str:
+    """How many tasks have which choice, the most frequent ones first.
+
+    >>> from mtl_nt.study import stored
+    >>> _choice_words(stored("cure-unrelated").task_plan(["MTL"]))
+    'MTL for 6 tasks, STL for 3'
+    """
+    counts = Counter(plan.table["choice"]).most_common()
+    if len(counts) == 1:
+        return f"{counts[0][0]} for every task"
+    many = f"{counts[0][0]} for {counts[0][1]} task{'' if counts[0][1] == 1 else 's'}"
+    shown = [many, *(f"{choice} for {count}" for choice, count in counts[1:MOST_CHOICES])]
+    rest = sum(count for _, count in counts[MOST_CHOICES:])
+    return ", ".join([*shown, *([f"others for {rest}"] if rest else [])])
 
 
 def _open(audit: Audit, f: dict[str, Any]) -> list[str]:
@@ -235,7 +273,7 @@ def _folded(audit: Audit, f: dict[str, Any]) -> list[str]:
         ),
         ("How the data were read", lambda: [_bullets(map(str, audit.notes))]),
         ("What was run", lambda: _settings(audit)),
-        ("How these verdicts are made", lambda: [_bullets(METHOD)]),
+        ("How these verdicts are made", lambda: [_bullets(_method(audit))]),
     ]
     return [_fold(title, *make()) for title, make in sections if make is not None]
 
@@ -322,6 +360,23 @@ METHOD = (
     "STL' is STL once more with other random numbers: all that it shows is chance. Constant "
     "ignores the features. Alpha is how strongly LBTW and GradNorm favour tasks that lag behind.",
 )
+
+
+OF_CLASSES = (
+    "Macro PR-AUC is for tasks of classes: the mean of the PR-AUC of each class against the rest. "
+    "A class without a test row in a run is left out there."
+)
+OF_WEIGHTS = (
+    "Rows weigh as the table says, in the losses and in every score but Spearman's correlation, "
+    "which counts them alike."
+)
+
+
+def _method(audit: Audit) -> list[str]:
+    """How verdicts are made, with what is true of these data alone."""
+    classes = [OF_CLASSES] if "classes" in {*audit.labels["kind"]} else []
+    weights = [OF_WEIGHTS] if any(note.about == "weights" for note in audit.notes) else []
+    return [*METHOD, *classes, *weights]
 
 
 def _picture(figure: Any, caption: bool = True) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from ..datasets import is_table
 from ..networks import Recipe
 from ..study import Affinity, Study, TaskPlan, methods_at_widths
-from ..tasks import Note
+from ..tasks import BadInput, Note
 from .plan import WIDTH_FACTORS, Plan
 
 TABLES = ("results", "training", "history", "validation")
@@ -67,7 +68,11 @@ class Audit:
         >>> example_audit().with_margin(0.1).main_study.margin
         {'MSE': 0.1}
         """
-        return replace(self, study=self.study.with_margin(margin)) if margin else self
+        if not margin:
+            return self
+        study = self.study.with_margin(margin)
+        check_margins(study.margin, [*dict.fromkeys(study.metric.values())])
+        return replace(self, study=study)
 
     @cached_property
     def task_plan(self) -> TaskPlan:
@@ -81,6 +86,35 @@ class Audit:
         return self.study.recipe
 
 
+def where_words(audit: Audit) -> str:
+    """What the runs have of the data: the same rows, or new ones.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> where_words(example_audit())
+    'on new data'
+    """
+    made = audit.provenance
+    if made["split"] == "free":
+        rows = "folds" if is_table(made["source"]) else "new splits"
+        return f"on {rows} of the same rows"
+    return "on the given split" if made["split"] == "fixed" else "on new data"
+
+
+def check_margins(margins: Mapping[str, float], judged: Sequence[str]) -> None:
+    """Refuse a margin in a metric that judges no task, and so would change nothing.
+
+    >>> check_margins({"R2": 0.1}, ["MSE"])
+    Traceback (most recent call last):
+    mtl_nt.tasks.BadInput: margin of R2: tasks are judged by MSE; give --margin MSE=0.1
+    """
+    for metric, value in margins.items():
+        if metric not in judged:
+            raise BadInput(
+                f"margin of {metric}: tasks are judged by {' and '.join(judged)}; give "
+                f"--margin {judged[0]}={value:g}"
+            )
+
+
 def repeat_command(audit: Audit) -> str:
     """The command line that repeats an audit.
 
@@ -91,8 +125,54 @@ def repeat_command(audit: Audit) -> str:
     python -m mtl_nt report dial --methods MTL --alphas 0,0.1,0.25,0.5,1 --seeds 100,101 --steps 10
     """
     made, plan = audit.provenance, audit.plan
-    words = ["python", "-m", "mtl_nt", "report", made["source"]]
-    for name, value in made["options"].items():
+    return shlex.join(
+        report_words(
+            made["source"],
+            made["options"],
+            plan.methods,
+            plan.alphas,
+            plan.seeds,
+            made["steps"],
+            audit.study.margin,
+        )
+    )
+
+
+def report_words(
+    source: str,
+    options: Mapping[str, Any],
+    methods: Sequence[str],
+    alphas: Sequence[float],
+    seeds: Sequence[int],
+    steps: int | None,
+    margin: Mapping[str, float],
+) -> list[str]:
+    """The words of the command line that makes an audit. The arguments are those of `audit`.
+
+    >>> report_words("my.csv", {"missing": [-999], "yes": True}, ["MTL"], [], [100, 101], None, {})
+    ['python', '-m', 'mtl_nt', 'report', 'my.csv', '--missing=-999', '--yes', '--methods', 'MTL', \
+'--seeds', '100,101']
+    """
+    words = ["python", "-m", "mtl_nt", "report", source, *option_words(options)]
+    words += ["--methods", ";".join(methods)]
+    if alphas:
+        words += ["--alphas", ",".join(f"{a:g}" for a in alphas)]
+    words += ["--seeds", ",".join(map(str, seeds))]
+    if steps is not None:
+        words += ["--steps", str(steps)]
+    if margin:
+        words += ["--margin", ",".join(f"{metric}={value:g}" for metric, value in margin.items())]
+    return words
+
+
+def option_words(options: Mapping[str, Any]) -> list[str]:
+    """The options that say how a table is read, as words of a command line.
+
+    >>> option_words({"targets": "y_*", "ignore": ["a", "b"], "yes": False})
+    ['--targets', 'y_*', '--ignore', 'a,b']
+    """
+    words = []
+    for name, value in options.items():
         if value is None or value == () or value == []:
             continue
         option = f"--{name.replace('_', '-')}"
@@ -102,15 +182,7 @@ def repeat_command(audit: Audit) -> str:
         several = isinstance(value, (list, tuple))
         text = ",".join(map(str, value)) if several else str(value)
         words += [f"{option}={text}"] if text.startswith("-") else [option, text]
-    words += ["--methods", ";".join(plan.methods)]
-    if plan.alphas:
-        words += ["--alphas", ",".join(f"{a:g}" for a in plan.alphas)]
-    words += ["--seeds", ",".join(map(str, plan.seeds))]
-    if made["steps"] is not None:
-        words += ["--steps", str(made["steps"])]
-    if margin := audit.study.margin:
-        words += ["--margin", ",".join(f"{metric}={value:g}" for metric, value in margin.items())]
-    return shlex.join(words)
+    return words
 
 
 def resume_command(audit: Audit) -> str | None:
@@ -139,6 +211,22 @@ def load_call(audit: Audit) -> str:
     given = {name: value for name, value in options if value not in (None, (), [], False)}
     words = [repr(audit.provenance["source"]), *(f"{k}={v!r}" for k, v in given.items())]
     return f"data = mtl_nt.load({', '.join(words)})"
+
+
+def fit_commands(audit: Audit) -> list[str]:
+    """The command lines that train the plan of a table, and predict new rows; none without a table.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> fit_commands(example_audit())
+    []
+    """
+    made = audit.provenance
+    if not is_table(made["source"]):
+        return []
+    start, read = ["python", "-m", "mtl_nt"], option_words(made["options"])
+    fit = [*start, "fit", made["source"], "--plan", "plan.json", "--out", "fitted", *read]
+    predict = [*start, "predict", "fitted", "new.csv", "--out", "predictions.csv"]
+    return [shlex.join(fit), shlex.join(predict)]
 
 
 def without_methods(study: Study, methods: Sequence[str]) -> Study:

@@ -149,7 +149,7 @@ class SavedAudit(TypedDict):
 
     name: str
     tables: StudyTables
-    metric: dict[str, Literal["PR-AUC", "MSE"]]
+    metric: dict[str, Literal["PR-AUC", "macro PR-AUC", "MSE"]]
     margin: dict[str, NonNegativeFloat]
     overlap: FiniteFloat
     null_identity: dict[str, str]

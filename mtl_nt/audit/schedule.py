@@ -247,15 +247,28 @@ def check_room(seconds: float, timer: Timer, needed: str) -> None:
     Raises:
         BadInput: there is not nearly enough time.
 
-    >>> check_room(80, Timer(10), "STL and MTL")  # doctest: +ELLIPSIS
+    >>> check_room(80, Timer(10), "STL and MTL")
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: STL and MTL take about 80 s here, and 10 s are left; give a larger ...
+    mtl_nt.tasks.BadInput: STL and MTL take about 80 s here, and 10 s are left; give --budget 2min \
+or more, or fewer --steps
     """
     from .plan import format_seconds
 
     left = timer.left()
     if seconds > 1.5 * left:
+        enough = MARGIN * seconds + timer.passed() + 10  # and the page takes some seconds
         raise BadInput(
             f"{needed} take about {format_seconds(seconds)} here, and {format_seconds(left)} are "
-            "left; give a larger --budget, or fewer --steps"
+            f"left; give --budget {_as_budget(enough)} or more, or fewer --steps"
         )
+
+
+def _as_budget(seconds: float) -> str:
+    """A time that is not shorter, as `--budget` takes it.
+
+    >>> _as_budget(61), _as_budget(100), _as_budget(6000)
+    ('65s', '2min', '1.7h')
+    """
+    if seconds >= 5400:
+        return f"{math.ceil(seconds / 360) / 10:g}h"
+    return f"{math.ceil(seconds / 60)}min" if seconds >= 90 else f"{5 * math.ceil(seconds / 5)}s"

@@ -15,9 +15,10 @@ from ..book import SORT_SCRIPT, script_tag
 from ..figures.tables import arm_label, arm_tables, format_alpha
 from ..study import STL, runs_needed, safe_csv
 from ..study.task_plan import STANDARD_ERRORS
+from ..training.original_units import ORIGINAL
 from .findings import effect_digits, listed
 from .plan import format_seconds
-from .result import Audit
+from .result import Audit, where_words
 
 TASK_COLUMNS = (
     "task",
@@ -39,7 +40,8 @@ def task_table(audit: Audit, method: str = "MTL", alpha: float = math.nan) -> st
 
     A row says the verdict, the difference from STL with its interval, the p-value and the one that
     is adjusted for all tasks (q), the runs that would decide an undecided task, and how many labels
-    and positives the task has.
+    and positives the task has. Where tasks are read as logarithms, it has the scores of STL and of
+    the method in original units too.
 
     Args:
         alpha: the alpha of a method that has one.
@@ -54,11 +56,16 @@ def task_table(audit: Audit, method: str = "MTL", alpha: float = math.nan) -> st
     study = audit.main_study
     delta = study.delta(method, alpha)
     verdicts = arm_tables(study).verdicts[method, format_alpha(alpha)].to_dict("records")
-    needed = dict(zip(delta.columns, runs_needed(delta.to_numpy(), study.overlap), strict=True))
+    margin = np.array([study.margin.get(study.metric[str(task)], 0.0) for task in delta])
+    enough = runs_needed(delta.to_numpy(), study.overlap, margin=margin)
+    needed = dict(zip(delta.columns, enough, strict=True))
     alone = study.results[study.results["method"] == study.baseline]
     judged = alone[alone["metric"] == alone["task"].map(study.metric)]
     level = {str(k): float(v) for k, v in judged.groupby("task")["value"].mean().items()}
     about = {row["task"]: row for row in audit.labels.to_dict("records")}
+    original = [m for m in ORIGINAL if (study.results["metric"] == m).any()]
+    arms = ((study.baseline, math.nan), (method, alpha))
+    back = {m: [study.scores(name, a, m).mean() for name, a in arms] for m in original}
     rows = []
     for v in verdicts:
         task, scored = str(v["task"]), bool(np.isfinite(v["delta"]))
@@ -80,11 +87,14 @@ def task_table(audit: Audit, method: str = "MTL", alpha: float = math.nan) -> st
                 number_cell(level[task], "{:.3f}"),
                 (f"{counts['labels']:,}", counts["labels"]),
                 ("–", math.nan) if positives is None else (f"{positives:,}", positives),
+                *(_both_scores([mean[task] for mean in back[m]], study.sign(m)) for m in original),
             ]
         )
-    return sortable_table(
-        TASK_COLUMNS, rows, f"{arm_label((method, format_alpha(alpha)))} against {study.baseline}"
-    )
+    arm = arm_label((method, format_alpha(alpha)))
+    title = f"{arm} against {study.baseline}"
+    if original:
+        title += f", and in original units the scores of {study.baseline} / {arm}"
+    return sortable_table([*TASK_COLUMNS, *original], rows, title)
 
 
 def plan_table(audit: Audit) -> str:
@@ -142,13 +152,13 @@ def plan_choices(audit: Audit) -> str:
 
 
 def plan_link(audit: Audit) -> str:
-    """A link that saves the plan as a CSV file, which is in the page itself.
+    """A link that saves the table of the plan as a CSV file, which is in the page itself.
 
     >>> from mtl_nt.audit import example_audit
     >>> "plan.csv</a>: 9 rows" in plan_link(example_audit())
     True
     """
-    return download("plan.csv", audit.task_plan.table, "a task each")
+    return download("plan.csv", audit.task_plan.table, "one for each task")
 
 
 def remedies_table(audit: Audit, found: Mapping[str, Any]) -> str:
@@ -211,14 +221,13 @@ def metrics_table(audit: Audit) -> str:
     for task in map(str, audit.labels["task"]):
         row: list[tuple[Any, Any]] = [(task, task)]
         for metric in metrics:
-            alone, together = (float(mean.get(task, math.nan)) for mean in means[metric])
-            known = math.isfinite(alone) and math.isfinite(together)
-            gain = study.sign(metric) * (together - alone)
-            row.append((f"{alone:.3g} / {together:.3g}", gain) if known else ("–", math.nan))
+            scores = [float(mean.get(task, math.nan)) for mean in means[metric]]
+            row.append(_both_scores(scores, study.sign(metric)))
         rows.append(row)
-    head = ["task", *(f"{m} ({'less' if study.sign(m) < 0 else 'more'})" for m in metrics)]
+    head = ["task", *(f"{m} {'↓' if study.sign(m) < 0 else '↑'}" for m in metrics)]
     title = (
-        f"{study.baseline} / MTL, means over runs, sorted by the gain; in brackets which is better"
+        f"{study.baseline} / MTL, means over runs, sorted by the gain (↑ higher is better, ↓ lower "
+        "is better)"
     )
     return sortable_table(head, rows, title)
 
@@ -230,7 +239,7 @@ def csv_link(audit: Audit) -> str:
     >>> csv_link(example_audit()).startswith('<p><a download="results.csv"')
     True
     """
-    what = "a score each by method, alpha, run, task and metric"
+    what = "one for each method, alpha, run, task and metric"
     return download("results.csv", audit.study.results, what)
 
 
@@ -242,7 +251,7 @@ def verdicts_link(audit: Audit) -> str:
     >>> "verdicts.csv</a>: 27 rows" in verdicts_link(example_audit())
     True
     """
-    return download("verdicts.csv", verdicts_table(audit), "a test each by method, alpha and task")
+    return download("verdicts.csv", verdicts_table(audit), "one for each method, alpha and task")
 
 
 def verdicts_csv(audit: Audit) -> str:
@@ -274,7 +283,7 @@ def download(name: str, table: pd.DataFrame, what: str) -> str:
         name: of the file.
         what: a row is, in words.
 
-    >>> download("a.csv", pd.DataFrame({"task": ["x"]}), "a task each")[:29]
+    >>> download("a.csv", pd.DataFrame({"task": ["x"]}), "one for each task")[:29]
     '<p><a download="a.csv" href="'
     """
     data = base64.b64encode(safe_csv(table, 6).encode()).decode()
@@ -293,7 +302,11 @@ def settings_table(audit: Audit) -> pd.DataFrame:
     """
     study, made, plan = audit.study, audit.provenance, audit.plan
     recipe, parts = audit.recipe, made["parts"]
-    split = {"free": "drawn anew for every run", "fixed": "given", "new data": "of new data"}
+    split = {
+        "free": where_words(audit),
+        "fixed": "the same for every run",
+        "new data": "of new data",
+    }
     items = {
         "data": f"{audit.name}: {made['rows']:,} rows, {made['features']:,} features, "
         f"{len(audit.labels)} tasks",
@@ -303,7 +316,7 @@ def settings_table(audit: Audit) -> pd.DataFrame:
         "alphas": ", ".join(f"{a:g}" for a in plan.alphas),
         "runs": ", ".join(map(str, plan.seeds)),
         "network": f"trunk {'-'.join(map(str, recipe.trunk))}, {recipe.architecture}",
-        "budget": f"{recipe.steps:,} steps of {recipe.batch_size} rows a network, "
+        "budget": f"{recipe.steps:,} steps of {recipe.batch_size} rows for each network, "
         f"checkpoint: {study.checkpoint}",
         "optimiser": f"Adam, learning rate {recipe.learning_rate:g}, weight decay "
         f"{recipe.weight_decay:g}, dropout {recipe.dropout:g}",
@@ -322,6 +335,7 @@ TABLE_STYLE = (
     "text-align:right;white-space:nowrap}"
     ".nt-tasks :is(th,td):first-child{text-align:left;white-space:normal;overflow-wrap:anywhere;"
     "min-width:8em}"
+    ".nt-tasks th{white-space:normal}"
     ".nt-tasks button{all:unset;cursor:pointer;font-weight:bold}"
     ".nt-tasks button:focus-visible{outline:3px solid #f0a500}"
     ".nt-tasks th[aria-sort=ascending] button::after{content:' ▲'}"
@@ -353,6 +367,13 @@ def sortable_table(
         f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
         f"{script_tag(SORT_SCRIPT)}</div>"
     )
+
+
+def _both_scores(scores: Sequence[float], sign: int) -> tuple[str, float]:
+    """The scores of STL and of another method in one cell, sorted by the gain."""
+    alone, other = scores
+    known = math.isfinite(alone) and math.isfinite(other)
+    return (f"{alone:.3g} / {other:.3g}", sign * (other - alone)) if known else ("–", math.nan)
 
 
 def _table_cell(cell: tuple[Any, Any]) -> str:

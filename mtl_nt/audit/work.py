@@ -16,6 +16,7 @@ from typing import Any
 
 from ..networks import RESEED_OFFSET, Recipe
 from ..study import METHODS, STL, Method, Study, methods_at_widths
+from ..study.methods import refusal
 from ..study.nulls import kept_pairs
 from ..study.transfer import LEAST_PAIRS
 from ..tasks import BadInput
@@ -52,6 +53,21 @@ SIDE_USE = {WIDTHS: 0.3, AFFINITY: 0.1}
 """Width is one more cause, and often a cure. The affinity explains, and decides nothing."""
 
 
+class NoVerdict(BadInput):
+    """An audit ended before STL, STL' and MTL were trained on two runs.
+
+    Attributes:
+        runs: the seeds of the runs that are finished.
+        there: what is finished, in words; nothing where nothing is.
+        early: what `audit` makes of it (see `early.Early`).
+    """
+
+    def __init__(self, message: str, runs: Sequence[int], there: str) -> None:
+        super().__init__(message)
+        self.runs, self.there = tuple(runs), there
+        self.early: object = None
+
+
 class Work:
     """The work of an audit, from its estimate to the plan of what was trained.
 
@@ -84,6 +100,9 @@ class Work:
                 if m.search
             ]
             self.asked = [m for m in asked if not m.search]
+        refused = {m.name: refusal(m, bench.data) for m in self.asked}
+        self.impossible += [f"{name} (it {why})" for name, why in refused.items() if why]
+        self.asked = [m for m in self.asked if not refused[m.name]]
         self.widths = methods_at_widths(
             Recipe.for_data(bench.data, steps=bench.steps), WIDTH_FACTORS
         )
@@ -96,7 +115,8 @@ class Work:
 
         Raises:
             BadInput: the budget has no room for a first verdict, or a training refuses its data.
-            KeyboardInterrupt: somebody stopped it before the first verdict.
+            NoVerdict: the budget was over before a verdict could be given.
+            KeyboardInterrupt: somebody stopped it before that; its cause is a `NoVerdict`.
         """
         timer, bench, say = self.timer, self.bench, self.say
         bench.run(self.seeds[0])
@@ -188,13 +208,17 @@ class Work:
         return [item for m in methods for item in self._items((m,), self.runs)]
 
     def _items(self, methods: Sequence[Method], seeds: Sequence[int]) -> list[Item]:
-        bench, items = self.bench, []
+        """These methods on these runs; where runs are trained one by one, all methods of a run
+        come before the next run.
+        """
+        bench, items = self.bench, list[tuple[int, Item]]()
         for method in methods:
             for block in self._blocks(method, seeds):
                 kept = bench.is_kept(method, block)
                 seconds = 0.0 if kept else self.costs.seconds(bench.outline(method, block))
-                items.append(Item(method.name, seconds, partial(bench.train, method, block)))
-        return items
+                item = Item(method.name, seconds, partial(bench.train, method, block))
+                items.append((self.seeds.index(block[0]), item))
+        return [item for _, item in sorted(items, key=lambda pair: pair[0])]
 
     def _blocks(self, method: Method, seeds: Sequence[int]) -> list[tuple[int, ...]]:
         """The blocks of runs in which a method trains; those that are kept are not trained anew."""
@@ -253,11 +277,15 @@ class Work:
         bench = self.bench
         runs = [s for s in self.seeds if all(s in bench.covered(m) for m in BASE)]
         if len(runs) < LEAST_RUNS:
-            raise ended.interrupted or BadInput(
-                f"the time was over before STL, its twin and MTL had trained on {LEAST_RUNS} runs; "
-                f"all that was asked for takes about {format_seconds(seconds)}; give a larger "
-                "--budget, or fewer --steps; with --results FOLDER you can go on"
+            early = NoVerdict(
+                f"the time was over before STL, its twin and MTL had trained on {LEAST_RUNS} runs, "
+                "so no verdict can be given",
+                runs,
+                self._finished(),
             )
+            if ended.interrupted:
+                raise ended.interrupted from early
+            raise early
         done = [m for m in self.asked if {*runs} <= bench.covered(m)]
         widths = all({*runs} <= bench.covered(m) for m in self.widths)
         affinity = bench.affinity is not None
@@ -288,6 +316,12 @@ class Work:
             len(left_out) > len(self.impossible),
             ended.interrupted is not None,
         )
+
+    def _finished(self) -> str:
+        """Which of STL, its twin and MTL are trained on how many runs, in words."""
+        counts = {m.name: len(self.bench.covered(m) & {*self.seeds}) for m in BASE}
+        words = [f"{name} on {n} run{'s' if n > 1 else ''}" for name, n in counts.items() if n]
+        return ", ".join(words)
 
     def _there(self) -> str:
         """What is trained already, in words."""

@@ -3,9 +3,10 @@
 In a notebook, `playground` trains small networks in the page, `explorers` are sliders over finished
 pictures, and `live` trains at every change of a slider. `parameters` checks what a reader sets, and
 `processes` uses several cores. `drawings` shows methods, made-up tasks, digits and molecules as
-pictures (`method_drawing`, `svg`). `predict` asks questions that the page itself checks. `effects`
-are means over runs with intervals, and `curves`, `geometry`, `trunk_room`, `split_pictures` and
-`published_counts` draw pictures of single chapters. `markup` makes HTML that is safe to show.
+pictures (`method_drawing`, `svg`). `predict` asks questions that the page itself checks, and
+`claims` prints which sentences of the text hold. `effects` are means over runs with intervals, and
+`curves`, `geometry`, `trunk_room`, `split_pictures` and `published_counts` draw pictures of single
+chapters. `markup` makes HTML that is safe to show.
 
 Around a notebook, `report` runs it, `page` turns it into one HTML page, and `links` leads from one
 page to the next. `about` is what a notebook says of itself, `outputs` stores what it has shown, and
@@ -15,6 +16,7 @@ since they load papermill and nbconvert.
 This room uses the figures and all that is below them.
 """
 
+from .claims import claim
 from .drawings import Drawing, digits_drawn, directions_drawn, methods_drawn, molecule_drawn
 from .explorers import explorer
 from .live import Live
@@ -27,6 +29,7 @@ __all__ = [
     "Drawing",
     "Live",
     "SORT_SCRIPT",
+    "claim",
     "digits_drawn",
     "directions_drawn",
     "explorer",

@@ -75,11 +75,6 @@ class ReportDetails:
             parts.append(f"run on {self.date} in {self.seconds:.0f} s")
         return "; ".join(parts)
 
-    @property
-    def when(self) -> str:
-        """When and by what the report was made, in words."""
-        return f"made on {self.date} by mtl_nt" if self.date else "made by mtl_nt"
-
 
 def _defaults(notebook: NotebookNode) -> dict[str, Any]:
     """The values in the cell tagged "parameters"."""

@@ -15,14 +15,20 @@ from ..figures.picture import Picture, data_url, format_value, png_size
 from ..tasks import BadInput
 from .live import Live, running_headless
 from .markup import SLIDER_SCRIPT, data_block, script_tag
-from .pictures import picture_html, picture_words
+from .pictures import (
+    has_narrow_form,
+    narrow_form,
+    picture_html,
+    picture_words,
+    without_narrow_form,
+)
 
 __all__ = ["Explorer", "Live", "explorer", "running_headless"]
 
 Key = str | tuple[str, ...]
 Pages = dict[tuple[str, ...], list[Picture]]  # the pictures for each choice of the menus
 
-NOTE = "Precomputed: answers at once, with or without a kernel"
+NOTE = "Every picture is drawn already, so it answers at once"
 ASK = "Run this cell for the {}."
 FRAGMENT = """\
 <div class="nt-explorer">
@@ -50,8 +56,9 @@ def explorer(
 
     Args:
         pictures: for each data set one picture for every alpha, or a single one for all of them. A
-            picture is a PNG with its caption, as `figures.captioned_png` returns it. A key may have
-            several parts, such as (data set, method); then every part has a menu.
+            picture is a PNG with its caption, as `figures.captioned_png` returns it. Where all
+            pictures have a form for phones, a narrow page shows these. A key may have several
+            parts, such as (data set, method); then every part has a menu.
         alphas: the values of the slider.
         label: the name of the slider.
         name: the name of the menu, or a list with a name for every part of a key.
@@ -87,6 +94,8 @@ def explorer(
         if not all(isinstance(one, tuple) and len(one) == 2 for one in page):
             raise BadInput(f"explorer: a picture of {key!r} has no caption; give (PNG, caption)")
         pages[parts] = page
+    if not all(has_narrow_form(one) for row in pages.values() for one in row):
+        pages = {key: [without_narrow_form(one) for one in row] for key, row in pages.items()}
     distance = [0.0 if start is None else abs(a - start) for a in alphas]
     first = distance.index(min(distance))
     values = [format_value(a) for a in alphas]
@@ -130,7 +139,12 @@ def _picture_at(row: Sequence[Picture], position: int) -> Picture:
 
 
 def _page_data(picture: Picture) -> dict[str, Any]:
-    width, height = png_size(picture[0])
+    """The words of a picture, and its form for pages and, where it has one, that for phones."""
     alt, caption = picture_words(picture)
-    size = {"width": width, "height": height}
-    return {"src": data_url(picture[0]), "alt": alt, "caption": caption, **size}
+    forms = [_form_data(png) for png in (picture[0], narrow_form(picture)) if png is not None]
+    return {"alt": alt, "caption": caption, "forms": forms}
+
+
+def _form_data(png: bytes) -> dict[str, Any]:
+    width, height = png_size(png)
+    return {"src": data_url(png), "width": width, "height": height}

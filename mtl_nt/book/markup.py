@@ -53,12 +53,12 @@ SLIDER_SCRIPT = """
   const show = () => {
     const place = (k, [, { length, selectedIndex }]) => k * length + selectedIndex;
     const row = pages[menus.reduce(place, 0)];
-    const { src, alt, caption, width, height } = row[row.length > 1 ? slider.value : 0];
+    const { alt, caption, forms } = row[row.length > 1 ? slider.value : 0];
     moved.hidden = row.length === 1;
     output.textContent = values[slider.value];
     slider.setAttribute("aria-valuetext", values[slider.value]);
-    Object.assign(find("img"), { src, alt, width, height });
-    find("figure").style.maxWidth = width + "px";
+    root.querySelectorAll("img").forEach((image, k) => Object.assign(image, { alt, ...forms[k] }));
+    find("figure").style.maxWidth = forms[0].width + "px";
     find("figcaption").textContent = caption;
   };
   const named = menus.map(([name, picker]) => choice(make("label", {}, name, " ", picker)));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator
 from functools import partial
 from html import escape
@@ -18,6 +19,8 @@ from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 from traitlets.config import Config
 
+from ..figures.inline import images_html
+from ..tasks import BadInput
 from .about import PNG, ReportDetails
 from .links import with_places
 from .markup import STYLE, html_document
@@ -32,45 +35,42 @@ PYGMENTS = (
 SHOWN_TYPES = ["text/html", "text/markdown", "image/svg+xml", "text/latex"]
 SHOWN_TYPES += [PNG, "image/jpeg", "text/plain"]
 HERE = Path(__file__).parent
-BOOK_TAG = "book"  # tags cells that teach, which a report leaves out
-QUIET_TAG = "quiet"  # tags cells that a report runs and does not show
 
 
-def notebook_html(notebook: NotebookNode, heading: str | None = None) -> str:
-    """The HTML page of an executed notebook.
-
-    Args:
-        heading: makes a page of results alone, with this heading, without code, and without the
-            cells tagged "quiet".
-    """
+def notebook_html(notebook: NotebookNode) -> str:
+    """The HTML page of an executed notebook."""
     about = ReportDetails.from_notebook(notebook)
     shown = NotebookNode(notebook)
     shown.cells = [_visible_cell(cell) for cell in notebook.cells]
-    if heading is not None:
-        shown.cells = [
-            _without_code(cell) for cell in shown.cells if QUIET_TAG not in cell_tags(cell)
-        ]
     exporter = _Exporter(
         config=Config(NbConvertBase={"display_data_priority": SHOWN_TYPES}),
         template_file="page.html.j2",
         extra_loaders=[FileSystemLoader(HERE)],
         exclude_anchor_links=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
     )
-    resources = {"heading": heading, "made": about.made if heading is None else about.when}
-    body, _ = exporter.from_notebook_node(shown, resources=resources)
-    title = heading or ", ".join(filter(None, [about.title, about.dataset]))
+    body, _ = exporter.from_notebook_node(shown, resources={"made": about.made})
+    title = ", ".join(filter(None, [about.title, about.dataset]))
     body = str(with_places(BeautifulSoup(body, "html.parser")))
     return html_document(title, body, STYLE + PYGMENTS)
+
+
+def png_html(output: NotebookNode) -> str:
+    """The picture of an output, with its alternative text. On a phone, a wide one can be moved.
+
+    Bytes that are no PNG become the text that stands beside them.
+    """
+    alt = str(output.metadata.get(PNG, {}).get("alt") or "Figure")
+    try:
+        return images_html(b64decode(output.data[PNG], validate=False), alt)
+    except (BadInput, ValueError, TypeError):
+        return escape(str(output.data.get("text/plain", alt)))
 
 
 def cell_tags(cell: NotebookNode) -> list[str]:
     """The tags of a cell."""
     return list(cell.metadata.get("tags", []))
-
-
-def _without_code(cell: NotebookNode) -> NotebookNode:
-    """The cell without its code."""
-    return NotebookNode({**cell, "source": ""}) if cell.cell_type == "code" else cell
 
 
 def _visible_cell(cell: NotebookNode) -> NotebookNode:
@@ -102,6 +102,7 @@ class _Exporter(HTMLExporter):
     def default_filters(self) -> Iterator[tuple[str, Any]]:
         yield from super().default_filters()
         yield "told2html", partial(markdown_html, escape=True)
+        yield "png_html", png_html
 
     @pass_context
     def markdown2html(self, context: Context, source: str) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
-from ..figures.picture import Captioned, Picture, data_url, png_size
+from ..figures.picture import Captioned, Picture, images_html, png_size
 
 FIGURE = """\
-<figure style="margin: 0; max-width: {width}px"><img src="{src}" alt="{alt}" width="{width}" \
-height="{height}" style="display: block; max-width: 100%; height: auto">\
+<figure style="margin: 0; max-width: {width}px">{images}\
 <figcaption class="nt-caption" aria-live="polite">{caption}</figcaption></figure>"""
 
 
@@ -29,15 +28,28 @@ def picture_words(picture: Picture) -> tuple[str, str]:
 
 
 def picture_html(picture: Picture) -> str:
-    """A picture with its caption, at most as wide as the page.
+    """A picture with its caption, at most as wide as the page, and its form for phones.
 
     The HTML says the size of the picture, so that the page does not move while the picture loads.
 
     Raises:
         BadInput: the picture is not PNG.
     """
-    width, height = png_size(picture[0])
-    alt, caption = map(escape, picture_words(picture))
-    return FIGURE.format(
-        src=data_url(picture[0]), alt=alt, caption=caption, width=width, height=height
-    )
+    alt, caption = picture_words(picture)
+    images = images_html(picture[0], alt, narrow_form(picture))
+    return FIGURE.format(images=images, caption=escape(caption), width=png_size(picture[0])[0])
+
+
+def narrow_form(picture: Picture) -> bytes | None:
+    """The form of a picture for phones, as a PNG, or None."""
+    return picture.narrow if isinstance(picture, Captioned) else None
+
+
+def has_narrow_form(picture: Picture) -> bool:
+    """Whether the picture has a form for phones, which need not be drawn yet."""
+    return isinstance(picture, Captioned) and picture.draw_narrow is not None
+
+
+def without_narrow_form(picture: Picture) -> Picture:
+    """The picture with its form for pages alone."""
+    return Captioned(picture[0], *picture_words(picture)) if has_narrow_form(picture) else picture

@@ -512,7 +512,7 @@ function mount(root) {
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   let simulation, frame = 0, playing = false;
   const draw = (of = simulation) => {
-    letters = settings.view === "two" ? Math.max(1, Math.min(1.6, 560 / (stage.clientWidth || 560))) : 1;
+    letters = settings.view === "weights" ? 1 : Math.max(1, Math.min(1.7, 560 / (stage.clientWidth || 560)));
     DRAW[settings.view](of, stage, begin);
     said.textContent = sentence(of);
     said.setAttribute("aria-live", playing ? "off" : "polite");

@@ -61,7 +61,8 @@ FRAGMENT = """\
 {script}
 </div>"""
 STILL = """\
-<figure style="margin: 0"><img src="{src}" alt="{alt}" style="width: 100%">
+<figure style="margin: 0"><div style="overflow-x: auto">\
+<img src="{src}" alt="{alt}" style="width: 100%; min-width: 620px"></div>
 <figcaption>{alt} {ask}</figcaption></figure>"""
 ASK = "Run this cell to play."
 

@@ -2,7 +2,8 @@
 
 A question needs no kernel and no script: the browser compares what is typed with the limits of the
 box, and CSS shows one of two answers. So it works in JupyterLab, in an exported page and in print,
-where both answers are left out.
+where both answers are left out. Where a reader's program drops styles, as JupyterLab does in a
+notebook that it does not trust, the box and the answers are out of sight.
 """
 
 from __future__ import annotations
@@ -16,26 +17,33 @@ from ..tasks import BadInput, is_finite_number
 STYLE = """\
 .nt-predict { border: 1px solid #C8C8C8; border-radius: 6px; padding: 0.4em 0.9em; margin: 0.6em 0 }
 .nt-predict p { margin: 0.4em 0 }
+.nt-predict .nt-ask { display: none }
+.nt-predict .nt-field { display: block !important }
 .nt-predict label { display: block; margin: 0.3em 0 }
 .nt-predict input[type="number"] { font: inherit; width: 7em; margin-left: 0.4em }
-.nt-predict .nt-said { display: none; margin: 0.3em 0 0.3em 1.6em }
-.nt-predict input:checked ~ .nt-said { display: block }
-.nt-predict input[type="number"]:not(:placeholder-shown):in-range ~ .nt-right { display: block }
-.nt-predict input[type="number"]:not(:placeholder-shown):out-of-range ~ .nt-wrong { display: block }
-@media print { .nt-predict .nt-said { display: none !important } }"""
+.nt-predict .nt-said { margin: 0.3em 0 0.3em 1.6em }
+@media screen {
+  .nt-predict input:checked ~ .nt-said,
+  .nt-predict input:not(:placeholder-shown):in-range ~ .nt-right,
+  .nt-predict input:not(:placeholder-shown):out-of-range ~ .nt-wrong { display: block !important }
+}"""
 BOX = """\
 <div class="nt-predict">
 <style>{style}</style>
 <p>{question}</p>
+<p class="nt-ask"><small>Run this cell to answer.</small></p>
 {fields}
 </div>"""
 NUMBER = """\
-<div><input type="number" min="{low!r}" max="{high!r}" step="any" placeholder=" " \
-aria-label="{label}"><div class="nt-said nt-right" role="status">Right. {why}</div>
-<div class="nt-said nt-wrong" role="status">Not yet. {hint}</div></div>"""
+<div class="nt-field" {away}><input type="number" min="{low!r}" max="{high!r}" step="any" \
+placeholder=" " aria-label="{label}">
+<div class="nt-said nt-right" role="status" {away}>Right. {why}</div>
+<div class="nt-said nt-wrong" role="status" {away}>Not yet. {hint}</div></div>"""
 CHOICE = """\
-<div><input type="radio" name="{name}" id="{name}-{k}"> <label for="{name}-{k}" \
-style="display: inline">{option}</label><div class="nt-said" role="status">{said}</div></div>"""
+<div class="nt-field" {away}><input type="radio" name="{name}" id="{name}-{k}">
+<label for="{name}-{k}" style="display: inline">{option}</label>
+<div class="nt-said" role="status" {away}>{said}</div></div>"""
+AWAY = 'style="display: none"'  # STYLE brings it back
 
 
 class Question:
@@ -70,6 +78,7 @@ def predict_number(question: str, low: float, high: float, why: str, hint: str) 
     if not (is_finite_number(low) and is_finite_number(high) and low <= high):
         raise BadInput(f"predict_number: limits {low!r} and {high!r}; give two numbers in order")
     field = NUMBER.format(
+        away=AWAY,
         **{"low": float(low), "high": float(high), "label": escape(question, quote=True)},
         **{"why": escape(why), "hint": escape(hint)},
     )
@@ -97,7 +106,7 @@ def predict_choice(question: str, options: Mapping[str, str]) -> Question:
         )
     name = "nt-" + hashlib.sha256(question.encode()).hexdigest()[:10]
     fields = [
-        CHOICE.format(name=name, k=k, option=escape(option), said=escape(said))
+        CHOICE.format(away=AWAY, name=name, k=k, option=escape(option), said=escape(said))
         for k, (option, said) in enumerate(options.items())
     ]
     return Question(question, "\n".join(fields), f"{question} ({'; '.join(options)})")

@@ -26,11 +26,12 @@ from ..files import (
 )
 from ..tasks import BadInput, is_out_of_memory, printable, suggestion
 from .about import ReportDetails
+from .claims import DOES_NOT_HOLD
 from .kernels import ThisPythonKernel
 from .links import INDEX, Neighbour, filled
 from .markup import GENERATOR, html_document
 from .outputs import KERNEL_SPEC, with_outputs
-from .page import BOOK_TAG, cell_tags, markdown_html, notebook_html
+from .page import markdown_html, notebook_html
 from .parameters import plain_value
 
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
@@ -98,6 +99,7 @@ def run_notebook(
                 kernel_manager_class=kernels,
                 engine_name=_QuickEngine.__name__,
                 request_save_on_cell_execute=False,
+                coalesce_streams=True,  # one output of a cell that prints several lines
                 left=done,
             )
             error = _hidden_error(executed)
@@ -135,21 +137,23 @@ def fast_parameters(notebook: str | Path) -> dict[str, Any]:
     return dict(found)
 
 
-def results_only(notebook: str | Path, out: str | Path) -> Path:
-    """Write a copy of the notebook without the cells tagged "book", which teach.
+def keep_outputs(notebook: str | Path, executed: NotebookNode) -> Path:
+    """Write the outputs of a run into the notebook itself, with pictures instead of widgets.
 
     Raises:
-        BadInput: the notebook cannot be read, or the copy cannot be written.
+        BadInput: a sentence of its text does not hold (see `claims`).
     """
-    plan = read_notebook(Path(notebook))
-    plan.cells = [cell for cell in plan.cells if BOOK_TAG not in cell_tags(cell)]
-    return _write(check_writable(out, notebook), _with_generator(plan))
-
-
-def keep_outputs(notebook: str | Path, executed: NotebookNode) -> Path:
-    """Write the outputs of a run into the notebook itself, with pictures instead of widgets."""
     path = Path(notebook)
+    if denied := _denied(executed):
+        raise BadInput(f"{path}: its outputs are not kept; mend its text: {denied}")
     return _write(path, nbformat.writes(with_outputs(read_notebook(path), executed)) + "\n")
+
+
+def _denied(notebook: NotebookNode) -> str | None:
+    """The first sentence of a notebook that its own numbers do not bear out."""
+    printed = (o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
+    lines = (line for text in printed for line in text.splitlines())
+    return next((line for line in lines if line.startswith(DOES_NOT_HOLD)), None)
 
 
 class _QuickEngine(NBClientEngine):
@@ -232,7 +236,7 @@ def read_notebook(path: Path) -> NotebookNode:
         raise BadInput(f"{path} is not a notebook; give an .ipynb file") from None
 
 
-def write_page(executed: str | Path, out: str | Path, heading: str | None = None) -> Path:
+def write_page(executed: str | Path, out: str | Path) -> Path:
     """Turn an executed notebook into one HTML page that loads nothing from the network.
 
     Explorers become range inputs, formulas become MathML, and progress bars are left out.
@@ -240,14 +244,12 @@ def write_page(executed: str | Path, out: str | Path, heading: str | None = None
     Args:
         executed: the path of the executed notebook.
         out: the path of the page.
-        heading: makes a page of results alone, with this heading, without code, and without the
-            cells tagged "quiet".
 
     Raises:
         BadInput: the notebook cannot be read, or the page cannot be written.
     """
     path = Path(executed)
-    return _write(check_writable(out, path), notebook_html(read_notebook(path), heading))
+    return _write(check_writable(out, path), notebook_html(read_notebook(path)))
 
 
 def check_writable(path: str | Path, *inputs: str | Path) -> Path:

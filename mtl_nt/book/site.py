@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from ..files import open_regular, temporary_folder
 from ..tasks import BadInput
 from ..terminal import warn
 from .about import PNG, ReportDetails
-from .page import cell_tags, visible_output
+from .page import cell_tags, png_html, visible_output
 from .report import index_card, read_notebook
 
 SOURCES = Path("docs/site")
@@ -196,9 +195,8 @@ def _for_readers(output: NotebookNode) -> NotebookNode:
     """An output for those who run nothing. A PNG has its alternative text, as HTML."""
     data = dict(output.get("data", {}))
     if PNG in data and "text/html" not in data:
-        alt = output.metadata.get(PNG, {}).get("alt", "")
-        source = f"data:{PNG};base64,{data.pop(PNG).strip()}"
-        data["text/html"] = f'<img src="{source}" alt="{escape(alt)}">'
+        data["text/html"] = png_html(output)
+        del data[PNG]
     if "text/html" not in data:
         return output
     data["text/html"] = ASKED.sub(r"It has a \1 where the chapter is run.", data["text/html"])

@@ -11,7 +11,10 @@ divides rows into folds.
 `csv_layout`, which sees how it is written) or `parquet_sheet`, which share `sheets`. `column_roles`
 tells targets from features, and `cells` reads the rows, those of numbers by `number_columns`.
 `features` scales and encodes them, with `molecule_groups` for SMILES. `target_values` understands
-the targets. `row_splitter` splits the rows by a `split_rule`, in `stratified_folds`.
+the targets, with `class_targets` for those of classes, and `target_checks` sees whether their
+labels suffice. `row_weights` says how much each row counts. `row_splitter` splits the rows by a
+`split_rule`, in `stratified_folds`. `new_rows` reads further rows as those were read, also from
+memory (`frame_sheet`).
 
 What a guess would get wrong is asked: by `column_suspicions`, `target_suspicions` and
 `row_suspicions`. `remarks` collects these questions, and the notes on all that was done.

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int
 
 from ..tasks import BadInput
+from .class_targets import ClassTargets
 from .column_roles import Roles, shortlist
 from .missing_values import MissingValues
 from .number_columns import NumberColumns
@@ -39,7 +40,7 @@ class Cells(NamedTuple):
     seven digits.
     """
 
-    y: Float32[np.ndarray, "N T"]  # NaN where a label is missing
+    y: Float32[np.ndarray, "N T"]  # NaN where a label is missing; of classes their number
     numbers: Float32[np.ndarray, "N F"]  # NaN where a number is missing
     names: list[str]  # the F columns of numbers
     categories: list[Category]
@@ -48,6 +49,7 @@ class Cells(NamedTuple):
     positions: Int[np.ndarray, " N"]  # the line or row of the file where each row begins
     unlabelled: int  # how many rows were left out, since they have no label
     offsets: dict[str, float]  # the columns that are far from zero
+    classes: dict[str, tuple[str, ...]]  # the names of the classes of each target that has some
 
     def label_offsets(self, targets: Sequence[str]) -> Float64[np.ndarray, " T"]:
         """Return the offset of every target, most of them 0."""
@@ -82,7 +84,7 @@ def read_cells(sheet: Sheet, roles: Roles, missing: MissingValues, remarks: Rema
         BadInput: a target that is no number, a number that is infinite or too large, a line that
             is no row, no rows, or no row with a label.
     """
-    text = {*roles.keys}
+    text = {*roles.keys, *roles.classes}
     reader = _CellReader(sheet, roles, text, missing)
     while late_texts := reader.read():  # at most once
         missing.counts.clear()
@@ -127,6 +129,7 @@ class _CellReader:
     def __init__(self, sheet: Sheet, roles: Roles, text: set[str], missing: MissingValues) -> None:
         self.sheet, self.roles, self.text = sheet, roles, set(text)
         self.columns = NumberColumns(sheet, missing)
+        self.classes = ClassTargets(sheet, sorted(roles.classes), missing)
         self.keys = {name: _TextCodes() for name in roles.keys}
         self.categories = {
             name: _TextCodes(MAX_CATEGORIES) for name in roles.features if name in text
@@ -161,7 +164,7 @@ class _CellReader:
             self.positions.append(chunk.positions[kept])
             for columns in (self.keys, self.categories):
                 for name, codes in columns.items():
-                    cells = _as_texts(chunk.columns[name])
+                    cells = as_texts(chunk.columns[name])
                     if name in self.categories:
                         cells = self.columns.without_missing(name, cells)
                     codes.add(cells, kept)
@@ -175,8 +178,12 @@ class _CellReader:
             raise BadInput(f"{where}: no row has a label; fill in {shortlist(roles.targets, 2)}")
         found_categories = {n: self.categories[n] for n in roles.features if n in self.categories}
         categories = {name: codes for name, codes in found_categories.items() if not codes.crowded}
+        y = _concatenated(self.y)
+        for name in roles.classes:
+            t = roles.targets.index(name)
+            y[:, t] = self.classes.renumbered(name, y[:, t])
         return Cells(
-            y=_concatenated(self.y),
+            y=y,
             numbers=_concatenated(self.numbers),
             names=[name for name in roles.features if name not in self.text],
             categories=[Category(name, *codes.texts()) for name, codes in categories.items()],
@@ -185,6 +192,7 @@ class _CellReader:
             positions=np.concatenate(self.positions),
             unlabelled=self.unlabelled,
             offsets=self.columns.offsets,
+            classes={name: self.classes.sorted_names(name) for name in sorted(roles.classes)},
         )
 
     def _numbers_of(
@@ -193,6 +201,9 @@ class _CellReader:
         numbers = np.empty((len(chunk.positions), len(names)), np.float32)
         started = bool(self.numbers)
         for i, name in enumerate(names):
+            if needed and name in self.roles.classes:
+                numbers[:, i] = self.classes.read(name, as_texts(chunk.columns[name]))
+                continue
             before = self.numbers[0][:, i] if started and not needed else None
             values = self.columns.read(chunk, name, needed, before, first=not self.rows)
             if values is None:
@@ -202,7 +213,12 @@ class _CellReader:
         return numbers
 
 
-def _as_texts(cells: Column) -> TextColumn:
+def as_texts(cells: Column) -> TextColumn:
+    """The cells of a column as texts.
+
+    >>> as_texts(np.array([1.0, np.nan, 0.5])).values[:2]
+    ['0.5', '1']
+    """
     if isinstance(cells, TextColumn):
         return cells
     values, codes = np.unique(cells, return_inverse=True)

@@ -73,7 +73,8 @@ _OPTIONS = """The file is downloaded from a pinned commit of deepchem, or taken 
     in the chosen assays are left out too, while the others stay in their folds.
 
     Args:
-        preset: "small" or "paper", the training settings (see `chemistry.PRESETS`).
+        preset: "small" or "paper", the training settings (see `chemistry.PRESETS`). Notebook 7
+            lists the rules of the paper that the second one does not follow.
         seed: seed s trains on folds s, s + 1 and s + 2, validates on s + 3 and tests on s + 4,
             modulo 5. Seeds 0 to 4 share five folds, seeds 5 to 9 the next five, and so on.
         split: "random", or "scaffold": molecules that share a Murcko scaffold share a fold.

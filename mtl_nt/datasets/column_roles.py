@@ -33,19 +33,22 @@ class Roles(NamedTuple):
     features: list[str]
     regression: frozenset[str]  # targets that are numbers although they may have few values
     log: frozenset[str]  # targets that are read as logarithms
+    classes: frozenset[str]  # targets whose numbers or texts are classes
     keep: frozenset[str]  # columns that are right as they are, and that nobody asks about
     smiles: str | None
     group: str | None
     split: str | None
     time: str | None
+    weights: str | None  # how much each row counts
     named: bool  # whether the user has named the features
     pattern: str  # what names the targets: the user's words, or the rule that found them
     notes: list[Note]  # one sentence on each choice
 
     @property
     def keys(self) -> list[str]:
-        """The columns that are read as texts: SMILES, groups, times and the split."""
-        return [n for n in (self.smiles, self.group, self.split, self.time) if n is not None]
+        """The columns that are read as texts: SMILES, groups, times, weights and the split."""
+        names = (self.smiles, self.group, self.split, self.time, self.weights)
+        return [name for name in names if name is not None]
 
     def targets_pattern(self, names: Sequence[str]) -> str:
         """Return a short text that names these targets and no others, or "" where there is none."""
@@ -66,14 +69,16 @@ def assign_roles(
     log: ColumnNames = (),
     keep: ColumnNames = (),
     time: str | None = None,
+    classes: ColumnNames = (),
+    weights: str | None = None,
 ) -> Roles:
     """Give every column of a sheet its role.
 
     Args:
         sheet: the table.
-        targets, features, ignore, regression, log, keep: names or patterns, as a list or as one
-            text with commas; `*` stands for any characters. See `table.read_table`.
-        smiles, group, split, time: the name of one column each, or None.
+        targets, features, ignore, regression, log, keep, classes: names or patterns, as a list or
+            as one text with commas; `*` stands for any characters. See `table.read_table`.
+        smiles, group, split, time, weights: the name of one column each, or None.
 
     Raises:
         BadInput: an unknown column, a column with two roles, or no target.
@@ -88,7 +93,8 @@ def assign_roles(
     """
     where, names = sheet.where, sheet.names
     role: dict[str, str] = {}
-    for kind, name in (("smiles", smiles), ("group", group), ("split", split), ("time", time)):
+    single = (("smiles", smiles), ("group", group), ("split", split), ("time", time))
+    for kind, name in (*single, ("weights", weights)):
         if name is None:
             continue
         if not isinstance(name, str) or name not in names:
@@ -141,12 +147,18 @@ def assign_roles(
         if name in names and name not in role:
             notes.append(Note(f"Left out: the row names {who}.", "info", "left out", (name,)))
     some: dict[str, frozenset[str]] = {}
-    for option, given in (("regression", regression), ("log", log)):
+    for option, given in (("regression", regression), ("log", log), ("classes", classes)):
         found = _matched(given, names, option, where, empty=True)
         some[option] = frozenset({*found} & {*chosen})
         if found and not some[option]:
             raise BadInput(
                 f"{where}: {option} names no target; name some of {shortlist(chosen, 3)}"
+            )
+    for option in ("regression", "log"):
+        for name in sorted(some["classes"] & some[option]):
+            raise BadInput(
+                f"{where}: target {quoted(name)} is named under classes and under {option}; name "
+                "it under one"
             )
     kept = frozenset(_matched(keep, names, "keep", where, empty=True))
     return Roles(
@@ -154,11 +166,13 @@ def assign_roles(
         features=inputs,
         regression=some["regression"],
         log=some["log"],
+        classes=some["classes"],
         keep=kept,
         smiles=smiles,
         group=group,
         split=split,
         time=time,
+        weights=weights,
         named=features is not None,
         pattern=pattern,
         notes=notes,

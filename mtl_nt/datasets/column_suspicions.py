@@ -39,7 +39,8 @@ def check_molecules(cells: Cells, roles: Roles, remarks: Remarks) -> None:
         if name not in roles.keep and looks_like_smiles(name, values[:LOOK_AT]):
             remarks.ask(
                 f"column {quoted(name)} holds molecules, such as {quoted(values[0], 24)}; "
-                f"--smiles {quoted(name)} makes them the features, or --ignore it",
+                f"--smiles {quoted(name)} makes them the features, --ignore {quoted(name)} leaves "
+                "them out",
                 f"Not read as molecules: {quoted(name)}.",
                 "molecules",
                 [name],
@@ -146,22 +147,24 @@ def check_far_values(cells: Cells, roles: Roles, left_out: set[str], remarks: Re
     shifts = cells.label_offsets(roles.targets)
     for names, table in ((roles.targets, cells.y), (cells.names, cells.numbers)):
         for name, value, count, code in _repeated_extremes(names, table):
-            if name not in roles.keep and name not in left_out:
+            if name not in roles.keep | roles.classes and name not in left_out:
                 value += cells.offsets.get(name, 0.0)
                 if not code or value < -9 or name in roles.targets:  # -1 may be a feature's level
                     found.setdefault(value, []).append((name, count))
                     far |= set() if code else {value}
     for t, name in enumerate(roles.targets):
-        if name not in roles.keep and name not in roles.regression:
+        if name not in roles.keep | roles.regression | roles.classes:
             labels = cells.y[:, t]
             if shifts[t] == 0 and (hit := _flag_beside_classes(labels[~np.isnan(labels)])):
                 flags.setdefault(hit[0], []).append((name, hit[1]))
     for value, columns in flags.items():
         names = [name for name, _ in columns]
         number, many = f"{value:g}", sum(count for _, count in columns)
+        which = _option(names, roles)
         remarks.ask(
             f"{number} stands beside 0 and 1 in {_named(names)} (cells: {many:,}); is it no label? "
-            f"{_missing_flag(number, names, cells, roles)}, or --regression, if it is a number",
+            f"{_missing_flag(number, names, cells, roles)}, --classes {which}, if it is a class, "
+            f"or --regression {which}, if it is a number",
             f"Read as numbers, since {number} stands beside 0 and 1: {shortlist(names)}.",
             "missing",
             names,
@@ -172,7 +175,7 @@ def check_far_values(cells: Cells, roles: Roles, left_out: set[str], remarks: Re
         seen = "is far from all other numbers" if value in far else "is the only number below 0"
         remarks.ask(
             f"{number} {seen} and repeated in {_named(names)} (cells: {many:,}); is it missing? "
-            f"{_missing_flag(number, names, cells, roles)}, or --keep",
+            f"{_missing_flag(number, names, cells, roles)}, or --keep {_option(names, roles)}",
             f"Read as a number, though it {seen} and repeated: {number} in {shortlist(names)} "
             f"(cells: {many:,}).",
             "missing",
@@ -183,6 +186,11 @@ def check_far_values(cells: Cells, roles: Roles, left_out: set[str], remarks: Re
 
 def _named(names: Sequence[str]) -> str:
     return shortlist(names, 2)
+
+
+def _option(names: Sequence[str], roles: Roles) -> str:
+    """These columns as the value of an option: all of them, or a pattern for the targets."""
+    return quoted(roles.targets_pattern(names) or ",".join(names), 60)
 
 
 def _missing_flag(number: str, names: Sequence[str], cells: Cells, roles: Roles) -> str:

@@ -64,6 +64,7 @@ class CSVSheet:
         status: the status of the file when it was opened.
         separator: what separates the columns by the name of the file: a comma or a tab. The first
             rows may show another one.
+        least: how many columns it must have.
 
     Raises:
         BadInput: an empty file, one that is no text or cannot be read, or a header with a fault.
@@ -71,7 +72,9 @@ class CSVSheet:
 
     unit = "line"
 
-    def __init__(self, path: Path, where: str, status: os.stat_result, separator: str) -> None:
+    def __init__(
+        self, path: Path, where: str, status: os.stat_result, separator: str, least: int = 2
+    ) -> None:
         self.path, self.where, self.status, self.separator = path, where, status, separator
         self.packed = status.st_size if path.name.lower().endswith(".gz") else None
         self.sha256 = ""  # known once the file has been read to its end
@@ -82,7 +85,7 @@ class CSVSheet:
         (self.header_line, line), self.separator = layout.header, layout.separator
         self.decimal, self.layout_notes = layout.decimal, layout.notes
         names = self._parsed(line, self.header_line)
-        if len(names) == 1:
+        if len(names) < least:
             wanted = SEPARATOR_NAMES[separator]
             raise BadInput(
                 f"{where}, line {self.header_line}: the header has one column; separate columns by "

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Bool, Float32, Float64, Int
 
 from ..bits import Bits
 from ..tasks import BadInput
@@ -25,6 +25,19 @@ LARGEST_SCALED = 1e6  # standard deviations; a larger feature is clipped, so tha
 ROUNDING = 1e-6  # a standard deviation below it, relative to the mean, is float32's rounding
 UNREADABLE = 0.02  # of the molecules: with a larger share the column is asked about
 COLUMNS_AT_ONCE = 128  # columns that are scaled at once: in float64, 100 MB of 100,000 rows
+
+
+class Scales(NamedTuple):
+    """What the columns of numbers are imputed with, and how they are scaled, by training rows.
+
+    A column is `(number - mean) / scale`, and 0 throughout where the scale is 0.
+    """
+
+    median: Float64[np.ndarray, " columns"]
+    mean: Float64[np.ndarray, " columns"]
+    scale: Float64[np.ndarray, " columns"]
+    lowest: Float64[np.ndarray, " columns"]
+    highest: Float64[np.ndarray, " columns"]
 
 
 class TableFeatures(NamedTuple):
@@ -47,19 +60,8 @@ class TableFeatures(NamedTuple):
         for start in range(0, count, COLUMNS_AT_ONCE):
             columns = self.varied[start : start + COLUMNS_AT_ONCE]
             block = np.ascontiguousarray(cells.numbers[:, columns].T, np.float64)  # (columns, N)
-            training = block[:, train]
-            if (missing := np.isnan(block)).any():
-                # As scikit-learn's SimpleImputer, whose median takes three times as long.
-                training[np.isnan(training).all(1)] = 0
-                block = np.where(missing, np.nanmedian(training, 1)[:, None], block)
-                training = block[:, train]
-            mean, sd = training.mean(1), training.std(1)
-            constant = (training.min(1) == training.max(1)) | (sd <= ROUNDING * np.abs(mean))
-            zero_one = ((training == 0) | (training == 1)).all(1)
-            mean[zero_one], sd[zero_one | constant] = 0, 1
-            block = (block - mean[:, None]) / sd[:, None]
-            block[constant] = 0
-            x[:, start : start + len(columns)] = np.clip(block, -LARGEST_SCALED, LARGEST_SCALED).T
+            scales = _scales(block[:, train], bool(np.isnan(block).any()))
+            x[:, start : start + len(columns)] = _scaled(block, scales).T
         for category in cells.categories:
             known = np.arange(len(category.values))
             known = known[np.isin(known, category.codes[train])]
@@ -68,6 +70,68 @@ class TableFeatures(NamedTuple):
             x[:, count + known] = category.codes[:, None] == known
             count = end
         return x
+
+    def scales(self, train: Bool[np.ndarray, " N"]) -> Scales:
+        """Return what the columns of numbers are imputed with, and how they are scaled.
+
+        Args:
+            train: which of the N rows are training rows.
+        """
+        found = [Scales(*(np.zeros(0) for _ in Scales._fields))]
+        for start in range(0, len(self.varied), COLUMNS_AT_ONCE):
+            columns = self.varied[start : start + COLUMNS_AT_ONCE]
+            block = np.ascontiguousarray(self.cells.numbers[:, columns].T, np.float64)
+            found.append(_scales(block[:, train], missing=True))
+        return Scales(*(np.concatenate(tables) for tables in zip(*found, strict=True)))
+
+
+def scaled(
+    numbers: Float32[np.ndarray, "N columns"], scales: Scales
+) -> Float32[np.ndarray, "N columns"]:
+    """Impute and scale columns of numbers, as `TableFeatures.matrix` does.
+
+    >>> one = np.ones(1)
+    >>> scales = Scales(median=3 * one, mean=one, scale=2 * one, lowest=0 * one, highest=9 * one)
+    >>> scaled(np.array([[5.0], [np.nan]], np.float32), scales).tolist()
+    [[2.0], [1.0]]
+    """
+    x = np.empty(numbers.shape, np.float32)
+    for start in range(0, numbers.shape[1], COLUMNS_AT_ONCE):
+        here = slice(start, start + COLUMNS_AT_ONCE)
+        block = np.ascontiguousarray(numbers[:, here].T, np.float64)
+        x[:, here] = _scaled(block, Scales(*(table[here] for table in scales))).T
+    return x
+
+
+def _scales(training: Float64[np.ndarray, "columns train"], missing: bool) -> Scales:
+    """The scales of some columns.
+
+    Args:
+        training: the training rows of these columns.
+        missing: whether a number may be missing in some row, so that medians are needed.
+    """
+    median = np.zeros(len(training))
+    if missing:
+        # As scikit-learn's SimpleImputer, whose median takes three times as long.
+        training[np.isnan(training).all(1)] = 0
+        median = np.nanmedian(training, 1)
+        training = np.where(np.isnan(training), median[:, None], training)
+    mean, sd = training.mean(1), training.std(1)
+    low, high = training.min(1), training.max(1)
+    constant = (low == high) | (sd <= ROUNDING * np.abs(mean))
+    zero_one = ((training == 0) | (training == 1)).all(1)
+    mean[zero_one], sd[zero_one], sd[constant] = 0, 1, 0
+    return Scales(median, mean, sd, low, high)
+
+
+def _scaled(
+    block: Float64[np.ndarray, "columns N"], scales: Scales
+) -> Float64[np.ndarray, "columns N"]:
+    """Some columns, imputed and scaled."""
+    median, mean, scale = (table[:, None] for table in scales[:3])
+    block = np.where(np.isnan(block), median, block)
+    block = (block - mean) / np.where(scale > 0, scale, 1)
+    return np.clip(np.where(scale > 0, block, 0), -LARGEST_SCALED, LARGEST_SCALED)
 
 
 def encode_features(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -131,6 +131,35 @@ def _featurise(table: MoleculeTable, where: str) -> Molecules:
         unreadable=tuple((table.line[r], table.smiles[table.molecule[r]]) for r in unreadable),
         rdkit=rdkit.__version__,
     )
+
+
+def read_fingerprints(where: str, smiles: Sequence[str]) -> list[bytes | None]:
+    """The packed fingerprint of every molecule, or None where RDKit cannot read it.
+
+    Args:
+        where: the beginning of the message.
+        smiles: the SMILES of the molecules.
+
+    Raises:
+        BadInput: RDKit is missing.
+
+    >>> [one is None for one in read_fingerprints("my.csv", ["CCO", "no molecule", ""])]
+    [False, True, True]
+    """
+    try:
+        from rdkit import Chem, rdBase
+        from rdkit.Chem import rdFingerprintGenerator
+    except ImportError:
+        raise BadInput(f"{where}: fingerprints need RDKit; pip install 'mtl_nt[chem]'") from None
+    morgan = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=FINGERPRINT_BITS)
+    found: list[bytes | None] = []
+    with rdBase.BlockLogs():
+        for text in smiles:
+            molecule: Any = Chem.MolFromSmiles(text)  # None where it is no molecule
+            there = molecule is not None and molecule.GetNumAtoms() > 0
+            bits = np.packbits(morgan.GetFingerprintAsNumPy(molecule)).tobytes() if there else None
+            found.append(bits)
+    return found
 
 
 def compute_fingerprints(smiles: list[str]) -> Iterator[tuple[bytes, str] | None]:

@@ -211,7 +211,8 @@ class NumberColumns:
         if target and many > counts[~np.isnan(parsed.numbers[:-1])].sum():
             raise BadInput(
                 f"{self._location(chunk, row, name)}: {quoted(text)} is no label; write a number "
-                "(0 or 1 for a class) or nothing"
+                "(0 or 1 for a class) or nothing, or name the column under --classes if it has "
+                "classes"
             )
         with_comma = [c for c in wrong if COMMA_NUMBER.fullmatch(cells.values[c].strip())]
         commas = int(counts[with_comma].sum())

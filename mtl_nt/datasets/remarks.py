@@ -26,7 +26,8 @@ class Unanswered(BadInput):
     def __init__(self, where: str, questions: Sequence[str]) -> None:
         self.questions = tuple(printable(question) for question in questions)
         if len(questions) == 1:
-            self.summary = f"{self.questions[0]}; --yes reads on as guessed"
+            answered = "" if "--yes" in self.questions[0] else "; --yes reads on as guessed"
+            self.summary = f"{self.questions[0]}{answered}"
             super().__init__(self.summary)
             return
         first = self.questions[0].removeprefix(f"{where}: ")

@@ -21,7 +21,9 @@ RARE = 5  # labels per fold; with more, folds at random are even enough
 def rare_labels(
     y: Float32[np.ndarray, "N T"], kinds: Sequence[TaskKind], folds: int
 ) -> Bool[np.ndarray, "N labels"]:
-    """Mark where the rare labels are: the rarer class of binary targets, and labels at all.
+    """Mark where the rare labels are: of rare classes, and of targets with few labels at all.
+
+    Of a binary target, the rarer class is marked. Of a target of classes, each class may be rare.
 
     >>> y = np.array([[1.0]] * 9 + [[0.0]] * 91, np.float32)
     >>> rare_labels(y, ["binary"], folds=3).sum(0).tolist()
@@ -36,6 +38,9 @@ def rare_labels(
             rarer = one if 2 * one.sum() <= known.sum() else known & ~one
             if rarer.sum() <= most:
                 found.append(rarer)
+        if kind == "classes":
+            every = [y[:, t] == number for number in range(int(np.nanmax(y[:, t])) + 1)]
+            found += [one for one in every if one.sum() <= most]
         if known.sum() <= most and not known.all():
             found.append(known)
     return np.stack(found, 1) if found else np.zeros((len(y), 0), bool)

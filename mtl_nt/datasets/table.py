@@ -24,18 +24,22 @@ from .column_suspicions import check_far_values, check_molecules, find_row_numbe
 from .features import TableFeatures, encode_features, encode_smiles
 from .missing_values import MissingValues
 from .molecule_groups import parse_apart
+from .new_rows import Reading
 from .remarks import Remarks
 from .row_splitter import RowSplitter
 from .row_suspicions import check_copies
+from .row_weights import row_weights, without_weightless
 from .sheets import one_line, quoted
 from .split_rule import parse_split
 from .table_files import Sheet, is_table, open_sheet, stem
+from .target_checks import check_scorable, check_training
 from .target_suspicions import check_classes, check_giveaways, check_tails
 from .target_values import (
-    check_scorable,
-    check_training,
     drop_rare_targets,
+    drop_unused_classes,
+    find_forms,
     find_kinds,
+    note_class_weight,
     take_logarithms,
 )
 
@@ -96,12 +100,16 @@ def read_table(
     apart: str | Sequence[str] = (),
     yes: bool = False,
     seeds: Sequence[int] | None = None,
+    classes: ColumnNames = (),
+    weights: str | None = None,
+    class_weight: str | None = None,
 ) -> Table:
     """Read a user's table, in which a row is an example and a column is a feature or a target.
 
     A list names columns one by one, or by patterns such as "y_*"; one text with commas does too.
     A label may be missing anywhere. A target of 0, 1, true and false is binary. A target of other
-    numbers is a regression, trained on standardised labels.
+    numbers is a regression, trained on standardised labels. A target that is named under `classes`
+    has a class in each cell, a text or a number.
 
     Where the reading would have to guess, it asks, in one line for each question: a few cells of a
     column of numbers are none; a far-off number such as -999 is repeated, or -1 stands beside 0 and
@@ -141,12 +149,18 @@ def read_table(
         keep: columns that are right as they are: a row number that is a feature, a repeated far-off
             number, a feature that is known before the target.
         decimal: the decimal mark, "." or ","; by default what the first rows show.
-        min_positives: leave out the targets of 0 and 1 whose rarer class has fewer labels.
+        min_positives: leave out the targets of 0 and 1, or of classes, whose rarest class has fewer
+            labels.
         apart: "salts", "stereo" or both, where salts or stereoisomers of one molecule may be in
             different folds.
         yes: whether all guesses are accepted. `notes` has them.
         seeds: the runs for which the labels of the training rows are checked; by default the first
             `folds`.
+        classes: targets whose texts or numbers are classes, 2 to 30 each.
+        weights: a column that says how much each row counts, in the losses and in the scores. It is
+            then no feature. A row of weight 0 is left out.
+        class_weight: "balanced" weighs the labels of rare classes more in the training losses (see
+            `TaskData`).
 
     Raises:
         BadInput: a file, a column, a cell or an option with a fault, or a target with too few
@@ -164,6 +178,8 @@ def read_table(
     my.csv: 40 rows, 3 columns. Targets found by their names (y or y_*): 'y_one', 'y_two'.
     """
     _check_options(folds, seed, decimal, min_positives)
+    if class_weight not in (None, "balanced"):
+        raise BadInput(f"class_weight {quoted(class_weight)}: must be balanced, or left out")
     sheet = open_sheet(path)
     if decimal is not None:
         sheet.decimal = decimal
@@ -184,8 +200,11 @@ def read_table(
             log,
             keep,
             by_time,
+            classes,
+            weights,
         )
-        cells = read_cells(sheet, roles, MissingValues(sheet.where, missing, sheet.names), remarks)
+        no_value = MissingValues(sheet.where, missing, sheet.names)
+        cells = read_cells(sheet, roles, no_value, remarks)
     except BadInput:
         sheet.digest()  # a file that changed while it was read is the fault to report
         raise
@@ -193,6 +212,7 @@ def read_table(
     _check_size(sheet, cells, folds)
     size, *layout = _first_notes(sheet, cells)
     remarks.notes[:0] = [size, *roles.notes, *layout]
+    cells = without_weightless(sheet, roles, cells, remarks)
     molecules = None
     if smiles is None:
         if min_positives is not None:
@@ -216,6 +236,7 @@ def read_table(
             )
         inputs = bits
     _check_size(sheet, cells, folds)
+    cells = drop_unused_classes(roles, cells)
     asked = check_far_values(cells, roles, left_out, remarks)
     kinds = find_kinds(sheet, roles, cells, remarks)
     numbers = np.zeros(0, np.int64) if isinstance(inputs, Bits) else inputs.varied
@@ -226,9 +247,13 @@ def read_table(
     splitter = RowSplitter(sheet, cells, folds, rule, molecules, kinds)
     remarks.note(splitter.note, "split")
     check_scorable(roles.targets, kinds, cells.y, folds, remarks)
+    note_class_weight(roles, kinds, class_weight, remarks)
     first_train = splitter.split(seed)[0]
     check_giveaways(cells, roles, numbers, first_train, asked, remarks)
     remarks.check()
+    forms = find_forms(roles, cells)
+    emptied = tuple(rule for rule, *_ in no_value.rules)
+    reading = Reading(inputs, cells.offsets, emptied, decimal, smiles)
     cells = take_logarithms(sheet, roles, kinds, cells, remarks) if roles.log else cells
     options: dict[str, Any] = {
         "name": stem(Path(path)),
@@ -239,7 +264,13 @@ def read_table(
         "standardise": True,
         "recipe": _recipe(int(first_train.sum()), smiles is not None),
         "notes": tuple(remarks.notes),
+        "forms": forms,
+        "reading": reading,
+        "classes": {name: cells.classes[name] for name in roles.targets if name in roles.classes},
+        "class_weight": class_weight,
     }
+    if (counts := row_weights(sheet, roles, cells)) is not None:
+        options["weights"] = torch.from_numpy(counts)
 
     def draw(run_seed: int) -> TaskData:
         parts = splitter.split(run_seed)
@@ -253,7 +284,7 @@ def read_table(
 
     def check_runs(numbers: Sequence[int]) -> None:
         runs = [(splitter.run_name(s), splitter.split(s)[0]) for s in numbers]
-        check_training(sheet, roles.targets, kinds, cells.y, runs)
+        check_training(sheet, roles.targets, kinds, cells.y, runs, options["classes"])
 
     wanted = [*range(folds)] if seeds is None else [*seeds]
     check_runs([seed] if splitter.fixed is not None else wanted)  # not in the middle of a study

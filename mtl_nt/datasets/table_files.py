@@ -41,11 +41,12 @@ def is_table(name: object) -> bool:
     return isinstance(name, str) and name.lower().endswith((*SEPARATOR_OF_SUFFIX, *ANSWERS))
 
 
-def open_sheet(path: str | Path) -> Sheet:
+def open_sheet(path: str | Path, least: int = 2) -> Sheet:
     """Open a table's file and read its header.
 
     Args:
         path: a CSV or TSV in UTF-8, also as .gz, or a Parquet.
+        least: how many columns it must have.
 
     Raises:
         BadInput: no such file, one that is no table, or a header with a fault.
@@ -67,7 +68,7 @@ def open_sheet(path: str | Path) -> Sheet:
         raise BadInput(f"{where}: its name must end with one of {', '.join(SEPARATOR_OF_SUFFIX)}")
     if suffix == ".parquet":
         return ParquetSheet(path, where, status)
-    return CSVSheet(path, where, status, SEPARATOR_OF_SUFFIX[suffix])
+    return CSVSheet(path, where, status, SEPARATOR_OF_SUFFIX[suffix], least)
 
 
 def table_digest(path: str | Path) -> str:

@@ -65,10 +65,10 @@ def check_classes(
             asked.append(name)
     if asked:
         words = f"{len(values)} values" if len(asked) == 1 else "few values"
+        which = quoted(roles.targets_pattern(asked) or ",".join(asked), 36)
         remarks.ask(
             f"targets of few whole numbers in no order, as numbered classes are: "
-            f"{shortlist(asked, 3)}; --ignore them, give each class a target of 0 and 1, or "
-            "--regression if they are numbers",
+            f"{shortlist(asked, 3)}; --classes {which} or --regression {which} says what they are",
             f"Read as numbers, though their {words} come in no order: {shortlist(asked)}.",
             "classes",
             asked,
@@ -177,8 +177,8 @@ def check_giveaways(
     for name, target, exact in found[:3]:
         remarks.ask(
             f"feature {quoted(name)} gives target {quoted(target)} away (rank correlation "
-            f"{exact:.4f} on the training rows); --ignore it, or --keep it if it is known before "
-            "the target",
+            f"{exact:.4f} on the training rows); --ignore {quoted(name)}, or --keep {quoted(name)} "
+            "if it is known before the target",
             f"Kept, though it gives target {quoted(target)} away: feature {quoted(name)}.",
             "giveaway",
             [name, target],

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool
 
-from ..tasks import BadInput, TaskKind
+from ..tasks import BadInput, TargetForm, TaskKind
 from .cells import Cells
+from .class_targets import used_classes
 from .column_roles import Roles, shortlist
 from .remarks import Remarks
 from .sheets import quoted
@@ -22,8 +23,8 @@ def drop_rare_targets(
 ) -> tuple[Roles, Cells, Bool[np.ndarray, " N"]]:
     """Leave out the targets of 0 and 1 whose rarer class has fewer labels than `least`.
 
-    Targets without a label, or with one value alone, are left out, too. So are the rows that have
-    no label any more.
+    Of a target of classes, the rarest class counts. Targets without a label, or with one value
+    alone, are left out, too. So are the rows that have no label any more.
 
     Returns:
         The roles and the cells that are left, and which rows are.
@@ -58,7 +59,7 @@ def drop_rare_targets(
 
 
 def _rarer_class(roles: Roles, cells: Cells) -> list[float]:
-    """How many labels the rarer class of each target has; infinite for a regression."""
+    """How many labels the rarest class of each target has; infinite for a regression."""
     counts: list[float] = []
     for name, labels in zip(roles.targets, cells.y.T, strict=True):
         known = labels[~np.isnan(labels)]
@@ -66,6 +67,8 @@ def _rarer_class(roles: Roles, cells: Cells) -> list[float]:
         classes = ((known == 0) | (known == 1)).all() and name not in roles.regression
         if one_value:
             counts.append(0)
+        elif name in roles.classes:
+            counts.append(int(np.unique(known, return_counts=True)[1].min()))
         elif classes and not cells.offsets.get(name):
             counts.append(min(int((known == 0).sum()), int((known == 1).sum())))
         else:
@@ -74,10 +77,11 @@ def _rarer_class(roles: Roles, cells: Cells) -> list[float]:
 
 
 def find_kinds(sheet: Sheet, roles: Roles, cells: Cells, remarks: Remarks) -> tuple[TaskKind, ...]:
-    """Find out whether each target is binary or a regression, and note it.
+    """Find out whether each target is binary, a regression or one of classes, and note it.
 
     Raises:
-        BadInput: targets without labels, with one value, or with two that are not 0 and 1.
+        BadInput: targets without labels, with one value, or with two that are not 0 and 1; or a
+            class with one label alone.
     """
     kinds: list[TaskKind] = []
     faults: list[str] = []
@@ -86,6 +90,19 @@ def find_kinds(sheet: Sheet, roles: Roles, cells: Cells, remarks: Remarks) -> tu
         kinds.append("regression")
         if not len(known):
             faults.append(f"{quoted(name)} has no labels")
+            continue
+        if name in roles.classes:
+            kinds[-1] = "classes"
+            named, _ = used_classes(cells.classes[name], labels)
+            once = [c for c, n in zip(named.names, named.counts, strict=True) if n == 1]
+            if len(named.names) < 2:
+                faults.append(f"{quoted(name)} is {quoted(named.names[0])} in every row")
+            elif once:
+                raise BadInput(
+                    f"{sheet.where}: target {quoted(name)} has one row alone of class "
+                    f"{shortlist(once, 3)}; every class needs two or more: merge it with another, "
+                    f"or leave its cell empty (--missing {quoted(f'{name}={once[0]}', 60)})"
+                )
             continue
         low, high = known.min(), known.max()
         if low == high:
@@ -97,7 +114,7 @@ def find_kinds(sheet: Sheet, roles: Roles, cells: Cells, remarks: Remarks) -> tu
         else:
             raise BadInput(
                 f"{sheet.where}: target {quoted(name)} has two values, {low:g} and {high:g}; write "
-                "0 and 1, or name it under --regression"
+                "0 and 1, or name it under --regression or --classes"
             )
     if faults:
         raise BadInput(
@@ -115,7 +132,49 @@ def find_kinds(sheet: Sheet, roles: Roles, cells: Cells, remarks: Remarks) -> tu
                 "targets",
                 names,
             )
+    for name in [t for t, k in zip(roles.targets, kinds, strict=True) if k == "classes"]:
+        found = cells.classes[name]
+        remarks.note(
+            f"Target of {len(found)} classes, as asked: {quoted(name)}: {shortlist(found)}.",
+            "targets",
+            [name],
+        )
     return tuple(kinds)
+
+
+def note_class_weight(
+    roles: Roles, kinds: Sequence[TaskKind], class_weight: str | None, remarks: Remarks
+) -> None:
+    """Note that labels weigh by class, as asked.
+
+    Raises:
+        BadInput: no target has classes.
+    """
+    if class_weight is None:
+        return
+    names = [t for t, k in zip(roles.targets, kinds, strict=True) if k != "regression"]
+    if not names:
+        raise BadInput(
+            f"{remarks.where}: --class-weight {class_weight} is for targets of 0 and 1, or of "
+            "classes; there are none, so leave it out"
+        )
+    remarks.note(
+        f"Rare classes weigh more in the training losses, as asked: {shortlist(names)}.",
+        "class weight",
+        names,
+    )
+
+
+def drop_unused_classes(roles: Roles, cells: Cells) -> Cells:
+    """Leave out the classes that have no label any more, since their rows were left out."""
+    y, classes = cells.y, dict(cells.classes)
+    for name in roles.classes & {*roles.targets}:
+        t = roles.targets.index(name)
+        found, labels = used_classes(classes[name], y[:, t])
+        if len(found.names) < len(classes[name]):
+            y = y.copy()
+            y[:, t], classes[name] = labels, found.names
+    return cells._replace(y=y, classes=classes)
 
 
 def take_logarithms(
@@ -160,89 +219,24 @@ def take_logarithms(
     )
 
 
-def check_training(
-    sheet: Sheet,
-    tasks: Sequence[str],
-    kinds: Sequence[TaskKind],
-    y: Float32[np.ndarray, "N T"],
-    runs: Sequence[tuple[str, Bool[np.ndarray, " N"]]],
-) -> None:
-    """Check that each target has two different labels among the training rows of each run.
+def find_forms(roles: Roles, cells: Cells) -> tuple[TargetForm, ...] | None:
+    """How the labels of every target will have been made from what the file says.
+
+    It is None where all labels are what the file says.
 
     Args:
-        sheet: the table.
-        tasks, kinds: the names of the targets and their kinds.
-        y: the labels.
-        runs: what each run is called in a message, and its training rows.
-
-    Raises:
-        BadInput: targets with fewer. All of them are counted.
+        roles: the roles of the columns.
+        cells: the rows, before any logarithm is taken.
     """
-    faults: dict[int, str] = {}
-    for run, train in runs:
-        labels = y[train]
-        low = np.where(np.isnan(labels), np.inf, labels).min(0)
-        high = np.where(np.isnan(labels), -np.inf, labels).max(0)
-        for t in np.flatnonzero(~(low < high)).tolist():
-            if t in faults:
-                continue
-            known = y[~np.isnan(y[:, t]), t]
-            if kinds[t] == "regression":
-                words = f"{len(known):,} labels, of which fewer than two values are"
-            elif low[t] == 1:
-                words = f"{_counted(known == 0, 'negative')}, of which none is"
-            elif high[t] == 0:
-                words = f"{_counted(known == 1, 'positive')}, of which none is"
-            else:
-                words = f"{len(known):,} labels, of which none is"
-            faults[t] = f"{quoted(tasks[t], 20)} has {words} among the training rows{run}"
-    if faults:
-        few = [faults[t] for t in sorted(faults)]
-        if len(few) > 1:
-            few = [f"{quoted(tasks[t], 20)}" for t in sorted(faults)]
-        raise BadInput(f"{sheet.where}: {_without_classes(few)}")
-
-
-def _without_classes(faults: Sequence[str]) -> str:
-    if len(faults) == 1:
-        return (
-            f"target {faults[0]}; leave it out (--ignore, or --min-positives 10), or give more "
-            "labels"
-        )
-    return (
-        f"{len(faults):,} targets lack a class, or labels, among the training rows of a run: "
-        f"{', '.join(faults[:6])}{', ...' if len(faults) > 6 else ''}; leave them out (--ignore, "
-        "or --min-positives 10), or give more labels"
-    )
-
-
-def _counted(hit: Bool[np.ndarray, " n"], word: str) -> str:
-    many = int(hit.sum())
-    return f"{many:,} {word}{'' if many == 1 else 's'}"
-
-
-def check_scorable(
-    tasks: Sequence[str],
-    kinds: Sequence[TaskKind],
-    y: Float32[np.ndarray, "N T"],
-    folds: int,
-    remarks: Remarks,
-) -> None:
-    """Note the targets of 0 and 1 that are too rare to be scored well in every run."""
-    rare = []
-    for t, name in enumerate(tasks):
-        labels = y[:, t]
-        rarer = min(int((labels == 0).sum()), int((labels == 1).sum()))
-        if kinds[t] == "binary" and rarer < 2 * folds:
-            rare.append(name)
-    if rare:
-        remarks.note(
-            f"Targets with fewer than {2 * folds} labels of their rarer class, too few to measure "
-            f"a run by: {shortlist(rare)}; --min-positives {2 * folds} leaves them out.",
-            "rare",
-            rare,
-            matters=True,
-        )
+    forms = []
+    for t, name in enumerate(roles.targets):
+        offset = cells.offsets.get(name, 0.0)
+        if name in roles.log:
+            zero = bool((cells.y[:, t].astype(np.float64) + offset == 0).any())
+            forms.append(TargetForm(0.0, "log10(1 + y)" if zero else "log10(y)"))
+        else:
+            forms.append(TargetForm(offset))
+    return tuple(forms) if any(form != TargetForm() for form in forms) else None
 
 
 def _listed(what: str, faults: Sequence[str]) -> str:

@@ -3,17 +3,20 @@
 - `differences` draws the one picture: every task's difference from STL. `task_rows` and
   `method_strips` are its two forms, `verdicts` its marks, and `effects` has its words.
 - `forest` draws any list of numbers with their intervals. `alpha` draws what alpha does,
-  `weight_lines` and `weight_map` the weights of tasks, `cures` the table of causes and cures, and
-  `gradients` maps of cosines. `pair_map` draws the measured transfer of pairs. `counts` is a table.
-- `drawing` holds the layout, colours and text sizes that they share, and `tables` computes the
-  numbers that they show. `inline` and `picture` make HTML of finished pictures.
+  `weight_lines` and `weight_map` the weights of tasks, `cure_figures` the table of causes and cures
+  that `cures` computes, and `gradients` maps of cosines. `pair_map` draws the measured transfer of
+  pairs. `counts` is a table.
+- `drawing` holds the layout and the colours that they share, `forms` the sizes of letters on pages
+  and on phones, and `tables` computes the numbers that they show. `inline` and `picture` make HTML
+  of finished pictures.
 
 This room uses studies and all that is below them. It trains nothing.
 """
 
 from .alpha import alpha_curve, trade_off
 from .counts import counts_table
-from .cures import cure_changes, cure_controls, cure_map, cure_stops, cure_table
+from .cure_figures import cure_changes, cure_controls, cure_map, cure_stops
+from .cures import cure_table
 from .differences import task_differences
 from .drawing import (
     AGREEMENT,

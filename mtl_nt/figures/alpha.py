@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
@@ -18,26 +17,22 @@ from scipy import stats
 from ..study import CONSTANT, SIGNIFICANCE_LEVEL, Study
 from ..tasks import BadInput
 from .drawing import (
-    FOOTER_HEIGHT,
     GREY,
     INK,
     NULL_BAND,
     PAGE,
-    PHONE,
-    SMALL_SIZE,
     TEXT_SIZE,
-    TITLE_HEIGHT,
     Drawing,
     Form,
+    Style,
     add_axes,
-    add_legend,
+    in_both_forms,
     label_line_ends,
     method_styles,
-    new_figure,
     shorten,
     without_formulas,
 )
-from .sheet import new_sheet
+from .sheet import legend_columns, legend_height, new_sheet
 from .tables import PLAIN_MTL, Arm, ArmTables, arm_label, arm_tables, scope_line
 
 FAR_FACTOR = 10  # `trade_off` draws nothing farther from STL than 10 times the median distance
@@ -101,9 +96,7 @@ def alpha_curve(
         mean_words=f"{t.mean_name} ({t.better} is better)",
         worse_words=f"tasks worse than {t.baseline[0]}, of {t.tasks}",
     )
-    figure = _draw_lines(shown, PAGE)
-    figure.draw_narrow = partial(_draw_lines, shown, PHONE)
-    return figure
+    return in_both_forms(partial(_draw_lines, shown))
 
 
 @dataclass(frozen=True)
@@ -179,13 +172,13 @@ def _draw_lines(shown: AlphaLines, form: Form) -> Drawing:
     return sheet.figure
 
 
-def trade_off(study: Study, metric: str | None = None) -> Figure:
+def trade_off(study: Study, metric: str | None = None) -> Drawing:
     """The mean metric against the number of harmed tasks, one path per method.
 
     The mean is better to the right. A path follows alpha and ends, with a large marker, at the
     largest alpha. Horizontal bars are 95% intervals of the paired difference from STL. The grey
     band holds 95% of the means of STL', which is STL with another seed: the null. Equal counts are
-    drawn a little apart.
+    drawn a little apart. The figure has a second form for phones (see `Drawing`).
 
     Args:
         metric: the metric of the tasks; by default each task's own.
@@ -199,7 +192,7 @@ def trade_off(study: Study, metric: str | None = None) -> Figure:
     True
     """
     t = arm_tables(study, metric)
-    style, base, name = method_styles(t.methods), t.mean_by_run[t.baseline], t.baseline[0]
+    base, name = t.mean_by_run[t.baseline], t.baseline[0]
     if t.null_arm is None:
         raise BadInput(f"{name} has no twin, so there is no null to draw a trade-off against")
     gap = t.mean_by_run[t.null_arm] - base
@@ -228,48 +221,107 @@ def trade_off(study: Study, metric: str | None = None) -> Figure:
         f"{arm_label(a)} ({t.mean_by_run[a].mean():.3g})".replace("nan", "diverged")
         for a in missing
     )
-    note = f"not drawn: {outside}" if missing else "paths end at the largest alpha"
-    names = [
-        f"{m} {p[0][1]}–{p[-1][1]}" if len(p) > 1 else arm_label(p[0]) for m, p in paths.items()
-    ]
-    rows = -(-(len(names) + 2) // 3)
-    bottom = FOOTER_HEIGHT + 0.24 * rows + 0.85
-    title, foot = _title_of_trade_off(t, paths, reach), scope_line(study, t)
-    figure = new_figure(
-        TITLE_HEIGHT + 0.35 + 3.3 + bottom, title, f"{text} {note[0].upper()}{note[1:]}.", foot
+    note = f"Not drawn: {outside}." if missing else "Paths end at the largest alpha."
+    style = method_styles(t.methods)
+    shown = Paths(
+        title=_title_of_trade_off(t, paths, reach),
+        caption=f"{text} {note}",
+        about=f"The count of {what} against the {t.mean_name} ({t.better} is better). {note}",
+        foot=scope_line(study, t),
+        paths=tuple(
+            Path(
+                name=f"{m} {p[0][1]}–{p[-1][1]}" if len(p) > 1 else arm_label(p[0]),
+                look=style[m],
+                mean=np.array([float(t.mean_by_run[a].mean()) for a in p]),
+                count=np.array([float(t.counts[a][y]) for a in p]),
+                half=_half_interval(t.mean_by_run[p[-1]] - base),
+            )
+            for m, p in paths.items()
+        ),
+        base=float(base.mean()),
+        base_name=name,
+        base_colour=style[name].colour,
+        reach=float(reach),
+        tasks=t.tasks,
+        mean_name=t.mean_name,
+        lower_is_better=t.lower_is_better,
+        count_words=f"{what}, of {t.tasks}",
     )
-    ax = add_axes(figure, 0.6, bottom, 7.1, 3.3)
-    ax.axvspan(base.mean() - reach, base.mean() + reach, color=NULL_BAND, lw=0, gid="null")
-    ax.axvline(base.mean(), color=style[t.baseline[0]].colour, lw=1.5, ls=LEVEL_LINE, gid="zero")
-    top = float(max([min(4, t.tasks), *(t.counts[a][y] for p in paths.values() for a in p)]))
+    return in_both_forms(partial(_draw_paths, shown))
+
+
+@dataclass(frozen=True)
+class Path:
+    """A method's way over its alphas: its mean, its count of tasks, half of its last interval."""
+
+    name: str
+    look: Style
+    mean: Float[np.ndarray, " A"]
+    count: Float[np.ndarray, " A"]
+    half: float
+
+
+@dataclass(frozen=True)
+class Paths:
+    """What `trade_off` shows."""
+
+    title: str
+    caption: str
+    about: str
+    foot: str
+    paths: tuple[Path, ...]
+    base: float  # the mean of the baseline
+    base_name: str
+    base_colour: str
+    reach: float  # half of the null's band
+    tasks: int
+    mean_name: str
+    lower_is_better: bool
+    count_words: str
+
+
+def _draw_paths(shown: Paths, form: Form) -> Drawing:
+    """Draw them, with a legend of all methods below."""
+    scale, page = form.text_size / TEXT_SIZE, form is PAGE
+    names = [shorten(path.name, 22 if page else 18) for path in shown.paths]
+    names += [shown.base_name, f"null: 95% of {shown.base_name}'"]
+    columns = legend_columns(names, form)
+    tall, head, axis, gap = 3.3 if page else 2.8, 0.32 * scale, 0.62 * scale, 0.1
+    body = head + tall + axis + legend_height(names, form) + gap
+    sheet = new_sheet(shown.title, shown.caption, shown.about, [shown.foot], body, form)
+    left = 0.6 * max(scale, 0.85)
+    ax = add_axes(sheet.figure, left, sheet.top - head - tall, form.width - left - 0.3, tall)
+    low, high = shown.base - shown.reach, shown.base + shown.reach
+    ax.axvspan(low, high, color=NULL_BAND, lw=0, gid="null")
+    ax.axvline(shown.base, color=shown.base_colour, lw=1.5, ls=LEVEL_LINE, gid="zero")
+    top = float(max(min(4, shown.tasks), *(path.count.max() for path in shown.paths)))
     handles: list[Line2D | Patch] = []
-    xs = [base.mean() - reach, base.mean() + reach]
-    for (name, path), lift in zip(paths.items(), _vertical_shifts(len(paths)) * top, strict=True):
-        colour, dashes, marker, fill = style[name]
-        x = np.array([t.mean_by_run[a].mean() for a in path])
-        up = np.array([t.counts[a][y] for a in path], float) + lift
-        wide = _half_interval(t.mean_by_run[path[-1]] - base)
-        ax.hlines(up[-1], x[-1] - wide, x[-1] + wide, color=colour, lw=1, alpha=0.5)
-        ax.plot(x, up, color=colour, ls=dashes, lw=1.5, marker=marker, ms=4, gid=name)
+    xs = np.concatenate([[low, high], *(path.mean for path in shown.paths)])
+    lifts = _vertical_shifts(len(shown.paths)) * top
+    for path, lift in zip(shown.paths, lifts, strict=True):
+        colour, dashes, marker, fill = path.look
+        x, up = path.mean, path.count + lift
+        ends = x[-1] - path.half, x[-1] + path.half
+        ax.hlines(up[-1], *ends, color=colour, lw=1, alpha=0.5)
+        ax.plot(x, up, color=colour, ls=dashes, lw=1.5, marker=marker, ms=4, gid=path.name)
         last: dict[str, Any] = {"marker": marker, "color": colour, "fillstyle": fill}
         last |= {"mec": INK if fill == "full" else colour, "markerfacecoloralt": "white"}
-        ax.plot(x[-1], up[-1], ms=10, zorder=4, **last)
-        handles.append(Line2D([], [], ls=dashes if len(path) > 1 else "", ms=9, **last))
-        xs += [*x]
+        ax.plot(x[-1], up[-1], ms=10 * max(scale, 0.8), zorder=4, **last)
+        handles.append(Line2D([], [], ls=dashes if len(x) > 1 else "", ms=9, **last))
     ax.set_ylim(-0.12 * top, 1.12 * top)
-    pad = 0.06 * (max(xs) - min(xs)) or 1.0
-    edges = (min(xs) - pad, max(xs) + pad)
-    ax.set_xlim(edges[::-1] if t.lower_is_better else edges)
+    pad = 0.06 * float(np.ptp(xs)) or 1.0
+    edges = (float(xs.min()) - pad, float(xs.max()) + pad)
+    ax.set_xlim(edges[::-1] if shown.lower_is_better else edges)
+    ax.tick_params(labelsize=form.small_size)
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.set_xlabel(f"← worse    {t.mean_name} ({t.better} is better)    better →", size=TEXT_SIZE)
-    ax.set_title(f"{what}, of {t.tasks}", size=TEXT_SIZE, loc="left", pad=8)
-    ax.set_title(shorten(note, 42), size=SMALL_SIZE, loc="right", pad=8)
+    ax.xaxis.set_major_locator(MaxNLocator(5 if page else 3))
+    mean = shown.mean_name if page else shorten(shown.mean_name, 20)
+    ax.set_xlabel(f"← worse    {mean}    better →", size=form.text_size)
+    ax.set_title(shown.count_words, size=form.text_size, loc="left", pad=8 * scale)
     handles += [Line2D([], [], color=INK, ls=LEVEL_LINE), Patch(color=NULL_BAND)]
-    base_name = t.baseline[0]
-    band = [base_name, f"null: 95% of {base_name}'"]
-    add_legend(figure, handles, [*(shorten(n, 22) for n in names), *band], columns=3)
-    return without_formulas(figure)
+    sheet.add_legend(handles, names, columns)
+    without_formulas(sheet.figure)
+    return sheet.figure
 
 
 def _draw_mean_and_range(

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from ..study import NOT_LEARNED, Study
-from .drawing import PAGE, PHONE, Drawing, method_styles
+from .drawing import Drawing, in_both_forms, method_styles
 from .effects import count_words, effect_title, effect_words, task_groups
-from .method_strips import draw_method_strips
+from .method_strips import MOST_INTERVALS, draw_method_strips
 from .tables import PLAIN_MTL, Arm, ArmTables, arm_label, arm_tables, scope_line
 from .task_rows import MOST_ROWS, Panel, TaskRows, draw_task_rows
 from .verdicts import VERDICT_MARKERS
@@ -75,26 +75,23 @@ found to gain'
         null = float(t.verdicts[t.null_arm]["delta"].abs().quantile(0.95))
         null = 0.0 if np.isnan(null) else null
     margins = _margins(study, tasks, metric)
-    shown = {m for m, _ in arms}  # with all their alphas, so that a slider leaves the axis alone
-    limits = _axis_limits([v for a, v in t.verdicts.items() if a[0] in shown], null, margins)
-    title = effect_title(t, lead, of_group)
+    names = {m for m, _ in arms}  # with all their alphas, so that a slider leaves the axis alone
+    limits = _axis_limits([v for a, v in t.verdicts.items() if a[0] in names], null, margins)
     compared = [arm for arm in arms if arm != t.null_arm] or arms
-    about = _about(t, compared if len(compared) <= MOST_PANELS else [lead])
+    stripped = len(compared) > MOST_PANELS
+    shown = arms if stripped else compared
+    about = _about(t, shown, not stripped or len(tasks) <= MOST_INTERVALS)
     said = [f"{about}.", *(t.describe(a) for a in arms), effect_words(t, lead)]
-    caption = " ".join(filter(None, said))
-    foot = (scope_line(study, t, arms), count_words(t, lead))
-    if len(compared) > MOST_PANELS:
-        return draw_method_strips(t, arms, title, caption, foot, limits, null, margins)
-    order = _order(t, compared[0], tasks, of_group)
+    order = np.arange(len(tasks)) if stripped else _order(t, compared[0], tasks, of_group)
     rows = TaskRows(
-        title=title,
-        caption=caption,
+        title=effect_title(t, lead, of_group),
+        caption=" ".join(filter(None, said)),
         about=about,
-        foot=foot,
+        foot=(scope_line(study, t, arms), count_words(t, lead)),
         names=tuple(tasks[i] for i in order),
         groups=tuple(of_group[tasks[i]] for i in order) if of_group else (),
         headed=groups is not None,
-        panels=tuple(_panel(t, arm, order) for arm in compared),
+        panels=tuple(_panel(t, arm, order) for arm in shown),
         limits=limits,
         null=null,
         null_words=f"chance alone ({t.null_arm[0]})" if t.null_arm else "",
@@ -103,16 +100,16 @@ found to gain'
         worse=f"worse than {t.baseline[0]}",
         better="better",
     )
-    figure = draw_task_rows(rows, PAGE)
-    figure.draw_narrow = partial(draw_task_rows, rows, PHONE)
-    return figure
+    draw = draw_method_strips if stripped else draw_task_rows
+    return in_both_forms(partial(draw, rows))
 
 
-def _about(t: ArmTables, arms: Sequence[Arm]) -> str:
+def _about(t: ArmTables, arms: Sequence[Arm], with_intervals: bool) -> str:
     """Who is compared with whom, in what."""
     sign = " (sign turned)" if t.sign_turned else ""
     names = " and ".join(filter(None, [", ".join(map(arm_label, arms[:-1])), arm_label(arms[-1])]))
-    ends = ", with 95% intervals" if t.runs > 1 else ""
+    names = names if len(arms) <= MOST_PANELS else "Every task under every method"
+    ends = ", with 95% intervals" if with_intervals and t.runs > 1 else ""
     return f"{names}: difference from {t.baseline[0]} in {t.metric}{sign}{ends}"
 
 

@@ -58,6 +58,7 @@ __all__ = [
     "add_legend",
     "alt_text",
     "captioned_png",
+    "in_both_forms",
     "label_line_ends",
     "label_width",
     "method_styles",
@@ -130,6 +131,18 @@ class Drawing(Figure):
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         picture = captioned_png(self)
         return {"text/html": captioned_html(picture), "text/plain": picture[1]}
+
+
+def in_both_forms(draw: Callable[[Form], Drawing]) -> Drawing:
+    """The figure for pages, which can draw its form for phones when that is asked for.
+
+    >>> figure = in_both_forms(lambda form: new_figure(2, "A title", "And a text.", "", form))
+    >>> [float(each.get_figwidth()) for each in (figure, figure.draw_narrow())]
+    [8.0, 3.9]
+    """
+    figure = draw(PAGE)
+    figure.draw_narrow = partial(draw, PHONE)
+    return figure
 
 
 class Style(NamedTuple):

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.colors import is_color_like
 
 from ..tasks import BadInput, is_finite_number
-from .drawing import HARMS, HELPS, INK, PAGE, PHONE, Drawing, shorten
+from .drawing import HARMS, HELPS, INK, Drawing, in_both_forms, shorten
 from .effects import signed
 from .task_rows import Panel, TaskRows, draw_task_rows
 
@@ -79,9 +79,7 @@ def forest(
         better=better,
         with_legend=False,
     )
-    figure = draw_task_rows(shown, PAGE)
-    figure.draw_narrow = partial(draw_task_rows, shown, PHONE)
-    return figure
+    return in_both_forms(partial(draw_task_rows, shown))
 
 
 def _table(rows: Mapping[str, Sequence[Any] | Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:

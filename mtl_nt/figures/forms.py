@@ -59,10 +59,10 @@ PHONE = Form(
     title_size=11.5,
     text_size=9.5,
     small_size=8.5,
-    foot_size=7.5,
+    foot_size=8.0,
     title_letters=36,
     small_letters=58,
-    foot_letters=66,
+    foot_letters=62,
     name_letters=16,
     title_lines=6,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from base64 import b64encode
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from html import escape
 from typing import Any
 
@@ -14,13 +14,14 @@ from ..tasks import BadInput
 Picture = tuple[bytes, str]  # a PNG and its caption
 
 NARROW = 600  # pixels: a page that is at most so wide shows the form for phones
+LEGIBLE = 580  # pixels: a picture without such a form is no narrower, and scrolls sideways
 PAGE_PICTURE = '<div class="nt-explorer">\n{figure}\n</div>'
 """A picture alone is an explorer without controls: pages and kept outputs treat it as one."""
 BY_WIDTH = (
     f"<style>@media (max-width: {NARROW}px) {{"
     ".nt-wide { display: none !important } .nt-narrow { display: block !important }}</style>"
 )
-"""Chooses between two forms. Where a reader's program drops styles, `hidden` keeps the first."""
+"""Chooses between two forms. Where a reader's program drops style sheets, the first stays."""
 
 
 class Captioned(tuple[bytes, str]):
@@ -53,8 +54,12 @@ class Captioned(tuple[bytes, str]):
         made.title, made.caption, made.draw_narrow = title, caption, draw_narrow
         return made
 
-    def __getnewargs__(self) -> tuple[Any, ...]:  # for other processes
-        return self[0], self.title, self.caption, self.draw_narrow
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The process that has drawn the picture draws its form for phones, too, not the one that
+        gets it.
+        """
+        drawn = None if self.narrow is None else partial(bytes, self.narrow)
+        return Captioned, (self[0], self.title, self.caption, drawn)
 
     @cached_property
     def narrow(self) -> bytes | None:
@@ -77,14 +82,16 @@ def captioned_html(picture: Captioned) -> str:
 def images_html(png: bytes, alt: str, narrow: bytes | None = None) -> str:
     """A picture as HTML, with a second form that a narrow page shows in its place.
 
-    The HTML says the size of the picture, so that the page does not move while the picture loads.
+    A picture without a second form keeps its letters legible on a narrow page, where a reader moves
+    it sideways. The HTML says the size of the picture, so that the page does not move while the
+    picture loads.
 
     Raises:
         BadInput: the bytes are no PNG.
     """
     if narrow is None:
-        return _image(png, alt)
-    return BY_WIDTH + _image(png, alt, "nt-wide") + _image(narrow, alt, "nt-narrow", hidden=True)
+        return f'<div style="overflow-x: auto">{_image(png, alt)}</div>'
+    return BY_WIDTH + _image(png, alt, "nt-wide") + _image(narrow, alt, "nt-narrow", "none")
 
 
 def png_size(png: bytes) -> tuple[int, int]:
@@ -104,11 +111,11 @@ def data_url(png: bytes) -> str:
     return f"data:image/png;base64,{b64encode(png).decode()}"
 
 
-def _image(png: bytes, alt: str, kind: str = "", hidden: bool = False) -> str:
+def _image(png: bytes, alt: str, kind: str = "", shown: str = "block") -> str:
     width, height = png_size(png)
     name = f' class="{kind}"' if kind else ""
-    shown, last = ("", " hidden") if hidden else ("display: block; ", "")
+    least = "" if kind else f"min-width: {min(width, LEGIBLE)}px; "
     return (
         f'<img{name} src="{data_url(png)}" alt="{escape(alt)}" width="{width}" height="{height}" '
-        f'style="{shown}max-width: 100%; height: auto"{last}>'
+        f'style="display: {shown}; {least}max-width: 100%; height: auto">'
     )

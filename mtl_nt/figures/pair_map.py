@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from ..study import Study
 from ..study.sharing import measured_transfer
 from .drawing import (
-    GREY,
     HARMS,
     HELPS,
     INK,
-    SMALL_SIZE,
+    PAGE,
     TEXT_SIZE,
+    Drawing,
+    Form,
     add_axes,
-    new_figure,
+    in_both_forms,
     shorten,
     without_formulas,
 )
+from .sheet import new_sheet
 
 TRANSFER_COLOURS = LinearSegmentedColormap.from_list("transfer", [HARMS, "#FFFFFF", HELPS])
 """From red, which harms, to blue, which helps."""
@@ -33,11 +37,12 @@ CELL = 0.42  # inches
 NAME_LETTERS = 12
 
 
-def pair_map(study: Study, groups: Mapping[str, Sequence[str]] | None = None) -> Figure:
+def pair_map(study: Study, groups: Mapping[str, Sequence[str]] | None = None) -> Drawing:
     """Draw what every task (column) gains or loses by every partner (row).
 
     Blue helps and red harms. A dot marks a difference that passes the test over all pairs. A black
-    frame holds the pairs of a group, and the corner of a task and itself is grey.
+    frame holds the pairs of a group, and the corner of a task and itself is grey. The figure has a
+    second form for phones (see `Drawing`).
 
     Args:
         study: a study with pairs (see `study.sharing.add_sharing`).
@@ -51,47 +56,81 @@ def pair_map(study: Study, groups: Mapping[str, Sequence[str]] | None = None) ->
     >>> len(figure.axes)
     2
     """
-    table = measured_transfer(study)
-    tasks = [str(task) for task in dict.fromkeys(table["partner"])]
-    tasks = _in_groups(tasks, groups or {})
-    wide = table.pivot(index="partner", columns="task", values="delta").loc[tasks, tasks]
-    reach = float(np.nanmax(np.abs(wide.to_numpy())))
-    side = CELL * len(tasks)
-    left, bottom = 1.35, 0.55
-    figure = new_figure(
-        side + bottom + 1.6, _title(table, groups or {}), _words(table), _foot(study)
+    table, groups = measured_transfer(study), groups or {}
+    shown = PairTable(
+        title=_title(table, groups),
+        caption=_words(table),
+        foot=_foot(study),
+        unit=f"{next(iter(study.metric.values()))} saved",
+        table=table,
+        tasks=tuple(_in_groups([str(task) for task in dict.fromkeys(table["partner"])], groups)),
+        groups={name: tuple(members) for name, members in groups.items()},
     )
-    ax = add_axes(figure, left, bottom, side, side)
+    return in_both_forms(partial(_draw_map, shown))
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """What `pair_map` shows."""
+
+    title: str
+    caption: str
+    foot: str
+    unit: str
+    table: pd.DataFrame
+    tasks: tuple[str, ...]
+    groups: dict[str, tuple[str, ...]]
+
+
+def _draw_map(shown: PairTable, form: Form) -> Drawing:
+    """Draw it; the scale of colours stands beside the map on a page, and below it on a phone."""
+    page, scale, tasks = form is PAGE, form.text_size / TEXT_SIZE, shown.tasks
+    wide = shown.table.pivot(index="partner", columns="task", values="delta").loc[
+        [*tasks], [*tasks]
+    ]
+    reach = float(np.nanmax(np.abs(wide.to_numpy())))
+    names = [shorten(task, NAME_LETTERS) for task in tasks]
+    longest = 0.62 * form.small_size / 72 * max(map(len, names))  # inches
+    slant, rise = (35, 0.7) if page or longest < 0.5 else (90, 1.0)
+    left = 0.45 * scale + longest
+    room = form.width - left - (2.4 if page else 0.45)
+    side = min(CELL * len(tasks), room)
+    head = 0.15 + rise * longest
+    bar = 0.0 if page else 0.75
+    about = "blue: the task of the column gains by the partner of the row; red: it loses; dot: "
+    about += "passes the test over all pairs" + ("; frame: a natural group" * bool(shown.groups))
+    words = shown.title, shown.caption, about, [shown.foot]
+    sheet = new_sheet(*words, head + side + bar + 0.1, form)
+    bottom = sheet.top - head - side
+    ax = add_axes(sheet.figure, left, bottom, side, side)
     ax.set_facecolor("#D9D9D9")
     ax.imshow(wide.to_numpy(), cmap=TRANSFER_COLOURS, vmin=-reach, vmax=reach)
-    _draw_dots(ax, table, tasks)
-    _draw_frames(ax, tasks, groups or {})
-    names = [shorten(task, NAME_LETTERS) for task in tasks]
-    ax.set_xticks(range(len(tasks)), names, size=SMALL_SIZE, rotation=35, ha="left")
+    _draw_dots(ax, shown.table, tasks, 5 * scale)
+    _draw_frames(ax, tasks, shown.groups)
+    ax.set_xticks(
+        range(len(tasks)),
+        names,
+        size=form.small_size,
+        rotation=slant,
+        ha="left" if slant < 90 else "center",
+    )
     ax.xaxis.tick_top()
-    ax.set_yticks(range(len(tasks)), names, size=SMALL_SIZE)
-    ax.set_ylabel("trained together with", size=TEXT_SIZE, color=INK)
+    ax.set_yticks(range(len(tasks)), names, size=form.small_size)
+    ax.set_ylabel("trained together with", size=form.text_size, color=INK)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    scale = add_axes(figure, left + side + 0.55, bottom + side * 0.15, 0.18, side * 0.7)
-    figure.colorbar(
-        ScalarMappable(Normalize(-reach, reach), TRANSFER_COLOURS), cax=scale, format="%+.2f"
-    )
-    scale.tick_params(labelsize=SMALL_SIZE)
-    scale.set_title(f"{study.metric[tasks[0]]} saved", size=SMALL_SIZE, loc="left", pad=10)
-    note = "blue: the task of\nthe column gains\nby that partner\n\n"
-    note += "dot: passes the\ntest over all pairs"
-    if groups:
-        note += "\n\nframe: a natural\ngroup"
-    figure.text(
-        (left + side + 1.35) / 8.0,
-        (bottom + side * 0.5) / figure.get_figheight(),
-        note,
-        size=SMALL_SIZE,
-        va="center",
-        color=GREY,
-    )
-    return without_formulas(figure)
+    if page:
+        strip = add_axes(sheet.figure, left + side + 0.55, bottom + side * 0.15, 0.18, side * 0.7)
+    else:
+        strip = add_axes(sheet.figure, left, sheet.bottom + 0.3, side, 0.13)
+    colours = ScalarMappable(Normalize(-reach, reach), TRANSFER_COLOURS)
+    way = "vertical" if page else "horizontal"
+    bar_of = sheet.figure.colorbar(colours, cax=strip, format="%+.2f", orientation=way)
+    bar_of.locator = MaxNLocator(5)
+    strip.tick_params(labelsize=form.small_size)
+    strip.set_title(shown.unit, size=form.small_size, loc="left", pad=10 if page else 4)
+    without_formulas(sheet.figure)
+    return sheet.figure
 
 
 def _in_groups(tasks: Sequence[str], groups: Mapping[str, Sequence[str]]) -> list[str]:
@@ -100,11 +139,11 @@ def _in_groups(tasks: Sequence[str], groups: Mapping[str, Sequence[str]]) -> lis
     return [*first, *(task for task in tasks if task not in first)]
 
 
-def _draw_dots(ax: Axes, table: pd.DataFrame, tasks: Sequence[str]) -> None:
+def _draw_dots(ax: Axes, table: pd.DataFrame, tasks: Sequence[str], size: float) -> None:
     decided = table[table["verdict"].isin(["harmed", "helped"])]
     x = [tasks.index(task) for task in decided["task"]]
     y = [tasks.index(partner) for partner in decided["partner"]]
-    ax.plot(x, y, "o", ms=5, color=INK, mew=0)
+    ax.plot(x, y, "o", ms=size, color=INK, mew=0)
 
 
 def _draw_frames(ax: Axes, tasks: Sequence[str], groups: Mapping[str, Sequence[str]]) -> None:

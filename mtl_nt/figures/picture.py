@@ -17,7 +17,6 @@ __all__ = [
     "data_url",
     "format_value",
     "images_html",
-    "mime_bundle",
     "png_size",
     "screen_reader_names",
     "wrapping_row",
@@ -74,8 +73,3 @@ def screen_reader_names() -> widgets.Output:
     return widgets.Output(
         outputs=({**script, "metadata": {}},), layout=widgets.Layout(display="none")
     )
-
-
-def mime_bundle(widget: widgets.Widget, html: str, text: str) -> dict[str, Any]:
-    """What a notebook stores of a widget: the widget for JupyterLab, HTML for pages, and text."""
-    return {**widget._repr_mimebundle_(), "text/html": html, "text/plain": text}

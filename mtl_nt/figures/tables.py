@@ -261,11 +261,17 @@ def scope_line(study: Study, t: ArmTables, arms: Sequence[Arm] = ()) -> str:
     trained = study.training[study.training["networks"] > 0]
     budget = sorted(trained["steps"].unique()) or [0]
     steps = "–".join(dict.fromkeys(f"{s:,}" for s in (budget[0], budget[-1])))
-    varied = {"fixed": " on one split", "free": " on new splits", "new data": " on new data"}
+    varied = {
+        "fixed": " on one split",
+        "free": " on splits of the same rows",
+        "new data": " on new data",
+    }
     runs = f"{t.runs} run{'s' if t.runs > 1 else ''}{varied.get(t.split, '')}"
     name = " and ".join(study.results["dataset"].unique())
     trunk = "-".join(map(str, study.recipe.trunk)) if study.recipe else ""
-    settings = f", trunk {trunk}, {steps} steps" if study.recipe else ""
+    body = study.recipe.own_body if study.recipe else None
+    trunk = f"{shorten(body, 24)}, trunk {trunk}" if body else f"trunk {trunk}"
+    settings = f", {trunk}, {steps} steps" if study.recipe else ""
     effects = [t.verdicts[a]["detectable"] for a in arms if a != t.null_arm and t.scored_tasks(a)]
     seen = np.concatenate([[], *effects])
     seen = seen[np.isfinite(seen)]
@@ -322,6 +328,8 @@ def _compute_tables(study: Study, metric: str | None) -> ArmTables:
     scored = [v.notna() for v in value.values() if v.notna().any(axis=1).all()]
     common = pd.concat(scored).all() if scored else next(iter(delta.values())).notna().all()
     found = {(str(m), format_alpha(a)): rows for (m, a), rows in by_arm}  # type: ignore[arg-type]
+    networks = study.training.loc[study.training["method"] == study.baseline, "networks"]
+    exact = study.recipe is not None and not networks.any()  # such as Ridge
     return ArmTables(
         baseline=baseline,
         null_arm=None if study.null is None else (study.null, ""),
@@ -341,7 +349,7 @@ def _compute_tables(study: Study, metric: str | None) -> ArmTables:
         lower_is_better=len(names) == 1 and study.sign(names[0]) < 0,
         sign_turned=any(study.sign(name) < 0 for name in names),
         split=str(rows["split"].iloc[0]),
-        why_no_null=f"{baseline[0]} has no {'chance in it' if study.recipe else 'twin here'}",
+        why_no_null=f"{baseline[0]} has no {'chance in it' if exact else 'twin here'}",
     )
 
 

@@ -118,10 +118,21 @@ def draw_task_rows(rows: TaskRows, form: Form = PAGE) -> Drawing:
         if len(rows.panels) > 1:
             _name_panel(ax, panel, 1 + inches / tall, (wide, wide + values), form)
         if line == stacked - 1:
-            _write_directions(ax, rows, -(ticks + 0.14 * scale) / tall, wide, form)
+            write_directions(ax, rows, -(ticks + 0.14 * scale) / tall, wide, form)
     if marks:
         sheet.add_legend(handles, marks, legend_columns(marks, form))
     return sheet.figure
+
+
+def write_directions(ax: Axes, rows: TaskRows, y: float, wide: float, form: Form) -> None:
+    """Which end of the axis is better, below it, in as many words as there is room for."""
+    letter = 0.63 * form.text_size / 72
+    room = wide > letter * (len(rows.worse) + len(rows.better) + 7)
+    worse = rows.worse if room else rows.worse.partition(" ")[0]
+    style: dict[str, Any] = {"size": form.text_size, "va": "center", "transform": ax.transAxes}
+    style["parse_math"] = False
+    ax.text(0, y, f"← {worse}", color=HARMS, **style)
+    ax.text(1, y, f"{rows.better} →", color=HELPS, ha="right", **style)
 
 
 def _places(
@@ -281,17 +292,6 @@ def _name_panel(ax: Axes, panel: Panel, y: float, widths: tuple[float, float], f
     name = shorten(panel.method, int(room * 7.5 * TEXT_SIZE / form.text_size))
     bold: dict[str, Any] = {"size": form.text_size, "weight": "bold", "parse_math": False}
     ax.text(0.2 / wide, y, name, va="center", transform=ax.transAxes, **bold)
-
-
-def _write_directions(ax: Axes, rows: TaskRows, y: float, wide: float, form: Form) -> None:
-    """Which end of the axis is better, below it, in as many words as there is room for."""
-    letter = 0.63 * form.text_size / 72
-    room = wide > letter * (len(rows.worse) + len(rows.better) + 7)
-    worse = rows.worse if room else rows.worse.partition(" ")[0]
-    style: dict[str, Any] = {"size": form.text_size, "va": "center", "transform": ax.transAxes}
-    style["parse_math"] = False
-    ax.text(0, y, f"← {worse}", color=HARMS, **style)
-    ax.text(1, y, f"{rows.better} →", color=HELPS, ha="right", **style)
 
 
 def _label_band(ax: Axes, rows: TaskRows, y: float, wide: float, values: float, form: Form) -> None:

@@ -17,11 +17,11 @@ from .drawing import (
     COLOURS,
     GREY,
     PAGE,
-    PHONE,
     TEXT_SIZE,
     Drawing,
     Form,
     add_axes,
+    in_both_forms,
     label_line_ends,
     shorten,
     tick_text,
@@ -115,9 +115,7 @@ def weight_curves(
         means=means,
         limits=_weight_limits([np.nanmean(smoothed(every[a], window), 0) for a in alphas]),
     )
-    figure = _draw_curves(shown, PAGE)
-    figure.draw_narrow = partial(_draw_curves, shown, PHONE)
-    return figure
+    return in_both_forms(partial(_draw_curves, shown))
 
 
 def smoothing_window(points: int) -> int:

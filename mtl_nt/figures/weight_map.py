@@ -19,11 +19,11 @@ from .drawing import (
     GREY,
     INK,
     PAGE,
-    PHONE,
     TEXT_SIZE,
     Drawing,
     Form,
     add_axes,
+    in_both_forms,
     label_width,
     shorten,
 )
@@ -94,9 +94,7 @@ def weight_matrix(
         flat={arm_label(a): scaled_rows(w) for a, w in flat.items()},
         means=tuple(float(w.mean()) for w in flat.values()),
     )
-    figure = _draw_map(shown, PAGE)
-    figure.draw_narrow = partial(_draw_map, shown, PHONE)
-    return figure
+    return in_both_forms(partial(_draw_map, shown))
 
 
 def scaled_rows(weights: Float[np.ndarray, "*R T"]) -> Float[np.ndarray, "*R T"]:

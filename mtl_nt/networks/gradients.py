@@ -20,7 +20,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..bits import Bits
+from .class_outputs import ClassOutputs
 from .forward_pass import ForwardPass
+from .gramian import trunk_gramian
 
 AT_ONCE = 2**17  # numbers of A at once, of some replicas: what a processor's cache holds
 LARGE = 2**21  # numbers of A of one replica, all tasks at once; above, task after task
@@ -29,14 +31,19 @@ PAIRS = 48  # what the work that pairs of rows always cost is worth, in tasks
 
 
 def trunk_gradient_norms(
-    errors: Float[Tensor, "R B T"], head: Float[Tensor, "R H T"], forward_pass: ForwardPass
+    errors: Float[Tensor, "R B O"],
+    head: Float[Tensor, "R H O"],
+    forward_pass: ForwardPass,
+    classes: ClassOutputs | None = None,
 ) -> Float[Tensor, "R T"]:
     """Norm of every task's gradient at the weight matrix of the last shared layer, `[R, T]`.
 
     Args:
-        errors: gradient of every task's loss at its own output; 0 on rows that do not count.
+        errors: gradient of every task's loss at its own outputs; 0 on rows that do not count.
         head: weights of the heads.
         forward_pass: the trunk's; the layer may have a batch norm before or after its activation.
+        classes: the outputs of tasks of classes, if there are any. The gradient of such a task is a
+            sum over its outputs, whose norm the diagonal of the exact Gramian has.
 
     Raises:
         BadInput: see `ForwardPass.check_heads`.
@@ -54,6 +61,9 @@ def trunk_gradient_norms(
     >>> torch.allclose(norms[0, 0], gradient.norm())
     True
     """
+    if classes is not None:
+        gramian = trunk_gramian(errors, head, forward_pass, classes=classes)
+        return gramian.diagonal(dim1=1, dim2=2).clamp_min(0).sqrt()
     p = forward_pass
     p.check_heads()
     x, e, m, v, relu = p.inputs, errors, p.slope, head, p.activation == "relu"

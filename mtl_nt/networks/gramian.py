@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..bits import Bits
+from .class_outputs import ClassOutputs
 from .forward_pass import ForwardPass
 from .random_streams import RandomStreams
 
@@ -33,19 +34,22 @@ AT_ONCE = 2**18  # numbers of J and D at once: what a processor's cache holds
 
 
 def trunk_gramian(
-    errors: Float[Tensor, "R B T"],
-    head: Float[Tensor, "R H T"],
+    errors: Float[Tensor, "R B O"],
+    head: Float[Tensor, "R H O"],
     forward_pass: ForwardPass,
     noise: RandomStreams | None = None,
+    classes: ClassOutputs | None = None,
 ) -> Float[Tensor, "R T T"]:
     """Inner products of all tasks' gradients at the weight matrix of the last shared layer.
 
     Args:
-        errors: gradient of every task's loss at its own output; 0 on rows that do not count.
+        errors: gradient of every task's loss at its own outputs; 0 on rows that do not count.
         head: weights of the heads.
         forward_pass: the trunk's; the layer may have a batch norm before or after its activation.
         noise: draws the projection where tasks x inputs exceed `EXACT`. Without it, nothing is
             projected.
+        classes: the outputs of tasks of classes, if there are any. A task's gradient D_t is the sum
+            over its own outputs.
 
     Raises:
         BadInput: see `ForwardPass.check_heads`.
@@ -74,12 +78,15 @@ def trunk_gramian(
     # Portions depend on the sizes of one replica, never on the number of replicas. So a replica's
     # numbers are the same to the last bit whichever others lie beside it.
     units = min(max(1, AT_ONCE // size), m.shape[2])
-    gramian = e.new_zeros(len(e), tasks, tasks)
+    count = tasks if classes is None else len(classes.of_classes)
+    gramian = e.new_zeros(len(e), count, count)
     for r in _portions(len(e), max(1, AT_ONCE // (size * units))):
         for h in _portions(m.shape[2], units):
             j = _derivatives(x[r], m[r, :, h], norm and norm.part(r, h))
             by_feature = (e[r] @ j.flatten(2)).unflatten(2, j.shape[2:])
             d = (by_feature * v[r, :, None, h]).flatten(2)  # (R, T, I * H)
+            if classes is not None:
+                d = classes.gathered(d)
             gramian[r] += d @ d.mT
     return gramian
 

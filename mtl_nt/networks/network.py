@@ -14,9 +14,10 @@ from ..bits import Features
 from .decoder import Decoder
 from .forward_pass import ForwardPass
 from .layers import BatchNorm, Convolution, Linear
+from .own_body import made_rows
 from .random_streams import RandomStreams, generator
 from .recipe import Recipe
-from .trunks import TRUNKS
+from .trunks import TRUNKS, OwnTrunk
 
 
 def log_odds(outputs: Float[Tensor, "R B T"]) -> Float[Tensor, "R B T"]:
@@ -43,13 +44,15 @@ class Network(nn.Module):
     Args:
         seeds: one seed per replica.
         inputs: number of features of a row.
-        tasks: number of heads.
+        tasks: number of heads, with one output each; a task of classes has one for each class.
         recipe: architecture, widths, activation, dropout, batch norm, initialisation and loss.
         decodes: whether each replica has a `Decoder`.
         only_task: the one task, `[R]`, whose head each replica has; by default it has all heads.
+        rows: some rows of the data in their own shape, for an architecture that is a body of
+            somebody's own; by default rows of zeros and ones are made.
 
     Raises:
-        BadInput: the architecture cannot read so many features.
+        BadInput: the architecture cannot read so many features; or see `OwnBody`.
 
     A forward pass returns what the trunk did and the outputs `[R, B, T]`:
 
@@ -70,9 +73,14 @@ class Network(nn.Module):
         recipe: Recipe,
         decodes: bool = False,
         only_task: Int[Tensor, " R"] | None = None,
+        rows: Float[Tensor, "N ..."] | None = None,
     ) -> None:
         super().__init__()
-        self.trunk = TRUNKS[recipe.architecture](len(seeds), inputs, recipe)
+        self.trunk = (
+            OwnTrunk(seeds, recipe, made_rows(inputs) if rows is None else rows)
+            if recipe.own_body is not None
+            else TRUNKS[str(recipe.architecture)](len(seeds), inputs, recipe)
+        )
         self.head = Linear(len(seeds), recipe.trunk[-1], tasks)
         self.decoder = Decoder(len(seeds), tasks, recipe.trunk[-1]) if decodes else None
         self.softmax = recipe.loss == "softmax"

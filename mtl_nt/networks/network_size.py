@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from jaxtyping import Float
+from torch import Tensor
+
+from .own_body import made_rows
 from .recipe import Recipe
 from .trunks import lenet_side
 
@@ -17,20 +21,28 @@ class NetworkSize(NamedTuple):
     activations: int  # numbers that one row's forward pass leaves for the backward pass
 
 
-def network_size(inputs: int, tasks: int, recipe: Recipe) -> NetworkSize:
+def network_size(
+    inputs: int, tasks: int, recipe: Recipe, rows: Float[Tensor, "N ..."] | None = None
+) -> NetworkSize:
     """The size of one network, without building it.
 
     Args:
         inputs: number of features of a row.
-        tasks: number of heads.
+        tasks: number of heads; a task of classes has one for each class.
+        rows: some rows of the data, on which a body of somebody's own is checked and measured once
+            (see `OwnBody.measured`); by default rows of zeros and ones are made.
 
     Raises:
-        BadInput: LeNet cannot read so many features.
+        BadInput: LeNet cannot read so many features; or see `OwnBody.measured`.
 
     >>> network_size(inputs=10, tasks=2, recipe=Recipe(trunk=(4,)))
     NetworkSize(parameters=54, multiplications=48, activations=40)
     """
-    if recipe.architecture != "lenet":
+    if recipe.own_body is not None:
+        body = recipe.own_body.measured(made_rows(inputs) if rows is None else rows)
+        parameters, multiplications = body.parameters, body.multiplications
+        activations, widths = inputs + body.activations, [body.width, recipe.trunk[-1]]
+    elif recipe.architecture != "lenet":
         widths, multiplications, activations, parameters = [inputs, *recipe.trunk], 0, inputs, 0
     else:
         first, second, width = recipe.trunk

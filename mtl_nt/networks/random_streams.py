@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 Purpose = Literal[
-    "weights", "batches", "dropout", "weighter", "data", "split", "search", "prediction"
+    "weights", "batches", "dropout", "weighter", "data", "split", "search", "prediction", "body"
 ]
 _PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
@@ -67,6 +67,16 @@ class RandomStreams:
     def normal(self, *shape: int) -> Float[Tensor, "R ..."]:
         """Standard normal numbers, `[R, *shape]`."""
         return self._draw(torch.randn, shape)[self._index]
+
+    def seeds(self) -> list[int]:
+        """A seed for each replica, for a generator that draws all that is needed this time.
+
+        >>> one, same, other = RandomStreams([5, 5, 2], "dropout", torch.zeros(1)).seeds()
+        >>> one == same, one == other
+        (True, False)
+        """
+        drawn = [int(torch.randint(2**62, (), generator=g)) for g in self._generators]
+        return [drawn[place] for place in self._index.tolist()]
 
     def keep(self, dropout: float, *shape: int) -> Bool[Tensor, "R ..."]:
         """A dropout mask `[R, *shape]`: True with probability 1 - dropout."""

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from ..tasks import BadInput, TaskData, is_finite_number, is_whole_number, suggestion
 from .losses import LossOver
+from .own_body import MakeBody, OwnBody, is_name_of_body
 
 Activation = Literal["relu", "tanh", "sigmoid"]
 Architecture = Literal["mlp", "lbtw", "lenet"]
@@ -27,10 +28,12 @@ class Recipe:
 
     Args:
         trunk: hidden widths. Of "lenet": the number of maps of both convolutions, and the hidden
-            width.
+            width. Of a body of your own: the width of the last shared layer, which follows it.
         architecture: "mlp", a multilayer perceptron; "lbtw", an MLP as in the code of Liu, Liang
             and Gitter (AAAI 2019), with dropout before the activation and a batch norm only after
-            the last one; or "lenet", for square images.
+            the last one; "lenet", for square images; or a body of your own, which is a class or a
+            function without arguments that returns a new torch module (see `OwnBody`). The module
+            turns a batch of rows, in the shape of `data.x`, into features `[B, D]`.
         kernel: side of LeNet's kernels.
         activation: "relu", "tanh" or "sigmoid", one for all hidden layers or one for each.
         dropout: probability in every hidden layer, in [0, 1).
@@ -65,7 +68,7 @@ class Recipe:
     """
 
     trunk: tuple[int, ...] = (64, 32)
-    architecture: Architecture = "mlp"
+    architecture: Architecture | str | MakeBody = "mlp"
     kernel: int = 5
     activation: Activation | tuple[Activation, ...] = "relu"
     dropout: float = 0.0
@@ -82,17 +85,34 @@ class Recipe:
     loss_over: LossOver = "labelled"
 
     def __post_init__(self) -> None:
+        own = _own_body(self.architecture)
+        if own is not None:
+            object.__setattr__(self, "architecture", own)
         if not self.trunk or not all(is_whole_number(width, 1) for width in self.trunk):
             raise BadInput(f"trunk {self.trunk}: give at least one hidden width of 1 or more")
+        elif not isinstance(self.architecture, str):
+            raise BadInput(
+                f"architecture {self.architecture!r:.40}: give "
+                f"{', '.join(CHOICES['architecture'])}, or a class or a function that makes a "
+                "torch module"
+            )
         for name, known in CHOICES.items():
+            if name == "architecture" and own is not None:
+                continue
             given = getattr(self, name)
             values = given if name == "activation" and isinstance(given, tuple) else (given,)
             for wrong in (value for value in values if value not in known):
                 raise BadInput(f"unknown {name} {wrong!r}; {suggestion(wrong, known)}")
         if isinstance(self.activation, tuple):
-            layers = 1 if self.architecture == "lenet" else len(self.trunk)
+            one = own is not None or self.architecture == "lenet"
+            layers = 1 if one else len(self.trunk)
             if len(self.activation) != layers:
                 raise BadInput(f"activation {self.activation}: give one, or one a hidden layer")
+        if own is not None and len(self.trunk) != 1:
+            raise BadInput(
+                f"trunk {self.trunk}: one shared layer follows a body of your own; give its width, "
+                f"as in trunk=({self.trunk[-1]},)"
+            )
         if self.architecture == "lenet" and len(self.trunk) != 3:
             raise BadInput(f"trunk {self.trunk}: LeNet has three widths, such as (20, 50, 500)")
         for name in ("steps", "batch_size", "kernel"):
@@ -154,6 +174,13 @@ class Recipe:
             if name not in PRESETS:
                 raise BadInput(f"unknown trunk {name!r}; {suggestion(name, PRESETS)}")
             settings["trunk"] = PRESETS[name]
+        if _own_body(settings.get("architecture")) is not None:
+            # The data's settings are those of other layers. The last layer keeps its own.
+            usual = {f.name: f.default for f in fields(cls)}
+            for name in ("trunk", "activation"):
+                value = settings.get(name, usual[name])
+                if changes.get(name) is None and isinstance(value, Sequence):
+                    settings[name] = value if isinstance(value, str) else value[-1:]
         widths = settings.get("trunk", ())
         if not isinstance(widths, Sequence):
             raise BadInput(f"trunk {widths!r}: give hidden widths, or one of {', '.join(PRESETS)}")
@@ -164,11 +191,29 @@ class Recipe:
         return cls(**settings)
 
     @property
+    def own_body(self) -> OwnBody | None:
+        """The body of somebody's own; None where the architecture is one of this package.
+
+        >>> Recipe().own_body is None
+        True
+        """
+        return self.architecture if isinstance(self.architecture, OwnBody) else None
+
+    @property
     def activations(self) -> tuple[Activation, ...]:
         """The activation of every hidden layer, one each."""
         if isinstance(self.activation, tuple):
             return self.activation
         return (self.activation,) * len(self.trunk)
+
+
+def _own_body(given: object) -> OwnBody | None:
+    """What a body of somebody's own is called; None for what this package has."""
+    if isinstance(given, OwnBody):
+        return given
+    if isinstance(given, str):
+        return OwnBody.named(given) if is_name_of_body(given) else None
+    return OwnBody(given) if callable(given) else None
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -208,8 +253,16 @@ ALSO_CALLED = {
 """Names that other libraries have for a setting."""
 NO_SETTING = {
     **dict.fromkeys(
-        ("pos_weight", "class_weight", "class_weights", "sample_weight", "sample_weights"),
-        "a loss weighs its labels alike, and a method's weighter weighs tasks",
+        ("body", "backbone", "encoder", "module", "network"),
+        "a body of your own is an architecture: give architecture=Body",
+    ),
+    **dict.fromkeys(
+        ("pos_weight", "class_weight", "class_weights"),
+        "the data weigh classes: TaskData(..., class_weight='balanced'), and load has the same",
+    ),
+    **dict.fromkeys(
+        ("sample_weight", "sample_weights", "row_weights"),
+        "the data weigh labels: TaskData(..., weights=tensor), or load(..., weights='COLUMN')",
     ),
     **dict.fromkeys(
         ("task_weights", "loss_weights", "weights"),
@@ -228,8 +281,8 @@ def unknown_setting(name: object) -> str:
 
     >>> unknown_setting("lr")
     "did you mean 'learning_rate'?"
-    >>> unknown_setting("pos_weight")
-    "a loss weighs its labels alike, and a method's weighter weighs tasks"
+    >>> unknown_setting("sample_weight")
+    "the data weigh labels: TaskData(..., weights=tensor), or load(..., weights='COLUMN')"
     """
     lower = str(name).lower()
     if lower in NO_SETTING:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..bits import Bits, Features
 from ..tasks import BadInput
 from .forward_pass import ForwardPass
 from .layers import ACTIVATIONS, Convolution, HiddenLayer
-from .random_streams import RandomStreams
+from .own_body import own_chance, restart
+from .random_streams import RandomStreams, generator
 from .recipe import Recipe
 
 
@@ -69,6 +71,67 @@ class LeNet(nn.Module):
             maps = [F.max_pool2d(self.activation(m), 2) for m in convolution(maps)]
         flat = torch.stack([m.flatten(1) for m in maps])
         forward_pass: ForwardPass = self.block(flat, valid, noise)
+        return forward_pass
+
+
+class OwnTrunk(nn.Module):
+    """A body of your own for each replica, and the last shared layer on top of it.
+
+    The bodies run one after another, each on the valid rows of its batch alone. So a body may be
+    any module, and its batch norm sees no padding. Each body draws its random numbers, such as
+    dropout's, from torch's generators, which are seeded for every replica and pass: by its stream
+    while it trains, and always alike when it is judged.
+
+    Only the last shared layer has the recipe's activation, batch norm and dropout.
+
+    One after another takes time. The same layers as `MLP` has, written as a body, took 1.4 times as
+    long for wide networks (500-512-128) and for one tiny network (20-64-32), 2 times for 5 tiny
+    ones, and 3 to 6 times for 50 or 200. `torch.func.vmap` was as slow for 5 tiny networks and 2 to
+    4 times as fast for more. But it cannot draw each network's own dropout, leave out the rows that
+    fill up a batch, or keep what a module writes into itself.
+
+    Args:
+        seeds: one for each replica.
+        recipe: has the body, and the settings of the last shared layer.
+        rows: some of the data, in their own shape, on which the bodies are tried.
+
+    Raises:
+        BadInput: see `OwnBody.measured`.
+    """
+
+    def __init__(self, seeds: Sequence[int], recipe: Recipe, rows: Float[Tensor, "B ..."]) -> None:
+        super().__init__()
+        assert recipe.own_body is not None
+        self.body, self.shape = recipe.own_body, rows.shape[1:]
+        self.seeds = [int(generator(seed, "body").integers(2**62)) for seed in seeds]
+        self.body.measured(rows)  # checks it
+        bodies, widths = zip(*(self.body.build(seed, rows) for seed in seeds), strict=True)
+        if len({*widths}) > 1:
+            raise BadInput(
+                f"{self.body}: networks have {min(widths)} to {max(widths)} features; give all the "
+                "same number"
+            )
+        self.bodies = nn.ModuleList(bodies)
+        self.block = HiddenLayer(len(seeds), widths[0], recipe.trunk[-1], recipe)
+
+    def forward(
+        self, x: Features, valid: Bool[Tensor, "R B"], noise: RandomStreams | None
+    ) -> ForwardPass:
+        weight = self.block.linear.weight
+        dense = x.to_dense(weight.dtype) if isinstance(x, Bits) else x
+        seeds, features = self.seeds if noise is None else noise.seeds(), []
+        full = valid.all(1).tolist()
+        with own_chance(weight.device):
+            for r, body in enumerate(self.bodies):
+                # A copy in any case: a body may change in place what it is given.
+                rows = dense[r].clone() if full[r] else dense[r][valid[r]]
+                restart(seeds[r], weight.device)
+                given = self.body.features(body, rows.unflatten(1, self.shape)).to(weight.dtype)
+                if not full[r]:
+                    filled = given.new_zeros(len(valid[r]), given.shape[1])
+                    given = filled.index_put((valid[r],), given)
+                features.append(given)
+        forward_pass: ForwardPass = self.block(torch.stack(features), valid, noise)
         return forward_pass
 
 

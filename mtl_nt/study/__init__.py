@@ -29,7 +29,7 @@ from .affinity import ENOUGH_COMMON_LABELS, TRAINING_STAGES, Affinity, gradient_
 from .chunks import train
 from .comparison import compare, parse_alphas, parse_seeds
 from .controls import frozen, permuted, shuffled
-from .fitted_files import load_plan
+from .fitted_files import check_fitted, load_plan
 from .fitted_plan import FittedPlan, fit_plan
 from .methods import (
     CONSTANT,
@@ -106,6 +106,7 @@ __all__ = [
     "add_sharing",
     "arm_words",
     "best_grouping",
+    "check_fitted",
     "compare",
     "empty_table",
     "equal_lengths",

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ..networks import Recipe, network_size
+from ..networks import Recipe, example_rows, network_size
 from ..tasks import BadInput, TaskData
 from ..training import (
     ROWS_AT_ONCE,
@@ -58,6 +58,16 @@ class TrainingJob(NamedTuple):
         return len(self.runs[0].tasks)
 
     @property
+    def outputs(self) -> int:
+        """Number of outputs of a network with all tasks."""
+        return sum(self.runs[0].outputs_per_task)
+
+    @property
+    def task_of_output(self) -> Int[Tensor, " O"] | None:
+        """The task of each output; None where each task has one."""
+        return self.runs[0].task_of_output if self.runs[0].classes else None
+
+    @property
     def candidates(self) -> list[Candidate]:
         """The candidates of a tuned method. Any other method has one, its recipe as it is."""
         if self.method.search is None:
@@ -91,8 +101,8 @@ class ChunkResult(NamedTuple):
     """What the training of a chunk leaves behind (see `training.FitResult`).
 
     All fields are tensors, so that a file can keep them. `C` counts pairs of a network and a task
-    that the network is scored on. `T` is 1 for networks with one task each, and else the number of
-    tasks.
+    that the network is scored on; in `outputs`, a task of classes counts once for each class. `T`
+    is 1 for networks with one task each, and else the number of tasks.
     """
 
     outputs: Float[Tensor, "L C N"]
@@ -108,7 +118,7 @@ class ChunkResult(NamedTuple):
 class TrainedMethod(NamedTuple):
     """One method after its training on all runs, with `A` alphas and `S` runs."""
 
-    predictions: Float[Tensor, "A S N T"]  # on the test rows, as the networks give them
+    predictions: Float[Tensor, "A S N O"]  # on the test rows, as the networks give them
     history: History  # of all networks of the last stage; one column where each has one task
     replicas: Replicas
     chosen: Int[Tensor, "A S"]  # numbers of the candidates
@@ -198,10 +208,12 @@ def plan_chunks(job: TrainingJob) -> list[Chunk]:
 
 def bytes_per_network(job: TrainingJob) -> int:
     """Estimate of the memory that one network takes while it trains, without the data."""
-    method, tasks = job.method, job.tasks
-    if method.networks == "single" and not method.pretrain and method.weighter is Method.weighter:
+    method, tasks, classes = job.method, job.outputs, bool(job.runs[0].classes)
+    alone = method.networks == "single" and not method.pretrain and not classes
+    if alone and method.weighter is Method.weighter:
         tasks = 1  # such a network has one head alone, see `training.fit`
-    one = network_size(math.prod(job.runs[0].x.shape[1:]), tasks, job.recipe)
+    some_rows = example_rows(job.runs[0], job.recipe.architecture)
+    one = network_size(math.prod(job.runs[0].x.shape[1:]), tasks, job.recipe, some_rows)
     # Activations with their gradients, or without.
     rows = max(2 * job.recipe.batch_size * example_weighter(job).passes, ROWS_AT_ONCE)
     scored_rows = max(
@@ -313,7 +325,7 @@ def merge_chunks(job: TrainingJob, results: Sequence[ChunkResult]) -> TrainedMet
     checkpoint = job.options.get("checkpoint", "last")
     for number, stack in enumerate(stacks):
         own = [r for c, r in zip(chunks, results, strict=True) if c.stack == number]
-        merged.append(_merge_stack(stack, own, rows, checkpoint))
+        merged.append(_merge_stack(stack, own, rows, checkpoint, job.task_of_output))
     alphas, runs = len(job.alphas), len(job.seeds)
     order = torch.tensor([n for stack in stacks for n in stack.candidates]).argsort()
     networks = len(merged[0][1].diverged) // len(stacks[0].candidates)  # of one candidate
@@ -356,8 +368,12 @@ def merge_chunks(job: TrainingJob, results: Sequence[ChunkResult]) -> TrainedMet
 
 
 def _merge_stack(
-    stack: ReplicaStack, results: Sequence[ChunkResult], rows: int, checkpoint: str
-) -> tuple[Float[Tensor, "G N T"], History, Float[Tensor, " G"], Float[Tensor, "G T"]]:
+    stack: ReplicaStack,
+    results: Sequence[ChunkResult],
+    rows: int,
+    checkpoint: str,
+    task_of_output: Int[Tensor, " O"] | None,
+) -> tuple[Float[Tensor, "G N O"], History, Float[Tensor, " G"], Float[Tensor, "G T"]]:
     """Predictions, history, mean validation score and that of every task, of a stack's groups."""
     replica, _ = stack.replicas.scored.nonzero(as_tuple=True)
     group = stack.replicas.group[replica]
@@ -365,12 +381,16 @@ def _merge_stack(
     if checkpoint == "best_mean" and len(scores):
         scores = group_means(scores, group)[:, group]
     comparable = scores.nan_to_num(nan=-math.inf)
+    pair = torch.arange(len(group))  # of each column of outputs
+    if task_of_output is not None:
+        counts = task_of_output.bincount()
+        pair = pair.repeat_interleave(counts[stack.replicas.scored.nonzero()[:, 1]])
     outputs, start = [], 0
     for r in results:
         evaluations, columns, n = r.outputs.shape
-        column_scores = comparable[:, start : start + columns]
         best = torch.zeros(columns, dtype=torch.int64)
         if evaluations > 1:  # the checkpoint is still to be chosen
+            column_scores = comparable[:, pair[start : start + columns]]
             best = torch.from_numpy(column_scores.numpy().argmax(0))
             best[column_scores.isinf().all(0)] = evaluations - 1
         kept = r.outputs[best, torch.arange(columns)]
@@ -396,7 +416,8 @@ def _merge_stack(
         value = group_means(top, group)
         value[stack.replicas.group[history.diverged]] = -math.inf
     by_task = predictions_by_group(at_checkpoint.unsqueeze(1), stack.replicas)[:, 0]
-    return predictions_by_group(torch.cat(outputs), stack.replicas), history, value, by_task
+    predictions = predictions_by_group(torch.cat(outputs), stack.replicas, task_of_output)
+    return predictions, history, value, by_task
 
 
 def _distinct_runs(runs: Sequence[TaskData], replicas: Replicas) -> tuple[list[TaskData], Replicas]:

@@ -36,6 +36,7 @@ from .methods import (
     UNTUNED,
     Method,
     constant_predictions,
+    refusal,
     resolve_methods,
     twin,
 )
@@ -108,7 +109,8 @@ def compare(
         progress: True shows a bar. A function is called with the fraction done and a method's name.
         stop: a function that is called at every step, or with an executor after every chunk. If it
             returns True, the comparison ends with `Stopped`.
-        settings: further settings of the training, see `mtl_nt.Recipe`.
+        settings: further settings of the training, see `mtl_nt.Recipe`. With `architecture=Body`
+            all networks have a body of your own.
 
     Raises:
         BadInput: an argument that cannot be used. The message is one line and says what to do.
@@ -171,6 +173,8 @@ def compare(
         if m.predictor is None:
             check_loss(method_recipe, runs[0], m.networks == "one")
             example_weighter(job).check(method_recipe.dropout)
+        if why := refusal(m, runs[0]):
+            raise BadInput(f"{m.name} {why}; leave the method or the task out")
     check_methods(jobs.values())
     store = ResultStore(folder, runs, jobs) if folder is not None else None
     finished = {n: result for n in jobs if store and (result := store.get(n)) is not None}
@@ -316,7 +320,8 @@ def _runs(data: DataSource, seeds: Sequence[int]) -> list[TaskData]:
             raise BadInput(
                 f"data: the callable gave a {type(run).__name__}; it must give a TaskData"
             )
-        if run.tasks != runs[0].tasks or run.kinds != runs[0].kinds:
+        alike = ("tasks", "kinds", "classes", "class_weight")
+        if any(getattr(run, name) != getattr(runs[0], name) for name in alike):
             raise BadInput(f"data set {run.name!r}: every seed must have the same tasks")
         if run.x.shape[1:] != runs[0].x.shape[1:]:
             raise BadInput(f"data set {run.name!r}: every seed must have the same features")

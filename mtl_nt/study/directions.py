@@ -12,6 +12,7 @@ from typing import Any
 
 from ..tasks import BadInput, suggestion
 from ..training import LOWER_IS_BETTER
+from ..training.original_units import R2_ORIGINAL
 
 LOWER = (
     *sorted(LOWER_IS_BETTER),
@@ -25,12 +26,13 @@ LOWER = (
 """Metrics of which lower values are better: those of this package, and usual ones."""
 HIGHER = (
     *("PR-AUC", "AUPRC", "AUC-PR", "average precision", "AP", "mAP"),
+    *("macro PR-AUC", "macro average precision", "macro ROC-AUC"),
     *("ROC-AUC", "AUROC", "AUC-ROC", "AUC"),
     *("accuracy", "acc", "balanced accuracy", "top-1 accuracy", "top-5 accuracy"),
     *("precision", "recall", "sensitivity", "specificity", "TPR", "TNR"),
     *("F1", "F1 score", "macro F1", "micro F1", "MCC", "Matthews correlation"),
     *("kappa", "Cohen's kappa", "quadratic weighted kappa", "QWK"),
-    *("R2", "R²", "explained variance", "log likelihood"),
+    *("R2", "R²", R2_ORIGINAL, "explained variance", "log likelihood"),
     *("Pearson", "Pearson r", "Spearman", "Spearman rho", "Kendall", "Kendall tau"),
     *("C-index", "concordance", "concordance index", "enrichment factor", "BEDROC"),
     *("IoU", "mIoU", "Dice", "pixel accuracy", "pix acc", "odsF", "maxF"),
@@ -74,8 +76,8 @@ def is_lower_better(metric: str, stated: Mapping[str, bool] | None = None) -> bo
     if known is None and said is None:
         name = metric[:40]
         raise BadInput(
-            f"metric {name!r}: is lower or higher better? Say lower_is_better={{{name!r}: True}} "
-            f"or False (--better '{name}=lower' or higher)"
+            f"metric {name!r}: is lower or higher better? Say --better '{name}=lower' or higher "
+            f"(in Python lower_is_better={{{name!r}: True}} or False)"
         )
     if known is not None and said is not None and known != said:
         words = {True: "lower", False: "higher"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..bits import Bits, Features
+from ..datasets.new_rows import NewRows, ReadingCard, read_new_rows
 from ..networks import Network, Recipe
-from ..tasks import BadInput, Split, TaskData, TaskKind, is_whole_number, suggestion
+from ..tasks import BadInput, Split, TargetForm, TaskData, TaskKind, is_whole_number, suggestion
+from ..terminal import warn
 from ..training import FitResult, Replicas, limited_threads
 from ..weighters import Weighter
 from .chunks import TrainingJob, fit_stages, replica_stacks
@@ -58,9 +60,12 @@ class FittedPlan:
         tasks, kinds: the tasks, and the kind of each.
         features: the shape of a row's features.
         bits: whether a row's features are zeros and ones alone.
-        mean, unit: what turns what a network predicts into a target's own units, for each task.
+        mean, unit: what turns what a network predicts into a label, for each task.
         rows: how many rows it was trained on.
         parts: the networks.
+        forms: how the labels of each task were made from what was measured.
+        reading: how the rows of a table are read; None where the data were no table.
+        classes: the names of the classes of each task that has classes.
 
     >>> import mtl_nt
     >>> data = mtl_nt.load("dial")
@@ -79,6 +84,23 @@ class FittedPlan:
     unit: tuple[float, ...]
     rows: int
     parts: tuple[Part, ...]
+    forms: tuple[TargetForm, ...]
+    reading: ReadingCard | None = None
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a prediction: each task, or of a task of classes "task: class"."""
+        return tuple(name for t in range(len(self.tasks)) for name in self._names(t))
+
+    def _names(self, task: int) -> list[str]:
+        name = self.tasks[task]
+        return [f"{name}: {label}" for label in self.classes.get(name, ())] or [name]
+
+    def _places(self) -> list[list[int]]:
+        """The columns of every task."""
+        ends = np.cumsum([len(self._names(t)) for t in range(len(self.tasks))])
+        return [[*range(end - len(self._names(t)), end)] for t, end in enumerate(ends.tolist())]
 
     def __repr__(self) -> str:
         """Which method predicts which tasks, in one line."""
@@ -91,31 +113,57 @@ class FittedPlan:
         parts = "; ".join(words)
         return f"<FittedPlan of {self.name}, {self.rows:,} rows: {parts}>"
 
-    def predict(self, x: Features | np.ndarray | pd.DataFrame) -> pd.DataFrame:
+    def predict(
+        self,
+        x: str | Path | pd.DataFrame | Features | np.ndarray,
+        say: Callable[[str], object] = warn,
+    ) -> pd.DataFrame:
         """Predict new rows: one row each, and one column for each task.
 
-        A regression task has its target in its own unit. A binary task has the probability of 1.
+        A regression task has its target in the unit in which it was measured, also where it was
+        trained as a logarithm. A binary task has the probability of 1. A task of classes has a
+        column for each class, "task: class", with its probability; these add up to 1.
+
+        A plan of a table reads new rows as it read the table (see `datasets.new_rows`): the file or
+        the table needs the same feature columns, in any order, and may have others. A row whose
+        molecule cannot be read has no prediction, NaN.
 
         Args:
-            x: features of new rows, of the same kind, order and scale as `data.x` of the data that
-                the plan was trained on.
+            x: the path of a table, or a table in memory, where the plan was trained on a table. Or
+                features, of the same kind, order and scale as `data.x` of the data that the plan
+                was trained on.
+            say: gets one line for each thing that the training rows had not: an unknown category,
+                say. By default they go to standard error.
+
+        Returns:
+            The index is that of a table in memory. Of a file it is the number of every row's line,
+            or of the row in a Parquet.
 
         Raises:
-            BadInput: features of another shape or kind, or some that are not finite.
+            BadInput: a column is missing, a cell is no number, or features have another shape or
+                kind or are not finite.
         """
-        rows = self._checked(x)
-        table = np.empty((len(rows), len(self.tasks)))
-        binary = torch.tensor([kind == "binary" for kind in self.kinds])
+        if self._is_table(x):
+            return self._predict_table(x, say)  # type: ignore[arg-type]
+        rows = self._checked(x)  # type: ignore[arg-type]
+        places = self._places()
+        table = np.empty((len(rows), len(self.columns)))
+        kinds = np.repeat(self.kinds, [len(own) for own in places])  # of every column
+        binary = torch.from_numpy(kinds == "binary")
         for part in self.parts:
-            outputs = _outputs(part, rows, binary).double()
-            for column, task in enumerate(part.tasks):
-                table[:, task] = outputs[:, column].numpy()
-        regression = ~binary.numpy()
-        table[:, ~regression] = 1 / (1 + np.exp(-table[:, ~regression].clip(-700, 700)))
-        scaled = table[:, regression] * np.array(self.unit)[regression]
-        table[:, regression] = scaled + np.array(self.mean)[regression]
+            own = [place for task in part.tasks for place in places[task]]
+            table[:, own] = _outputs(part, rows, binary, places).double().numpy()
+        of_two = kinds == "binary"
+        table[:, of_two] = 1 / (1 + np.exp(-table[:, of_two].clip(-700, 700)))
+        for task, kind in enumerate(self.kinds):
+            if kind == "classes":
+                logits = torch.from_numpy(table[:, places[task]])
+                table[:, places[task]] = logits.softmax(1).numpy()
+            if kind == "regression":
+                labels = table[:, places[task][0]] * self.unit[task] + self.mean[task]
+                table[:, places[task][0]] = self.forms[task].measured(labels)
         index = x.index if isinstance(x, pd.DataFrame) else None
-        return pd.DataFrame(table, columns=[*self.tasks], index=index)
+        return pd.DataFrame(table, columns=[*self.columns], index=index)
 
     def save(self, folder: str | Path) -> Path:
         """Write the networks and their card into a folder, and return the folder.
@@ -128,6 +176,42 @@ class FittedPlan:
 
         return save_plan(self, Path(folder))
 
+    def _is_table(self, x: object) -> bool:
+        """Whether new rows are a table whose columns have to be read."""
+        if isinstance(x, (str, Path)):
+            if self.reading is None:
+                raise BadInput(
+                    f"{self.name!r} was trained on data that are no table, so no file of new rows "
+                    "can be read; give features as in data.x"
+                )
+            return True
+        if not isinstance(x, pd.DataFrame) or self.reading is None:
+            return False
+        # A table without any of the names, and as wide as the features, has features already.
+        wanted = {
+            *self.reading["numbers"]["name"],
+            *(c["name"] for c in self.reading["categories"]),
+        }
+        named = not wanted.isdisjoint(map(str, x.columns)) or self.reading["molecules"] is not None
+        return named or (x.shape[1],) != self.features
+
+    def _predict_table(
+        self, table: str | Path | pd.DataFrame, say: Callable[[str], object]
+    ) -> pd.DataFrame:
+        assert self.reading is not None
+        found: NewRows = read_new_rows(table, self.reading)
+        where = "new rows" if isinstance(table, pd.DataFrame) else Path(table).name
+        for note in found.notes:
+            say(f"{where}: {note}")
+        index = pd.Index(found.positions, name=found.unit)
+        if isinstance(table, pd.DataFrame):
+            index = table.index
+        predicted = np.full((len(found.known), len(self.columns)), math.nan)
+        whole = pd.DataFrame(predicted, columns=[*self.columns], index=index)
+        if found.known.any():
+            whole.iloc[found.known] = self.predict(found.x).to_numpy()
+        return whole
+
     def _checked(self, x: Features | np.ndarray | pd.DataFrame) -> Features:
         """The features as a tensor or as bits, if they are of the kind that was trained on."""
         if isinstance(x, pd.DataFrame):
@@ -139,8 +223,8 @@ class FittedPlan:
                 raise BadInput("new rows: features must be numbers, one column for each") from None
         if tuple(x.shape[1:]) != self.features:
             raise BadInput(
-                f"new rows have features of the shape {[*x.shape[1:]]}; {self.name!r} was trained "
-                f"on {[*self.features]}"
+                f"new rows have {_size(x.shape[1:])} features; {self.name!r} was trained on "
+                f"{_size(self.features)}"
             )
         if isinstance(x, Bits) != self.bits:
             if isinstance(x, Bits) or not bool(((x == 0) | (x == 1)).all()):
@@ -165,7 +249,8 @@ def fit_plan(
 ) -> FittedPlan:
     """Train a plan on all rows of the data: training, validation and test rows together.
 
-    Nothing is left to judge the result with: what to expect of it is the plan's left-out gain.
+    Of a table, medians, scales and categories come from all rows, too. Nothing is left to judge the
+    result with: what to expect of it is the plan's left-out gain.
 
     Args:
         data: the data, whose split does not matter.
@@ -197,6 +282,10 @@ def fit_plan(
                 f"{choices.where} has task {task!r}, which {data.name!r} has not; "
                 f"{suggestion(task, data.tasks)}"
             )
+    reading: ReadingCard | None = None
+    if data.reading is not None and data.reading.made(data.x, data.split.train):
+        x, reading = data.reading.whole()
+        data = replace(data, x=x)
     whole = _all_rows(data)
     by_arm: dict[Arm, list[int]] = {}
     for number, task in enumerate(data.tasks):
@@ -227,6 +316,9 @@ def fit_plan(
         unit=tuple(unit.tolist()),
         rows=len(data.x),
         parts=tuple(parts),
+        forms=data.forms or (TargetForm(),) * len(data.tasks),
+        reading=reading,
+        classes={name: tuple(names) for name, names in data.classes.items()},
     )
 
 
@@ -243,9 +335,11 @@ def _all_rows(data: TaskData) -> TaskData:
         data,
         x=data.x.take(rows) if isinstance(data.x, Bits) else data.x[rows],
         y=data.y[rows],
+        weights=None if data.weights is None else data.weights[rows],
         split=Split(rows[:-1], none, torch.tensor([len(data.x)])),
         row_groups=None,
         redraw=None,
+        reading=None,
     )
 
 
@@ -275,11 +369,12 @@ def _job(
         raise BadInput(f"{choices.where}: {name} {has}; mend the plan")
     if method.networks == "single" and not method.pretrain:
         # As `compare`: what the data ask of networks with one task, unless the plan says otherwise.
-        plain = Recipe.for_data(data)
+        body = {} if recipe.own_body is None else {"architecture": recipe.own_body}
+        plain = Recipe.for_data(data, **body)
         changed = {
             f.name for f in fields(Recipe) if getattr(recipe, f.name) != getattr(plain, f.name)
         }
-        single = Recipe.for_single_task(data)
+        single = Recipe.for_single_task(data, **body)
         recipe = replace(single, **{name: getattr(recipe, name) for name in changed})
     recipe = replace(recipe, **method.settings)
     _, trials = choices.candidates.get(name, (0, 1))
@@ -344,13 +439,29 @@ def _is_identity(weighter: Weighter) -> bool:
 # ------------------------------------------------------------------------------------- prediction
 
 
+def _size(shape: Sequence[int]) -> str:
+    """The size of a row's features in words: "16" or "28 x 28"."""
+    return " x ".join(map(str, shape)) or "no"
+
+
 @torch.no_grad()
-def _outputs(part: Part, rows: Features, binary: Bool[Tensor, " T"]) -> Float[Tensor, "N tasks"]:
-    """What the networks of a part give for their tasks."""
+def _outputs(
+    part: Part, rows: Features, binary: Bool[Tensor, " O"], places: Sequence[Sequence[int]]
+) -> Float[Tensor, "N outputs"]:
+    """What the networks of a part give for their tasks.
+
+    Args:
+        binary: which outputs are of binary tasks.
+        places: the outputs of every task.
+    """
     network, found = part.network, []
     replicas, heads = network.head.weight.shape[0], network.head.weight.shape[2]
-    index = torch.arange(len(part.tasks)) if replicas > 1 else torch.zeros(len(part.tasks)).long()
-    head = torch.tensor(part.tasks) if heads > 1 else torch.zeros(len(part.tasks)).long()
+    pairs = [
+        (number if replicas > 1 else 0, place if heads > 1 else 0)
+        for number, task in enumerate(part.tasks)
+        for place in places[task]
+    ]
+    index, head = torch.tensor(pairs).T
     at_once = max(16, min(4096, NUMBERS_AT_ONCE // max(1, replicas * math.prod(rows.shape[1:]))))
     for numbers in torch.arange(len(rows)).split(at_once):
         valid = torch.ones(replicas, len(numbers), dtype=torch.bool)
@@ -362,4 +473,4 @@ def _outputs(part: Part, rows: Features, binary: Bool[Tensor, " T"]) -> Float[Te
         if part.weighter is not None:
             outputs = part.weighter.predict(outputs, binary, partial(torch.zeros_like, outputs))
         found.append(outputs[index, :, head].T)
-    return torch.cat(found) if found else torch.empty(0, len(part.tasks))
+    return torch.cat(found) if found else torch.empty(0, len(pairs))

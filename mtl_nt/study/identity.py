@@ -48,6 +48,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..networks import OwnBody
 from ..tasks import BadInput
 
 PACKAGE = __name__.partition(".")[0]
@@ -64,12 +65,16 @@ NO_PART_OF_A_CLASS = frozenset(
 """Entries of a class that say nothing of what its instances do, or say it a second time."""
 
 
-def identity(thing: object, owner: str = "this function") -> str:
+VERSION = "give the method version=1"
+
+
+def identity(thing: object, owner: str = "this function", remedy: str = VERSION) -> str:
     """SHA-256 of a function, or of anything else, with all that it reads.
 
     Args:
         thing: a function, a class, an instance, or plain values.
         owner: what the thing is called in a message.
+        remedy: what the message says to do.
 
     Raises:
         BadInput: the thing holds what no digest can stand for, such as an open file.
@@ -82,12 +87,26 @@ def identity(thing: object, owner: str = "this function") -> str:
     (True, False)
     """
     try:
-        return _Walk(owner).digest(thing).hex()
+        return _Walk(owner, remedy).digest(thing).hex()
     except RecursionError:
         raise BadInput(
-            f"{owner}: what it reads is nested too deeply to be told from another; give the method "
-            "version=1, and another version whenever it changes"
+            f"{owner}: what it reads is nested too deeply to be told from another; {remedy}, and "
+            "another version whenever it changes"
         ) from None
+
+
+def body_identity(body: OwnBody) -> str:
+    """What a body of somebody's own is, as text: its version where it has one, else `identity`.
+
+    Raises:
+        BadInput: see `identity`.
+
+    >>> body_identity(OwnBody(torch.nn.Flatten, version=2))
+    'version 2'
+    """
+    if body.version is not None:
+        return f"version {body.version!r}"
+    return identity(body.make, str(body), "give architecture=OwnBody(..., version=1)")
 
 
 def in_package(function: Any) -> bool:
@@ -107,8 +126,8 @@ def in_package(function: Any) -> bool:
 class _Walk:
     """A walk through all that a thing is made of. Each part becomes the digest of its own parts."""
 
-    def __init__(self, owner: str) -> None:
-        self.owner = owner
+    def __init__(self, owner: str, remedy: str) -> None:
+        self.owner, self.remedy = owner, remedy
         self.names: list[str] = []  # by which the walk has come here
         self.done: dict[int, bytes] = {}
         self.begun: dict[int, int] = {}
@@ -298,7 +317,7 @@ class _Walk:
         where = f"{'.'.join(self.names[-3:])!r} is " if self.names else "it holds "
         raise BadInput(
             f"{self.owner}: {where}a {type(thing).__name__}, which a folder cannot tell from "
-            "another; give the method version=1, and another version whenever it changes"
+            f"another; {self.remedy}, and another version whenever it changes"
         ) from None
 
 

@@ -211,11 +211,17 @@ def _best(guesses: Float[np.ndarray, "n S"], y: Float[np.ndarray, " n"]) -> int:
 
 
 def _check(run: TaskData) -> None:
-    if run.binary.any():
-        name = run.tasks[int(run.binary.nonzero()[0])]
+    if not run.regression.all():
+        first = int((~run.regression).nonzero()[0])
+        kind = "is binary" if run.kinds[first] == "binary" else "has classes"
         raise BadInput(
-            f"data set {run.name!r}: {name!r} is binary and these predictors are for regression; "
-            "use the method 'STL' instead"
+            f"data set {run.name!r}: {run.tasks[first]!r} {kind} and these predictors are for "
+            "regression; use the method 'STL' instead"
+        )
+    if run.weights is not None:
+        raise BadInput(
+            f"data set {run.name!r}: these predictors know no weights of rows; use the method "
+            "'STL' instead"
         )
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..networks import RESEED_OFFSET, Recipe, unknown_setting
 from ..tasks import BadInput, TaskData, is_finite_number, suggestion
-from ..training import Replicas, constant_outputs
+from ..training import Replicas, constant_outputs, no_classes
 from ..weighters import (
     AMTFL,
     DWA,
@@ -221,9 +221,12 @@ class Method:
             `seed`, the run's seed, if it has a parameter of this name. It gives `[N, T]`, one row
             for each test row, as a tensor or a NumPy array. A regression task has its target there
             (see `units`). A binary task has the log odds or the probability of 1, since its metrics
-            look at the order of the rows alone.
+            look at the order of the rows alone. A task of classes has one column for each class, as
+            `run.output_names` has them, so the shape is `[N, O]`.
         units: of what the predictor gives for regression tasks: "own", as in `run.y`, or
-            "trained", as in `run.targets`. Where the data are standardised, it must be said.
+            "trained", as in `run.targets`. For tasks of classes "own" is a probability of each
+            class, and "trained" a logit. Where the data are standardised or have such tasks, it
+            must be said.
         version: a number or a text that stands for the contents of the method's functions where
             results are kept in a folder. Without it, the functions are compared with all that they
             read (see `identity`). With it, whoever changes a function changes the version too.
@@ -534,7 +537,25 @@ def make_replicas(method: Method, alphas: int, seeds: Sequence[int], tasks: int)
     )
 
 
-def constant_predictions(runs: Sequence[TaskData]) -> list[Float[Tensor, "N T"]]:
+def refusal(method: Method, run: TaskData) -> str:
+    """Why a method cannot train these tasks, in words; nothing where it can.
+
+    >>> from mtl_nt import load
+    >>> refusal(METHODS["RMTL"], load("dial"))
+    ''
+    """
+    if not run.classes:
+        return ""
+    if getattr(method.predictor, "func", None) is _linear:
+        return f"is for regressions, and {[*run.classes][0]!r} has classes"
+    if method.predictor is not None:
+        return ""
+    ones = torch.ones(1, len(run.tasks), dtype=torch.float64)
+    weighter = make_weighter(method, WeighterArguments(ones[:, :1], torch.tensor([0]), ones))
+    return "" if weighter.takes_classes else no_classes(run)
+
+
+def constant_predictions(runs: Sequence[TaskData]) -> list[Float[Tensor, "N O"]]:
     """Predictions for every run's test rows that ignore the features: training mean or prevalence.
 
     >>> from mtl_nt import load

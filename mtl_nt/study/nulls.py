@@ -25,6 +25,7 @@ from jaxtyping import Float
 from ..files import check_output, read_bytes, write_atomically
 from ..networks import Recipe
 from ..tasks import BadInput, TaskData
+from .identity import body_identity
 from .schema import load_json, satisfies
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def pairs_table(
 def null_identity(run: TaskData, recipe: Recipe, *options: object) -> str:
     """A name for all that the spread of a count between a baseline and its twin depends on.
 
+    It is empty where the networks have a body of somebody's own that cannot be told from another.
+
     Args:
         run: the data of any run.
         recipe: the training of the baseline.
@@ -127,7 +130,16 @@ def null_identity(run: TaskData, recipe: Recipe, *options: object) -> str:
     settings = asdict(recipe)
     usual = {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
     changed = {k: v for k, v in settings.items() if k not in usual or v != usual[k]}
+    if recipe.own_body is not None:
+        try:
+            changed["architecture"] = f"{recipe.own_body}: {body_identity(recipe.own_body)}"
+        except BadInput:
+            return ""
     about = (run.name, run.tasks, run.kinds, tuple(run.x.shape), split.kind, test, run.standardise)
+    if run.classes or run.class_weight or run.weights is not None:
+        given = None if run.weights is None else run.weights[:: -(-rows // ROWS)]
+        weights = None if given is None else given.double().round(decimals=4).tolist()
+        about += ([*run.classes.items()], run.class_weight, weights)  # type: ignore[assignment]
     digest = hashlib.sha256(
         repr((about, sorted((k, str(v)) for k, v in changed.items()), options)).encode()
     )

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..networks import RESEED_OFFSET, Recipe, generator
+from ..networks import RESEED_OFFSET, Recipe, example_rows, generator
 from ..tasks import BadInput, Split, TaskData
 from ..training import Replicas, fit
 from ..weighters import Fixed, Weighter
@@ -32,10 +32,13 @@ from .search import check_candidates
 STEPS, BATCH, TEST_ROWS = 8, 8, 2
 TOLERANCE = 1e-4
 """Numbers that differ by a smaller share of the largest one are the same: single precision."""
+ROUNDING = 1e-3  # by which probabilities may miss a sum of 1
 
 
 def check_methods(jobs: Iterable[TrainingJob]) -> None:
     """Check what every method is given, and train the weighters that are not the package's own.
+
+    A body of somebody's own is tried on a few rows (see `networks.OwnBody`).
 
     Raises:
         BadInput: a weighter reads an alpha, a target or task weights that its method does not have;
@@ -62,6 +65,9 @@ one row for each network
         if method.predictor is not None:
             _check_units(method, job.runs)
             continue
+        rows = example_rows(job.runs[0], job.recipe.architecture)
+        if job.recipe.own_body is not None and rows is not None:
+            job.recipe.own_body.measured(rows)
         if method.search is not None:
             check_candidates(job.candidates, job.tasks, job.recipe, f"method {method.name!r}")
         weighter = _make(job, WeighterArguments(ones[:, :1], torch.tensor([0]), ones))
@@ -73,7 +79,7 @@ one row for each network
             _check_weighter(job)
 
 
-def predictions(method: Method, run: TaskData, seed: int) -> Float[Tensor, "N T"]:
+def predictions(method: Method, run: TaskData, seed: int) -> Float[Tensor, "N O"]:
     """What a method's predictor gives for a run, as `training.scores` takes it.
 
     Args:
@@ -81,8 +87,9 @@ def predictions(method: Method, run: TaskData, seed: int) -> Float[Tensor, "N T"
         seed: the run's seed, for a predictor that has a parameter of this name.
 
     Raises:
-        BadInput: the predictor gives no numbers, another shape than [test rows, tasks], or a number
-            that is not finite; or it does not say its units.
+        BadInput: the predictor gives no numbers, another shape than [test rows, tasks] (where there
+            are tasks of classes, [test rows, outputs]), a number that is not finite, or
+            probabilities that are none; or it does not say its units.
 
     Predictions in the target's own units become what networks give:
 
@@ -105,24 +112,46 @@ def predictions(method: Method, run: TaskData, seed: int) -> Float[Tensor, "N T"
             f"{where}: its predictor gives type {type(given).__name__} and no numbers; "
             "give a tensor or a NumPy array [test rows, tasks]"
         )
-    shape = (len(run.split.test), len(run.tasks))
+    names = run.output_names
+    shape = (len(run.split.test), len(names))
     if found.shape != shape:
         all_rows = found.ndim > 0 and len(found) == len(run.x)
         remedy = "; take the test rows alone, run.split.test" if all_rows else ""
+        columns = "tasks"
+        if run.classes:
+            columns = "outputs"
+            remedy = f"; each class has a column, see run.output_names{remedy}"
         raise BadInput(
-            f"{where}: its predictor gives {[*found.shape]}; give [test rows, tasks], here "
+            f"{where}: its predictor gives {[*found.shape]}; give [test rows, {columns}], here "
             f"{[*shape]}{remedy}"
         )
     if not found.isfinite().all():
-        row, task = (~found.isfinite()).nonzero()[0].tolist()
+        row, column = (~found.isfinite()).nonzero()[0].tolist()
         raise BadInput(
-            f"{where}: its predictor gives {found[row, task].item()} for {run.tasks[task]!r}, test "
+            f"{where}: its predictor gives {found[row, column].item()} for {names[column]!r}, test "
             f"row {row}; predict a number for every row"
         )
-    if method.units == "own" and run.standardise:
+    if method.units == "own":
         mean, unit = run.scale
-        found = (found - mean) / unit
+        if run.standardise:
+            found = (found - mean[run.task_of_output]) / unit[run.task_of_output]
+        found = found.clone() if run.classes else found  # it may be the predictor's own
+        for task in run.classes:
+            own = run.task_of_output == run.tasks.index(task)
+            found[:, own] = _logits(found[:, own], f"{where}, {task!r}")
     return found
+
+
+def _logits(probability: Float[Tensor, "N C"], where: str) -> Float[Tensor, "N C"]:
+    """The logarithm of the probabilities of classes, if they are probabilities."""
+    total = probability.sum(1)
+    if (probability < 0).any() or ((total - 1).abs() > ROUNDING).any():
+        row = int(((probability < 0).any(1) | ((total - 1).abs() > ROUNDING)).nonzero()[0])
+        raise BadInput(
+            f"{where}: its predictor gives test row {row} probabilities that are negative or add "
+            f"up to {float(total[row]):g}, not 1; mend them, or give logits and units='trained'"
+        )
+    return (probability / total.unsqueeze(1)).clamp_min(torch.finfo(total.dtype).tiny).log()
 
 
 def _numbers(given: Any) -> Tensor | None:
@@ -137,6 +166,11 @@ def _numbers(given: Any) -> Tensor | None:
 
 
 def _check_units(method: Method, runs: Sequence[TaskData]) -> None:
+    if method.units is None and any(run.classes for run in runs):
+        raise BadInput(
+            f"method {method.name!r}: these data have tasks of classes; say what the predictor "
+            "gives: units='own', a probability of each class, or 'trained', a logit"
+        )
     if method.units is None and any(run.standardise and not run.binary.all() for run in runs):
         raise BadInput(
             f"method {method.name!r}: these targets are standardised for the training; say what "
@@ -246,17 +280,36 @@ def made_run(runs: Sequence[TaskData], number: int) -> TaskData:
     """
     like, draw = runs[0], generator(number, "data")
     tasks = len(like.tasks)
-    rows = max(20, 3 * tasks * like.exclusive) + TEST_ROWS
+    many = max(like.outputs_per_task)  # classes of a task
+    rows = max(20, 3 * tasks * like.exclusive, 3 * many * (many > 1)) + TEST_ROWS
     every = torch.arange(rows)
     x = torch.from_numpy(draw.standard_normal((rows, 3))).float()
     noise = torch.from_numpy(draw.standard_normal((rows, tasks))).float()
     sizes = 1 + torch.arange(tasks) % 5  # so that no two losses are alike
     classes = (every.unsqueeze(1) + torch.arange(tasks)) % (tasks if like.exclusive else 2) == 0
     y = torch.where(like.binary, classes.float(), sizes * noise)
+    for task, names in like.classes.items():
+        y[:, like.tasks.index(task)] = (every % len(names)).float()
+    labelled = max(4, many)  # rows that have all labels
     if any(run.y.isnan().any() for run in runs):
-        y[4:][torch.from_numpy(draw.random((rows - 4, tasks))) < 0.3] = torch.nan
+        holes = torch.from_numpy(draw.random((rows - labelled, tasks))) < 0.3
+        y[labelled:][holes] = torch.nan
     split = Split(every[:-TEST_ROWS], every[:0], every[-TEST_ROWS:])
-    return TaskData("made rows", x, y, like.tasks, like.kind, split, exclusive=like.exclusive)
+    weights = None
+    if any(run.weights is not None for run in runs):
+        weights = torch.from_numpy(draw.random((rows, tasks))).float() + 0.5
+    return TaskData(
+        "made rows",
+        x,
+        y,
+        like.tasks,
+        like.kind,
+        split,
+        exclusive=like.exclusive,
+        classes=like.classes,
+        weights=weights,
+        class_weight=like.class_weight,
+    )
 
 
 def _check_weighter(job: TrainingJob) -> None:

@@ -21,6 +21,7 @@ from .. import __version__
 from ..files import SMALL_FILE, read_bytes
 from ..networks import Recipe, unknown_setting
 from ..tasks import BadInput, is_finite_number, is_whole_number, suggestion
+from ..terminal import warn
 from .methods import METHODS, Method, methods_at_widths, tuned
 from .task_plan import Arm, TaskPlan
 
@@ -114,9 +115,11 @@ def read_plan(
         raise BadInput(f"plan {plan!r:.40}: give what task_plan() gives, or the path of its file")
     where = Path(plan).name
     try:
-        value = json.loads(read_bytes(plan, SMALL_FILE))
+        value = json.loads(read_bytes(plan, SMALL_FILE), object_pairs_hook=_without_repeats)
     except OSError as error:
         raise BadInput(f"cannot read the plan {plan}: {error.strerror}") from None
+    except _Repeated as error:
+        raise BadInput(f"{where} has the key {str(error)!r:.60} twice; take one out") from None
     except (ValueError, RecursionError) as error:
         line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise BadInput(f"{where} is no JSON{line}; mend it, or write the plan anew") from None
@@ -130,6 +133,9 @@ def parse_plan(
 ) -> Choices:
     """Check what the file of a plan holds. Somebody may have edited it by hand.
 
+    A plan of another version of this package is read, and a line on standard error says so: its
+    gains were measured by other code.
+
     Raises:
         BadInput: a key, a method, an alpha or a setting that cannot be used.
 
@@ -138,6 +144,7 @@ def parse_plan(
     mtl_nt.tasks.BadInput: p.json: task 'height': unknown method 'GradNrm'; did you mean 'GradNorm'?
     """
     _check_keys(value, KEYS, where)
+    _check_head(value, where)
     tasks = value.get("tasks")
     if not isinstance(tasks, Mapping) or not tasks:
         raise BadInput(f'{where} has no tasks; give "tasks": {{"NAME": {{"method": "MTL"}}, ...}}')
@@ -147,15 +154,27 @@ def parse_plan(
         if not isinstance(entry, Mapping) or not isinstance(entry.get("method"), str):
             raise BadInput(f'{at} has no method; give {{"method": "MTL"}}')
         _check_keys(entry, TASK_KEYS, at)
+        _check_gains(entry, at)
         arms[str(task)] = entry["method"], _alpha(entry, at)
     settings = _settings(value.get("recipe"), where)
     candidates = value.get("candidates", {})
     if not isinstance(candidates, Mapping) or not all(map(_is_candidate, candidates.values())):
         raise BadInput(f'{where}: candidates: give {{"METHOD": [number, how many]}}, from 0 on')
     numbers = {str(name): (int(n), int(k)) for name, (n, k) in candidates.items()}
+    for name in numbers:
+        if named_method(name, Recipe(**settings), own) is None:
+            raise BadInput(
+                f"{where}: candidates of the unknown method {name!r:.40}; name a method of the "
+                "plan, or leave it out"
+            )
     for task, (name, alpha) in arms.items():
         method = named_method(name, Recipe(**settings), own)
         _check_known(name, alpha, f"{where}: task {task!r:.60}", method)
+        if method is not None and method.search and name not in numbers:
+            raise BadInput(
+                f"{where}: task {task!r:.60} has {name} without its candidate; give "
+                f'"candidates": {{"{name}": [NUMBER, HOW MANY]}}, as in the plan that was written'
+            )
     return Choices(arms, settings, numbers, where)
 
 
@@ -178,6 +197,44 @@ def named_method(name: str, recipe: Recipe, own: Sequence[Method] = ()) -> Metho
             return None
         return next(m for m in methods_at_widths(recipe, [factor]) if m.name == name)
     return None
+
+
+class _Repeated(ValueError):
+    """A key that is twice in one object of JSON."""
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, in which no key comes twice: one of them would be lost in silence."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Repeated(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+def _check_head(value: Mapping[str, Any], where: str) -> None:
+    """Check what a plan says of itself."""
+    if value.get("plan", MARK) != MARK:
+        raise BadInput(f'{where} is a plan of {_shown(value["plan"])}; "plan" must be "{MARK}"')
+    for key in ("version", "data", "says", "chosen_on"):
+        if not isinstance(value.get(key, ""), str):
+            raise BadInput(f"{where}: {key} {_shown(value[key])}: give a text, or leave it out")
+    version = value.get("version", __version__)
+    if version != __version__:
+        warn(
+            f"{where} was written by mtl_nt {version:.40}, and this is {__version__}; its gains "
+            "were measured by other code, so run report again if they matter"
+        )
+
+
+def _check_gains(entry: Mapping[str, Any], at: str) -> None:
+    """Check what a plan says of a task, and what nobody reads."""
+    if not isinstance(entry.get("why", ""), str):
+        raise BadInput(f"{at}: why {_shown(entry['why'])}: give a text, or leave it out")
+    for key in ("apparent", "left_out"):
+        gain = entry.get(key)
+        if gain is not None and not is_finite_number(gain):
+            raise BadInput(f"{at}: {key} {_shown(gain)}: give a number, or leave it out")
 
 
 def _fields(recipe: Recipe) -> dict[str, Any]:
@@ -205,8 +262,23 @@ def _settings(given: Any, where: str) -> dict[str, Any]:
     except BadInput as error:
         raise BadInput(f"{where}: recipe: {error}") from None
     except TypeError:
-        raise BadInput(f"{where}: recipe: a setting of another kind; leave it out") from None
+        name = next((n for n, v in settings.items() if _is_of_another_kind(n, v)), "")
+        raise BadInput(
+            f"{where}: recipe: {name} {_shown(settings.get(name))}: a value of another kind; leave "
+            "it out"
+        ) from None
     return settings
+
+
+def _is_of_another_kind(name: str, value: Any) -> bool:
+    """Whether a setting cannot have such a value."""
+    try:
+        Recipe(**{name: value})
+    except TypeError:
+        return True
+    except BadInput:
+        pass
+    return False
 
 
 def _check_known(name: str, alpha: float | None, at: str, method: Method | None) -> None:
@@ -223,7 +295,7 @@ def _check_known(name: str, alpha: float | None, at: str, method: Method | None)
 def _alpha(entry: Mapping[str, Any], at: str) -> float | None:
     alpha = entry.get("alpha")
     if alpha is not None and not (is_finite_number(alpha) and alpha >= 0):
-        raise BadInput(f"{at} has the alpha {alpha!r:.30}; give a number, 0 or more")
+        raise BadInput(f"{at} has the alpha {_shown(alpha)}; give a number, 0 or more")
     return None if alpha is None else float(alpha)
 
 
@@ -240,6 +312,14 @@ def _is_candidate(pair: Any) -> bool:
         and all(is_whole_number(number, 0) for number in pair)
         and pair[0] < pair[1] <= 10_000
     )
+
+
+def _shown(value: Any) -> str:
+    """A value as the file has it, cut where it is long."""
+    try:
+        return json.dumps(value, ensure_ascii=False)[:40]
+    except (TypeError, ValueError, RecursionError):  # of a plan that is no file
+        return repr(value)[:40]
 
 
 def _number(value: float) -> float | None:

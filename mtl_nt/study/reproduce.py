@@ -308,7 +308,7 @@ def _mnist(preset: str) -> tuple[Callable[[], TaskData], Callable[[], TaskData]]
 
 
 def _assays(name: str, what: str, preset: str = "small", methods: Methods = _table_1) -> Case:
-    trunk = {"small": "trunk 256-128, 25 epochs", "paper": "the published network and budget"}
+    trunk = {"small": "trunk 256-128, 25 epochs", "paper": "the published network, 100 passes"}
     published = {"paper": {"checkpoint": "best_mean"}}.get(preset, {})
     return Case(
         f"{what}, five folds, {trunk[preset]}: Table 1 of Liu, Liang and Gitter, and controls",
@@ -362,7 +362,7 @@ CASES: dict[str, Case] = {
         {"steps": 660, "learning_rate": 1e-3},
     ),
     "mnist-paper": Case(
-        "MNIST-Imbalanced exactly as published: 28 x 28 pixels, 1,000 passes; many hours",
+        "MNIST-Imbalanced at the published size: 28 x 28 pixels, 1,000 passes; many hours",
         *_mnist("paper"),
         _papers,
         ("STL", "CNN"),
@@ -378,7 +378,7 @@ CASES: dict[str, Case] = {
         {"trials": 4},
     ),
     "gdsc-paper": Case(
-        "GDSC v17, the 181 most measured drugs and the paper's settings",
+        "GDSC v17, the 181 most measured drugs and the paper's decay",
         *_gdsc("paper"),
         _drugs,
         ("STL",),

@@ -25,8 +25,8 @@ from ..bits import Bits
 from ..files import LARGE_FILE, check_regular, read_bytes, temporary_folder, write_atomically
 from ..tasks import BadInput, TaskData
 from ..terminal import warn
-from .chunks import Chunk, ChunkResult, TrainingJob
-from .identity import identity
+from .chunks import Chunk, ChunkResult, TrainingJob, replica_stacks
+from .identity import body_identity, identity
 from .methods import Method
 from .schema import (
     HistoryTable,
@@ -132,16 +132,18 @@ class ResultStore:
         except (OSError, SafetensorError):
             tensors, checksum = {}, ""
         whole = self._checksum(path, _bytes(tensors)) == checksum
-        if not whole or not self._is_result(result := ChunkResult(**tensors), chunk):
+        if not whole or not self._is_result(result := ChunkResult(**tensors), name, chunk):
             warn(f"{path} is damaged; this chunk is trained again")
             return None
         return result
 
-    def _is_result(self, result: ChunkResult, chunk: Chunk) -> bool:
+    def _is_result(self, result: ChunkResult, name: str, chunk: Chunk) -> bool:
         """Whether these tensors have the kinds and shapes that a chunk's result has. A checksum has
         no secret, so it says nothing about them.
         """
-        networks = chunk.stop - chunk.start
+        job, networks = self.jobs[name], chunk.stop - chunk.start
+        scored = replica_stacks(job)[chunk.stack].replicas.scored[chunk.start : chunk.stop]
+        outputs = int(scored.sum(0) @ torch.tensor(job.runs[0].outputs_per_task))
         # Where each network has one task, it has one column.
         columns = 1 if result.losses.shape[2:] == (1,) else self.tasks
         shape = (networks, columns)
@@ -155,10 +157,10 @@ class ResultStore:
             and result.losses.shape == result.weights.shape == (len(result.losses), *shape)
             and result.validation.shape == (len(result.validation), *shape)
             and result.outputs.ndim == 3
-            and result.outputs.shape[1] in (networks, networks * self.tasks)
+            and result.outputs.shape[1] == outputs
             and result.outputs.shape[2] <= self.test_rows
             and min(len(result.losses), len(result.outputs)) > 0
-            and result.scores.numel() == len(result.scores) * result.outputs.shape[1]
+            and result.scores.numel() == len(result.scores) * int(scored.sum())
         )
 
     def put_chunk(self, name: str, chunk: Chunk, result: ChunkResult) -> None:
@@ -257,6 +259,10 @@ def _identity(runs: Sequence[TaskData], jobs: Mapping[str, TrainingJob]) -> dict
         about = (run.name, tuple(run.x.shape), run.data_seed, split.kind, run.tasks, run.kinds)
         options = (run.exclusive, run.standardise, run.row_groups)
         digest.update(repr((*about, *options)).encode())
+        if run.classes or run.class_weight:
+            digest.update(repr(([*run.classes.items()], run.class_weight)).encode())
+        if run.weights is not None:
+            digest.update(run.weights.contiguous().numpy().tobytes())
     methods = {}
     for name, job in jobs.items():
         m = job.method
@@ -264,11 +270,17 @@ def _identity(runs: Sequence[TaskData], jobs: Mapping[str, TrainingJob]) -> dict
         settings = (asdict(job.recipe), sorted(job.options.items()))
         plan = repr((flags, job.seeds, job.alphas, settings, job.candidates))
         methods[name] = {"plan": plan, "functions": _functions(m)}
+    bodies = {
+        name: body_identity(job.recipe.own_body)
+        for name, job in jobs.items()
+        if job.recipe.own_body is not None and job.method.predictor is None
+    }
     return {
         "data": digest.hexdigest(),
         "code": code_digest(*CODE),
         "torch": torch.__version__.partition("+")[0],
         "methods": methods,
+        **({"architecture": bodies} if bodies else {}),
     }
 
 
@@ -290,6 +302,8 @@ def _difference(found: Any, wanted: dict[str, Any]) -> str:
 def _changed_method(found: Any, wanted: dict[str, Any]) -> str:
     """Which method has other functions than the folder's, where two studies have the same plans."""
     there, here = found.get("methods") if isinstance(found, dict) else None, wanted["methods"]
+    if there == here and "architecture" in found and "architecture" in wanted:
+        return " (the body has other code than there, or reads other values)"
     if not isinstance(there, dict) or there.keys() != here.keys():
         return ""
     changed = [name for name in here if there[name] != here[name]]

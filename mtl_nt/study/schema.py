@@ -157,7 +157,8 @@ def validate(value: Any, schema: Any) -> Any:
     Args:
         value: as `json.loads` gives it.
         schema: None, bool, int, float, str, a Literal, or a union, list, tuple, dict with text as
-            keys, TypedDict or dataclass of these. `Annotated` adds conditions (see `satisfies`).
+            keys, TypedDict or dataclass of these. `Annotated` adds conditions (see `satisfies`). In
+            a union there may be functions, which no value from a file is.
 
     Raises:
         ValueError: the value has another type, or a key too many or too few.
@@ -185,6 +186,8 @@ def validate(value: Any, schema: Any) -> Any:
             except ValueError:
                 pass
         raise ValueError(f"none of {schema}")
+    if origin is Callable:
+        raise ValueError("no file has a function")
     if origin is list:
         return _validate_all(_check_type(value, list), arguments[0])
     if origin is tuple:

@@ -39,7 +39,8 @@ def score_networks(job: TrainingJob, trained: TrainedMethod) -> MethodResult:
             diverged = (trained.replicas.group == group) & trained.history.diverged
             # Even where a checkpoint has kept predictions from before.
             lost_tasks = trained.replicas.scored[diverged].any(0)
-            outputs = torch.where(lost_tasks, math.nan, trained.predictions[a, s].cpu())
+            lost = lost_tasks if job.task_of_output is None else lost_tasks[job.task_of_output]
+            outputs = torch.where(lost, math.nan, trained.predictions[a, s].cpu())
             results += result_rows(run, method.name, alpha, seed, outputs)
             if len(run.split.validation):
                 own = torch.where(lost_tasks, math.nan, trained.validation[a, s]).tolist()
@@ -98,7 +99,7 @@ def result_rows(
     Args:
         run: the data of the seed.
         method, alpha, seed: what the rows say of the run.
-        outputs: predictions for the test rows, `[N, T]`. A task that is NaN has lost its score.
+        outputs: predictions for the test rows, `[N, O]`. A task that is NaN has lost its score.
     """
     return [
         {

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..networks import Recipe
@@ -51,7 +51,7 @@ class TrainedSets(NamedTuple):
     """What the networks of one run have learned, for each of `K` sets of tasks."""
 
     sets: tuple[TaskSet, ...]
-    outputs: Float[Tensor, "K N T"]  # on the test rows; 0 for tasks outside the set
+    outputs: Float[Tensor, "K N O"]  # on the test rows; 0 for tasks outside the set
     validation: Float[Tensor, "K T"]  # scores, higher is better; NaN outside the set
     loss: Float[Tensor, "E K"]  # over time
     watched: str  # which rows this loss is of, "validation" or "training"
@@ -118,7 +118,7 @@ def add_sharing(
     results, training, validation = [], [], []
     for name, groupings in methods:
         for run, seed, sets, grouping in zip(runs, seeds, trained, groupings, strict=True):
-            outputs, scores = _taken(sets, grouping)
+            outputs, scores = _taken(sets, grouping, run.task_of_output)
             results += result_rows(run, name, math.nan, seed, outputs)
             arm = {"method": name, "alpha": math.nan, "seed": seed}
             validation += [
@@ -157,7 +157,8 @@ def train_sets(run: TaskData, seed: int, recipe: Recipe, sets: Sequence[TaskSet]
     tasks, rows = len(run.tasks), len(run.split.test)
     watched = "validation" if len(run.split.validation) else "training"
     if not sets:
-        empty = torch.zeros(0, rows, tasks), torch.zeros(0, tasks), torch.zeros(0, 0)
+        columns = len(run.task_of_output)
+        empty = torch.zeros(0, rows, columns), torch.zeros(0, tasks), torch.zeros(0, 0)
         return TrainedSets((), *empty, watched, (), 0.0)
     begin = time.perf_counter()
     trained = torch.zeros(len(sets), tasks, dtype=torch.bool)
@@ -323,8 +324,8 @@ def _joined(one: TrainedSets, two: TrainedSets) -> TrainedSets:
 
 
 def _taken(
-    trained: TrainedSets, grouping: Sequence[TaskSet]
-) -> tuple[Float[Tensor, "N T"], Float[Tensor, " T"]]:
+    trained: TrainedSets, grouping: Sequence[TaskSet], task_of_output: Int[Tensor, " O"]
+) -> tuple[Float[Tensor, "N O"], Float[Tensor, " T"]]:
     """Every task's predictions and validation score, from its set in this grouping.
 
     A task in several sets has those of the last one.
@@ -333,7 +334,8 @@ def _taken(
     scores = torch.full_like(trained.validation[0], math.nan)
     for group in grouping:
         k, members = trained.sets.index(group), list(group)
-        outputs[:, members] = math.nan if trained.diverged[k] else trained.outputs[k][:, members]
+        own = torch.isin(task_of_output, torch.tensor(members))
+        outputs[:, own] = math.nan if trained.diverged[k] else trained.outputs[k][:, own]
         scores[members] = math.nan if trained.diverged[k] else trained.validation[k, members]
     return outputs, scores
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -628,9 +629,10 @@ def parse_margin(
     """
     if not isinstance(margin, Mapping):
         if len(judged) > 1 and is_finite_number(margin) and margin > 0:
+            each = ",".join(f"{metric}={margin:g}" for metric in judged)
             raise BadInput(
-                f"margin {margin!r}: tasks are judged by {' and '.join(judged)}; give one for "
-                f"each, as in {{{judged[0]!r}: {margin!r}}}"
+                f"margin {margin:g}: tasks are judged by {' and '.join(judged)}; give one for "
+                f"each: --margin {shlex.quote(each)}"
             )
         margin = dict.fromkeys(judged, margin)
     for metric, value in margin.items():

@@ -50,8 +50,9 @@ class TaskPlan:
 
     Attributes:
         table: one row for each task. Columns: task; choice (in words); why; apparent and left_out
-            (the expected gain in the task's metric); networks (that one run trains for this choice;
-            tasks with the same one share it); seconds (of their training).
+            (the expected gain in the task's metric); networks (that one run trains for this choice,
+            of a tuned method the chosen candidate's; tasks with the same one share it); seconds (of
+            their training).
         choices: the method and alpha of each task.
         apparent: the mean gain over the tasks that are learned, on the rows that chose.
         left_out: the same on rows that did not choose, with its 95% interval.
@@ -97,6 +98,11 @@ class TaskPlan:
         mean, low, high = self.left_out
         if not math.isfinite(self.apparent):
             return f"This plan: {self.baseline} for every task, as no task could be compared."
+        if self.choices and all(name == self.baseline for name, _ in self.choices.values()):
+            return (
+                f"This plan: {self.baseline} for every task. No other method was clearly better on "
+                f"{self.chosen_on}."
+            )
         digits = self.digits
         interval = f" [{low:.{digits}f}, {high:.{digits}f}]" if math.isfinite(low) else ""
         left_out = f" (left out {mean:+.{digits}f}{interval})" if math.isfinite(mean) else ""
@@ -177,7 +183,10 @@ def task_plan(study: Study, candidates: Sequence[str] | None = None) -> TaskPlan
         }
         for t, task in enumerate(tasks)
     ]
-    total = [costs[arm].all_of(chosen.count(arm)) for arm in dict.fromkeys(chosen)]
+    by_arm: dict[Arm, list[str]] = {}
+    for task, arm in zip(tasks, chosen, strict=True):
+        by_arm.setdefault(arm, []).append(task)
+    total = _total_cost(by_arm, costs)
     return TaskPlan(
         table=pd.DataFrame(rows),
         choices=dict(zip(tasks, chosen, strict=True)),
@@ -188,8 +197,8 @@ def task_plan(study: Study, candidates: Sequence[str] | None = None) -> TaskPlan
         chosen_on=chosen_on,
         unit=unit,
         baseline=study.baseline,
-        networks=sum(networks for networks, _ in total),
-        seconds=sum(seconds for _, seconds in total),
+        networks=total[0],
+        seconds=total[1],
         dataset=str(study.results["dataset"].iloc[0]),
         recipe=study.recipe,
         candidates=_candidates(study, [*dict.fromkeys(chosen)]),
@@ -334,32 +343,69 @@ def _candidates(study: Study, arms: Sequence[Arm]) -> dict[str, tuple[int, int]]
 
 
 class _Cost(NamedTuple):
-    """What a choice costs in one run."""
+    """What a choice costs in one run.
 
-    networks: int  # for one task
+    Attributes:
+        networks, seconds: for one task.
+        most: the networks of as many tasks as one likes; infinite where each task has its own.
+    """
+
+    networks: int
     seconds: float
-    is_shared: bool  # one network serves all tasks that choose it
+    most: float = math.inf
 
     def all_of(self, tasks: int) -> tuple[int, float]:
         """The networks and seconds of so many tasks."""
-        times = 1 if self.is_shared else tasks
-        return times * self.networks, times * self.seconds
+        networks = min(tasks * self.networks, self.most)
+        return int(networks), self.seconds * networks / max(self.networks, 1)
+
+
+def _total_cost(
+    chosen: Mapping[Arm, Sequence[str]], costs: Mapping[Arm, _Cost]
+) -> tuple[int, float]:
+    """The networks and seconds of a whole plan, in which each arm has these tasks.
+
+    Two tasks that are each other's partner share the network of their pair.
+    """
+    from .sharing import PARTNER
+
+    every = [costs[arm].all_of(len(tasks)) for arm, tasks in chosen.items()]
+    pairs = [
+        (task, arm[0].removeprefix(PARTNER), costs[arm])
+        for arm, tasks in chosen.items()
+        if arm[0].startswith(PARTNER)
+        for task in tasks
+    ]
+    names = {(task, partner) for task, partner, _ in pairs}
+    shared = [cost for task, partner, cost in pairs if task < partner and (partner, task) in names]
+    return (
+        sum(networks for networks, _ in every) - sum(cost.networks for cost in shared),
+        sum(seconds for _, seconds in every) - sum(cost.seconds for cost in shared),
+    )
 
 
 def _cost(study: Study, arm: Arm, tasks: int) -> _Cost:
-    """What an arm costs for one task, from what the study's trainings took."""
+    """What an arm costs for one task, from what the study's trainings took.
+
+    A group has a network, and so has a pair. A grouping that was found needs all networks that were
+    trained to find it.
+    """
+    from .sharing import FOUND, GROUPS, PARTNER
+
     rows = study.training[study.training["method"] == arm[0]]
     if arm[1] is not None:
         rows = rows[rows["alpha"] == arm[1]]
     if not len(rows):
-        return _Cost(0, 0.0, False)
+        return _Cost(0, 0.0)
     candidates = rows["candidates"].to_numpy()
     networks, seconds = (
         float((rows[name].to_numpy() / candidates).mean()) for name in ("networks", "seconds")
     )
-    is_shared = 0 < networks < tasks  # as many networks as stages of training
-    share = 1 if is_shared else tasks
-    return _Cost(round(networks / share), seconds / share, is_shared)
+    if arm[0] == GROUPS or arm[0].startswith(PARTNER):
+        return _Cost(1, seconds / max(networks, 1), round(networks))
+    if 0 < networks < tasks or arm[0] == FOUND:  # as many networks as stages of training
+        return _Cost(round(networks), seconds, round(networks))
+    return _Cost(round(networks / tasks), seconds / tasks)
 
 
 def _why(baseline: str, arm: Arm, verdict: str, scored: bool, learned: bool) -> str:

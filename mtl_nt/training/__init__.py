@@ -3,7 +3,8 @@
 - `loop` trains a stack of networks for every method in one loop: `fit`.
 - `batches` says which networks there are and draws their batches; `combined_table` holds the rows.
 - `history` records losses and weights. `checkpoints` keeps the test predictions of the best moment.
-- `metrics` scores predictions.
+- `metrics` scores predictions, those by the order of rows with `rankings`. `original_units` scores
+  targets that are trained as logarithms.
 
 This room uses the weighters, the networks and the ground.
 """
@@ -20,6 +21,7 @@ from .loop import (
     check_loss,
     fit,
     limited_threads,
+    no_classes,
     predictions_by_group,
 )
 from .metrics import LOWER_IS_BETTER, constant_outputs, metric_names, primary_metrics, scores
@@ -44,6 +46,7 @@ __all__ = [
     "group_means",
     "limited_threads",
     "metric_names",
+    "no_classes",
     "predictions_by_group",
     "primary_metrics",
     "scores",

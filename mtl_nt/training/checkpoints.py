@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from ..tasks import TaskData
 from ..weighters import Weighter
 from .batches import Replicas
 from .combined_table import CombinedTable
-from .metrics import primary_score
+from .metrics import primary_score, primary_scores
 
 Checkpoint = Literal["last", "best_mean", "best_per_task"]
 CHECKPOINTS: tuple[Checkpoint, ...] = ("last", "best_mean", "best_per_task")
@@ -29,7 +28,8 @@ class CheckpointKeeper:
     """Evaluates the networks on the validation rows, and keeps the checkpoint's test predictions.
 
     Predictions and scores have one column for each pair of a network and a task that the network is
-    scored on. Columns follow the order of `replicas.scored`.
+    scored on. Columns follow the order of `replicas.scored`. In predictions, a task of classes has
+    one column for each class.
 
     Args:
         score_validation: score the validation rows at the end even if the checkpoint does not need
@@ -56,9 +56,17 @@ class CheckpointKeeper:
         self.same_data = bool((replicas.data == replicas.data[0]).all())
         self.replica, self.task = replicas.scored.nonzero(as_tuple=True)
         self.group = replicas.group[self.replica]
-        self.head = self.task if table.only_task is None else torch.zeros_like(self.task)
+        # Of each column of predictions: its network, its head, and the number of its pair.
+        self.network, self.head, self.pair = self.replica, self.task, torch.arange(len(self.task))
+        if table.only_task is not None:
+            self.head = torch.zeros_like(self.task)
+        if table.classes is not None:
+            task = table.classes.task.cpu()
+            self.network, self.head = replicas.scored[:, task].nonzero(as_tuple=True)
+            number = replicas.scored.flatten().cumsum(0).view(replicas.scored.shape) - 1
+            self.pair = number[self.network, task[self.head]]
         self.best = torch.full((len(self.replica),), -math.inf, dtype=torch.float64)
-        self.truth = [_truth(run) for run in table.runs]
+        self.truth = [_Truth.of_run(run) for run in table.runs]
         self.kept: list[Tensor] = []
         self.scores: list[Tensor] = []
         self.validation_losses: list[Tensor] = []
@@ -87,11 +95,11 @@ class CheckpointKeeper:
         if (last or self.checkpoint != "last") and (self.keep_all or better.any()):
             outputs = self._predict(network, "test")
             self.finite &= outputs.isfinite().all((1, 2))
-            new = outputs[self.replica, :, self.head].cpu()
+            new = outputs[self.network, :, self.head].cpu()
             if self.keep_all or not self.kept:
                 self.kept.append(new)
             else:
-                self.kept = [torch.where(better.unsqueeze(1), new, self.kept[0])]
+                self.kept = [torch.where(better[self.pair].unsqueeze(1), new, self.kept[0])]
         network.train()
 
     def _predict(self, network: Network, part: Literal["validation", "test"]) -> Tensor:
@@ -108,9 +116,9 @@ class CheckpointKeeper:
                 x = x.expand(len(self.data), -1, -1)
             outputs.append(network(x, valid[:, : some_numbers.shape[1]])[1])
         raw = torch.cat(outputs, 1)
-        return self.weighter.predict(raw, self.table.binary, lambda: self._draw(raw))
+        return self.weighter.predict(raw, self.table.binary_output, lambda: self._draw(raw))
 
-    def _draw(self, like: Float[Tensor, "R N T"]) -> Float[Tensor, "R N T"]:
+    def _draw(self, like: Float[Tensor, "R N O"]) -> Float[Tensor, "R N O"]:
         """Random numbers that turn outputs into samples of classes.
 
         With noise of Gumbel's distribution, an arg-max is a sample of the softmax. With noise of
@@ -121,7 +129,7 @@ class CheckpointKeeper:
         uniform = noise.uniform(*like.shape[1:]).clamp(1e-7, 1 - 1e-7)
         return -(-uniform.log()).log() if self.exclusive else uniform.logit()
 
-    def _losses(self, outputs: Float[Tensor, "R N T"]) -> Float[Tensor, "R T"]:
+    def _losses(self, outputs: Float[Tensor, "R N O"]) -> Float[Tensor, "R T"]:
         """Losses on the validation rows; NaN where a task has no label there."""
         numbers = self.table.part("validation", self.data)
         replicas_at_once = len(outputs)
@@ -132,20 +140,38 @@ class CheckpointKeeper:
         for some_outputs, some_numbers in zip(*parts, strict=True):
             y, label_mask = self.table.targets(some_numbers)
             rows = (some_numbers < self.table.begin[-1]).sum(1, keepdim=True).to(some_outputs)
-            found = task_losses(some_outputs, y, label_mask, self.table.binary, rows)
+            found = task_losses(
+                some_outputs,
+                y,
+                label_mask,
+                self.table.binary,
+                rows,
+                classes=self.table.classes,
+                weighted=self.table.weighted[1],
+            )
             losses.append(torch.where(found.labelled, found.losses, math.nan))
         return torch.cat(losses)
 
-    def _scores(self, outputs: Float[Tensor, "R N T"]) -> Float[Tensor, " C"]:
+    def _scores(self, outputs: Float[Tensor, "R N O"]) -> Float[Tensor, " C"]:
         """Validation score of every column, higher is better; NaN where none is defined."""
-        predicted, data = outputs.cpu().double().numpy(), self.data.tolist()
-        scores = []
-        columns = (self.replica.tolist(), self.task.tolist(), self.head.tolist())
-        for r, t, head in zip(*columns, strict=True):
-            kinds, truth, unit = self.truth[data[r]]
-            guess = predicted[r, : len(truth), head] / unit[t]
-            scores.append(primary_score(kinds[t], truth[:, t] / unit[t], guess))
-        return torch.tensor(scores, dtype=torch.float64)
+        predicted = outputs.cpu().double().numpy()
+        run, task = self.data.cpu()[self.replica].numpy(), self.task.numpy()
+        first = np.unique(self.pair.numpy(), return_index=True)[1]  # column of each pair
+        scores = np.full(len(task), math.nan)
+        for number, own in enumerate(self.truth):
+            kind_of_pair = np.where(run == number, own.kinds[task], "")
+            for kind in ("binary", "regression"):
+                pairs = np.flatnonzero(kind_of_pair == kind)
+                replica, head = self.replica.numpy()[pairs], self.head.numpy()[first[pairs]]
+                guess = predicted[replica, : own.y.shape[1], head] / own.unit[task[pairs], None]
+                truth, weight = own.of(task[pairs])
+                scores[pairs] = primary_scores(kind, truth, guess, weight)
+            for pair in np.flatnonzero(kind_of_pair == "classes"):
+                heads = self.head.numpy()[self.pair.numpy() == pair]
+                guess = predicted[int(self.replica[pair]), : own.y.shape[1]][:, heads]
+                weight = None if own.weight is None else own.weight[task[pair]]
+                scores[pair] = primary_score("classes", own.y[task[pair]], guess, weight)
+        return torch.from_numpy(scores)
 
     def _improved(self, scores: Float[Tensor, " C"]) -> Bool[Tensor, " C"]:
         """Columns whose networks are better than ever; `best` follows."""
@@ -157,11 +183,26 @@ class CheckpointKeeper:
         return better
 
 
-def _truth(run: TaskData) -> tuple[Sequence[str], np.ndarray, np.ndarray]:
-    """Kinds, validation targets and the unit in which outputs are counted, of every task."""
-    truth = run.targets[run.split.validation].double().numpy()
-    unit = np.ones(len(run.tasks)) if run.standardise else run.scale[1].numpy()
-    return run.kinds, truth, unit
+class _Truth(NamedTuple):
+    """The validation rows of a run, with one row for each task."""
+
+    kinds: np.ndarray  # [T]
+    y: Float[np.ndarray, "T N"]  # as trained on
+    unit: Float[np.ndarray, " T"]  # in which outputs are counted
+    weight: Float[np.ndarray, "T N"] | None  # of each label
+
+    @classmethod
+    def of_run(cls, run: TaskData) -> _Truth:
+        rows = run.split.validation
+        y = run.targets[rows].double().T.contiguous().numpy()
+        unit = np.ones(len(run.tasks)) if run.standardise else run.scale[1].numpy()
+        weights = None if run.weights is None else run.weights[rows].double().T.numpy()
+        return cls(np.array(run.kinds), y, unit, weights)
+
+    def of(self, tasks: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Labels of these tasks in their unit, and their weights."""
+        weight = None if self.weight is None else self.weight[tasks]
+        return self.y[tasks] / self.unit[tasks, None], weight
 
 
 def group_means(scores: Float[Tensor, "*L C"], group: Int[Tensor, " C"]) -> Float[Tensor, "*L G"]:

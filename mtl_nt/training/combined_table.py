@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..bits import Bits, Features
+from ..networks import ClassOutputs
 from ..tasks import TaskData
 from .batches import Batch, BatchSampler
 
@@ -22,7 +23,7 @@ class Rows(NamedTuple):
 
     x: Features  # [R, B, F]
     y: Float[Tensor, "R B T"]  # 0 where there is no label
-    label_mask: Float[Tensor, "R B T"]  # 1 where there is a label, 0 elsewhere
+    label_mask: Float[Tensor, "R B T"]  # 1 where there is a label, or its weight; 0 elsewhere
 
 
 class CombinedTable:
@@ -36,6 +37,11 @@ class CombinedTable:
         device: where the table lies.
         dtype: precision of features and targets.
         only_task: the one task, `[R]`, of each replica; the other tasks' targets are left out.
+
+    Attributes:
+        weighted: whether `label_mask` has weights in training, and whether it has them elsewhere.
+        classes: the outputs of tasks of classes; None without such tasks.
+        binary: which tasks are binary, and `binary_output` which outputs are of binary tasks.
 
     >>> from mtl_nt import load
     >>> table = CombinedTable([load("digits")], "cpu", torch.float32)
@@ -58,6 +64,17 @@ class CombinedTable:
         y = torch.cat([*(run.targets.to(dtype) for run in runs), empty_row])
         self.only_task = None if only_task is None else only_task.to(device).unsqueeze(1)
         self.y = y.to(device)
+        training, weights = self._weights([run.training_weights for run in runs], y), None
+        if all(run.class_weight is None for run in runs):
+            weights = training
+        elif any(run.weights is not None for run in runs):
+            weights = self._weights([run.weights for run in runs], y)
+        self.training_weights = None if training is None else training.to(device)
+        self.weights = None if weights is None else weights.to(device)
+        self.weighted = training is not None, weights is not None
+        classes = ClassOutputs.of_tasks(runs[0].outputs_per_task)
+        self.classes = None if classes is None else classes.to(device)
+        self.outputs = sum(runs[0].outputs_per_task)
         x = [run.x for run in runs]
         self.features = math.prod(x[0].shape[1:])
         self.bits = Bits.concatenated(x).to(device) if isinstance(x[0], Bits) else None
@@ -70,13 +87,17 @@ class CombinedTable:
         width = 2 * self.tasks if only_task is None else 0
         columns = torch.zeros(len(y), width + self.features * bool(dense), dtype=dtype)
         if only_task is None:
-            columns[:, : self.tasks], columns[:, self.tasks : width] = y.nan_to_num(), ~y.isnan()
+            columns[:, : self.tasks] = y.nan_to_num()
+            columns[:, self.tasks : width] = ~y.isnan() if training is None else training
         for start, features in zip(self.begin.tolist(), dense, strict=False):
             columns[start : start + len(features), width:] = features
         self.columns, self.buffers = columns.to(device), [torch.empty(0, 0)] * 2
         self.binary = runs[0].binary.to(device)
         if self.only_task is not None:
             self.binary = self.binary[self.only_task]  # (R, 1)
+        self.binary_output = self.binary
+        if self.classes is not None:
+            self.binary_output = self.classes.spread(self.binary)
         self.has_validation = all(len(run.split.validation) for run in runs)
 
     def rows(self, numbers: Int[Tensor, "R B"], reuse: bool = False) -> Rows:
@@ -87,7 +108,7 @@ class CombinedTable:
                 costs more than the copy itself.
         """
         if self.only_task is not None:
-            return Rows(self.inputs(numbers, reuse), *self.targets(numbers))
+            return Rows(self.inputs(numbers, reuse), *self.targets(numbers, training=True))
         columns = self._select(0, self.columns, numbers, reuse)
         sizes = [self.tasks, self.tasks, columns.shape[2] - 2 * self.tasks]
         y, label_mask, x = columns.split(sizes, 2)
@@ -114,14 +135,34 @@ class CombinedTable:
         return torch.index_select(table, 0, flat, out=out).unflatten(0, numbers.shape)
 
     def targets(
-        self, numbers: Int[Tensor, "R B"]
+        self, numbers: Int[Tensor, "R B"], training: bool = False
     ) -> tuple[Float[Tensor, "R B T"], Float[Tensor, "R B T"]]:
-        """`y` and `label_mask` of rows, without their features, which may be many."""
+        """`y` and `label_mask` of rows, without their features, which may be many.
+
+        Args:
+            training: whether weights of classes count.
+        """
+        weights = self.training_weights if training else self.weights
         if self.only_task is None:
             y = self.y[numbers]
+            weight = None if weights is None else weights[numbers]
         else:
             y = self.y[numbers, self.only_task].unsqueeze(2)
-        return y.nan_to_num(), (~y.isnan()).to(y.dtype)
+            weight = None if weights is None else weights[numbers, self.only_task].unsqueeze(2)
+        return y.nan_to_num(), (~y.isnan()).to(y.dtype) if weight is None else weight
+
+    def _weights(
+        self, of_runs: Sequence[Float[Tensor, "run T"] | None], y: Float[Tensor, "N T"]
+    ) -> Float[Tensor, "N T"] | None:
+        """The weight of every label of all runs, 0 where there is none; None where all are 1."""
+        if all(weights is None for weights in of_runs):
+            return None
+        parts = [
+            torch.ones(len(run.y), self.tasks, dtype=y.dtype) if weights is None else weights
+            for run, weights in zip(self.runs, of_runs, strict=True)
+        ]
+        whole = torch.cat([*(part.to(y.dtype) for part in parts), torch.zeros_like(y[-1:])])
+        return torch.where(y.isnan(), 0.0, whole)
 
     def batch(self, batch: Batch, sampler: BatchSampler) -> tuple[Rows, Bool[Tensor, "R B"]]:
         """One batch of every replica, and which of its rows are valid; the others fill it up."""

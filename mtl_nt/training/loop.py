@@ -19,6 +19,8 @@ from ..networks import (
     ParameterGroup,
     RandomStreams,
     Recipe,
+    example_rows,
+    needs_two_rows,
     network_size,
     task_losses,
 )
@@ -50,7 +52,8 @@ class FitResult(NamedTuple):
     """Networks after their training, and what they predict on the test rows.
 
     `outputs` and `scores` have one column for each pair of a network and a task that the network is
-    scored on. Columns follow the order of `replicas.scored`.
+    scored on. Columns follow the order of `replicas.scored`. In `outputs`, a task of classes has
+    one column for each class.
     """
 
     outputs: Float[Tensor, "L C N"]  # logits, or targets as trained on; L > 1 while undecided
@@ -58,22 +61,26 @@ class FitResult(NamedTuple):
     history: History
     network: Network  # at the last step
     replicas: Replicas
+    task_of_output: Int[Tensor, " O"] | None = None  # None where each task has one output
 
     @property
-    def predictions(self) -> Float[Tensor, "G N T"]:
+    def predictions(self) -> Float[Tensor, "G N O"]:
         """Every task's test predictions, from the network of its group that is scored on it."""
-        return predictions_by_group(self.outputs[-1], self.replicas)
+        return predictions_by_group(self.outputs[-1], self.replicas, self.task_of_output)
 
 
 def predictions_by_group(
-    outputs: Float[Tensor, "C N"], replicas: Replicas
-) -> Float[Tensor, "G N T"]:
+    outputs: Float[Tensor, "C N"],
+    replicas: Replicas,
+    task_of_output: Int[Tensor, " O"] | None = None,
+) -> Float[Tensor, "G N O"]:
     """The predictions of every group of networks, in one table of all tasks.
 
     A task that no network of the group is scored on has zeros.
 
     Args:
         outputs: one column for each network and task that it is scored on (see `FitResult`).
+        task_of_output: the task of each output; by default each task has one.
 
     Two networks of one group, with one task each:
 
@@ -84,10 +91,11 @@ def predictions_by_group(
              [0.2000, 8.0000],
              [0.3000, 9.0000]]])
     """
-    replica, task = replicas.scored.nonzero(as_tuple=True)
+    scored = replicas.scored if task_of_output is None else replicas.scored[:, task_of_output]
+    replica, output = scored.nonzero(as_tuple=True)
     groups = int(replicas.group.max()) + 1
-    predictions = outputs.new_zeros(groups, outputs.shape[1], replicas.scored.shape[1])
-    predictions[replicas.group[replica], :, task] = outputs
+    predictions = outputs.new_zeros(groups, outputs.shape[1], scored.shape[1])
+    predictions[replicas.group[replica], :, output] = outputs
     return predictions
 
 
@@ -148,7 +156,7 @@ def fit(
     >>> result.predictions.shape == (2, len(data.split.test), tasks)
     True
     """
-    only_task = _only_task(replicas, weighter)
+    only_task = None if runs[0].classes else _only_task(replicas, weighter)
     table = CombinedTable(runs, device, dtype, only_task)
     if checkpoint not in CHECKPOINTS:
         raise BadInput(f"unknown checkpoint {checkpoint!r}; {suggestion(checkpoint, CHECKPOINTS)}")
@@ -158,8 +166,14 @@ def fit(
         raise BadInput(f"checkpoint {checkpoint!r} needs validation rows; use 'last'")
     check_loss(recipe, runs[0], bool(replicas.trained.all()))
     weighter.check(recipe.dropout)
+    if runs[0].classes and not weighter.takes_classes:
+        raise BadInput(
+            f"{type(weighter).__name__} {no_classes(runs[0])}; leave the method or the task out"
+        )
     seeds = replicas.seed.tolist()
-    network = Network(seeds, table.features, table.tasks, recipe, weighter.decodes, only_task)
+    some_rows = example_rows(runs[0], recipe.architecture)
+    sizes = table.features, table.outputs
+    network = Network(seeds, *sizes, recipe, weighter.decodes, only_task, some_rows)
     network = network.to(device, dtype)
     if trunk_from is not None:
         network.trunk.load_state_dict(trunk_from.trunk.state_dict())
@@ -174,13 +188,14 @@ def fit(
     adam = Adam(_parameter_groups(network, weighter, recipe), fused=True)
     dropout = RandomStreams(seeds, "dropout", table.columns)
     noise = RandomStreams(seeds, "weighter", table.columns)
-    at_least = 2 if recipe.batch_norm else 1
+    at_least = 2 if recipe.batch_norm or needs_two_rows(network.trunk) else 1
     sampler = BatchSampler(runs, replicas, recipe.batch_size, at_least)
     sampler.to(device)
     recorder = HistoryRecorder(record or math.ceil(recipe.steps / WINDOWS), trained)
     keeper = CheckpointKeeper(
         table, replicas, weighter, checkpoint, score_validation, complete_groups
     )
+    classes, (weighted, _) = table.classes, table.weighted
     softmax = recipe.loss == "softmax"
     over = "all" if softmax else recipe.loss_over
     matrix_precision = partial(
@@ -202,10 +217,10 @@ def fit(
         with matrix_precision():
             forward_pass, raw = network(x, valid, dropout)
         again = partial(_pass_again, network, x, valid, dropout)
-        outputs = weighter.read(raw, table.binary, valid, again)
+        outputs = weighter.read(raw, table.binary_output, valid, again)
         rows = valid.sum(1, keepdim=True).to(dtype)
         losses, errors, labelled = task_losses(
-            outputs.detach(), y, label_mask, table.binary, rows, over
+            outputs.detach(), y, label_mask, table.binary, rows, over, classes, weighted
         )
         step = Step(
             losses=losses,
@@ -222,6 +237,7 @@ def fit(
             decoder=network.decoder,
             binary=table.binary,
             noise=noise,
+            classes=classes,
         )
         given = _checked(weighter, "weights", weighter.weights(step), losses.shape)
         weights = torch.where(labelled, given, 0.0)  # (R, T): W
@@ -232,7 +248,8 @@ def fit(
         # d objective / d outputs is W * errors: the networks' backward pass starts there, by a sum
         # with that gradient, since roots with gradients of their own import torch's compiler. The
         # objective's own graph has the rest: the weighter's parameters, decoder, penalties.
-        start = (weights.detach().unsqueeze(1) * errors * outputs).sum()
+        spread_weights = weights if classes is None else classes.spread(weights)
+        start = (spread_weights.detach().unsqueeze(1) * errors * outputs).sum()
         torch.autograd.backward([start, objective] if objective.requires_grad else start)
         adam.step(_learning_rate_factor(recipe.schedule, number / recipe.steps))
         recorder.add(labelled, losses, weights.detach())
@@ -240,12 +257,13 @@ def fit(
             keeper.evaluate(network, last=number + 1 == recipe.steps)
         if progress is not None:
             progress(1)
-    columns = keeper.outputs.shape[1]
-    scores = torch.stack(keeper.scores) if keeper.scores else torch.empty(0, columns).double()
+    pairs = int(replicas.scored.sum())
+    scores = torch.stack(keeper.scores) if keeper.scores else torch.empty(0, pairs).double()
     history = recorder.history(keeper.validation_losses, keeper.finite)
     if only_task is not None and spread:
         history = history.spread(only_task, table.tasks)
-    return FitResult(keeper.outputs, scores, history, network, replicas)
+    task_of_output = None if classes is None else classes.task.cpu()
+    return FitResult(keeper.outputs, scores, history, network, replicas, task_of_output)
 
 
 def _only_task(replicas: Replicas, weighter: Weighter) -> Int[Tensor, " R"] | None:
@@ -271,7 +289,8 @@ def limited_threads(run: TaskData, replicas: Replicas, recipe: Recipe) -> Iterat
     ...     torch.get_num_threads()
     1
     """
-    one = network_size(math.prod(run.x.shape[1:]), len(run.tasks), recipe)
+    sizes = math.prod(run.x.shape[1:]), sum(run.outputs_per_task)
+    one = network_size(*sizes, recipe, example_rows(run, recipe.architecture))
     before = torch.get_num_threads()
     if len(replicas) * recipe.batch_size * one.multiplications < SMALL:
         torch.set_num_threads(1)
@@ -304,6 +323,17 @@ def check_loss(recipe: Recipe, run: TaskData, all_tasks: bool) -> None:
             f"data set {run.name!r}: the loss 'softmax' is one network's, over two or more tasks "
             "that are exclusive classes; use the loss 'each'"
         )
+
+
+def no_classes(run: TaskData) -> str:
+    """Why a method that takes tasks with one output each cannot take this data.
+
+    >>> from mtl_nt import load
+    >>> no_classes(load("dial"))
+    'takes tasks with one output each'
+    """
+    of_classes = "".join(f", and {task!r} has classes" for task in [*run.classes][:1])
+    return f"takes tasks with one output each{of_classes}"
 
 
 def label_counts(run: TaskData) -> Float[Tensor, " T"]:

@@ -90,6 +90,7 @@ class AMTFL(SparseHeads):
     """
 
     decodes = True
+    takes_classes = False  # its decoder has one row a_t for each task
 
     def __init__(
         self,

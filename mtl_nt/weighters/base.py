@@ -33,7 +33,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ..networks import Decoder, ForwardPass, RandomStreams, trunk_gradient_norms, trunk_gramian
+from ..networks import (
+    ClassOutputs,
+    Decoder,
+    ForwardPass,
+    RandomStreams,
+    trunk_gradient_norms,
+    trunk_gramian,
+)
 from ..tasks import BadInput
 
 
@@ -55,14 +62,20 @@ class Step:
     epoch: Int[Tensor, " R"]
     valid: Bool[Tensor, "R B"]  # False where a ragged batch is filled up
     support: Float[Tensor, "R T"]  # N_t: training labels; of exclusive tasks, of the task's class
-    outputs: Float[Tensor, "R B T"]  # that the losses are of, without graph
-    errors: Float[Tensor, "R B T"]  # dL_t / d output
-    head: Float[Tensor, "R H T"]  # the heads' weights
+    outputs: Float[Tensor, "R B O"]  # that the losses are of, without graph
+    errors: Float[Tensor, "R B O"]  # dL_t / d output
+    head: Float[Tensor, "R H O"]  # the heads' weights
     forward_pass: ForwardPass
-    raw: Float[Tensor, "R B T"]  # the network's outputs, with graph
+    raw: Float[Tensor, "R B O"]  # the network's outputs, with graph
     decoder: Decoder | None
     binary: Bool[Tensor, "*any T"]
     noise: RandomStreams
+    classes: ClassOutputs | None = None  # which outputs are whose; None: each task has one
+
+    @property
+    def classification(self) -> Bool[Tensor, "*any T"]:
+        """Which tasks are binary or have classes; the others are regressions."""
+        return self.binary if self.classes is None else self.binary | self.classes.of_classes
 
     @property
     def features(self) -> Float[Tensor, "R B H"]:
@@ -71,14 +84,26 @@ class Step:
 
     @cached_property
     def head_gradients(self) -> Float[Tensor, "R T H"]:
-        """Gradient of every task's loss at its own head's weights: errors^T features."""
+        """Gradient of every task's loss at its own head's weights: errors^T features.
+
+        A task of classes has a head for each class, whose gradients are of another shape.
+
+        Raises:
+            BadInput: there are tasks of classes; or see `ForwardPass.check_heads`.
+        """
         self.forward_pass.check_heads()
+        if self.classes is not None:
+            raise BadInput(
+                "head_gradients: a task of classes has a head for each class; use "
+                "trunk_gradient_norms or trunk_gramian"
+            )
         return torch.bmm(self.errors.transpose(1, 2), self.features)
 
     @cached_property
     def trunk_gradient_norms(self) -> Float[Tensor, "R T"]:
         """Norm of every task's gradient at the last shared layer's weight matrix, exactly."""
-        return trunk_gradient_norms(self.errors, self.head.detach(), self.forward_pass)
+        head = self.head.detach()
+        return trunk_gradient_norms(self.errors, head, self.forward_pass, self.classes)
 
     @cached_property
     def trunk_gramian(self) -> Float[Tensor, "R T T"]:
@@ -87,7 +112,8 @@ class Step:
         They are exact where the layer has few inputs and heads. Else its inputs are projected to 32
         dimensions, which `noise` draws anew in every step (see `networks.trunk_gramian`).
         """
-        return trunk_gramian(self.errors, self.head.detach(), self.forward_pass, self.noise)
+        head = self.head.detach()
+        return trunk_gramian(self.errors, head, self.forward_pass, self.noise, self.classes)
 
     @cached_property
     def offered(self) -> Float[Tensor, "R T"]:
@@ -111,6 +137,10 @@ class Weighter(nn.Module):
     with `learning_rate`; None, the default, takes the network's. With `decodes`, every network has
     a decoder (see `networks.Decoder`), which is trained like the network but never decays.
 
+    A network has one output for each task, and one for each class of a task of classes (see
+    `Step.classes`). A weighter whose mathematics need one output for each task sets `takes_classes`
+    to False; methods with it then refuse such tasks.
+
     A weighter in full, which gives each task the inverse of its loss:
 
     >>> class Inverse(Weighter):
@@ -125,6 +155,7 @@ class Weighter(nn.Module):
     learning_rate: float | None = None
     decodes: bool = False
     passes: int = 1  # of every batch, whose activations are kept for the backward pass
+    takes_classes: bool = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,16 +172,16 @@ class Weighter(nn.Module):
 
     def read(
         self,
-        outputs: Float[Tensor, "R B T"],
-        binary: Bool[Tensor, "*any T"],
+        outputs: Float[Tensor, "R B O"],
+        binary: Bool[Tensor, "*any O"],
         valid: Bool[Tensor, "R B"],
-        again: Callable[[], Float[Tensor, "R B T"]],
-    ) -> Float[Tensor, "R B T"]:
+        again: Callable[[], Float[Tensor, "R B O"]],
+    ) -> Float[Tensor, "R B O"]:
         """The outputs whose losses are taken. By default these are the networks' own; a weighter
         may change them, or mix in more passes of the same batch. They carry the graph.
 
         Args:
-            binary: which tasks are binary.
+            binary: which outputs are of binary tasks.
             valid: False where a ragged batch is filled up.
             again: passes the batch through the networks once more, with other dropout.
         """
@@ -158,10 +189,10 @@ class Weighter(nn.Module):
 
     def predict(
         self,
-        outputs: Float[Tensor, "R N T"],
-        binary: Bool[Tensor, "*any T"],
-        draw: Callable[[], Float[Tensor, "R N T"]],
-    ) -> Float[Tensor, "R N T"]:
+        outputs: Float[Tensor, "R N O"],
+        binary: Bool[Tensor, "*any O"],
+        draw: Callable[[], Float[Tensor, "R N O"]],
+    ) -> Float[Tensor, "R N O"]:
         """The predictions that follow from the networks' outputs on rows of validation or test.
 
         Args:

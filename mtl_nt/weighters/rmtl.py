@@ -10,6 +10,9 @@ weighs 1. A task whose gradient points the other way weighs nothing.
 Source: S. Liu, Exploration on Deep Drug Discovery: Representation and Learning, master's thesis
 TR1854, University of Wisconsin-Madison, 2018, and the code that was published with Liu, Liang and
 Gitter, AAAI 2019.
+
+A task of classes has a head for each class. Its gradient has more numbers than that of a binary
+task, so there is no angle between the two, and RMTL refuses such tasks.
 """
 
 from __future__ import annotations
@@ -38,6 +41,8 @@ class RMTL(Weighter):
     >>> rmtl.weights(SimpleNamespace(head_gradients=gradients))
     tensor([[1., 1., 0.]])
     """
+
+    takes_classes = False
 
     def __init__(self, target: int | Sequence[int] | Tensor) -> None:
         super().__init__()

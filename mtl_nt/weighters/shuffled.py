@@ -31,19 +31,19 @@ class Control(Weighter):
         super().__init__()
         self.weighter = weighter
         self.learning_rate, self.decodes = weighter.learning_rate, weighter.decodes
-        self.passes = weighter.passes
+        self.passes, self.takes_classes = weighter.passes, weighter.takes_classes
 
     def check(self, dropout: float) -> None:
         self.weighter.check(dropout)
 
     def read(
         self, outputs: Tensor, binary: Tensor, valid: Tensor, again: Callable[[], Tensor]
-    ) -> Float[Tensor, "R B T"]:
+    ) -> Float[Tensor, "R B O"]:
         return self.weighter.read(outputs, binary, valid, again)
 
     def predict(
         self, outputs: Tensor, binary: Tensor, draw: Callable[[], Tensor]
-    ) -> Float[Tensor, "R N T"]:
+    ) -> Float[Tensor, "R N O"]:
         return self.weighter.predict(outputs, binary, draw)
 
     def reset(self, like: Float[Tensor, "R T"]) -> None:

@@ -354,7 +354,7 @@ def test_a_budget_without_room_for_a_verdict_is_refused_before_it_is_spent(
     monkeypatch.setattr(audit_module, "Timer", partial(Timer, clock=time.process_time))
     begin = time.process_time()
     given = {**FEW, "steps": 1_000_000}
-    words = ("STL, its twin and MTL on 2 runs take about", "left; give a larger --budget")
+    words = ("STL, its twin and MTL on 2 runs take about", "left; give --budget ")
     refused(lambda: audit("dial-unrelated", say=quiet, budget=60, **given), *words)
     assert time.process_time() - begin < 30
 

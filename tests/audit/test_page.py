@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import math
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,15 +22,24 @@ from test_browser import Visit
 
 from mtl_nt import compare, fit_plan, load
 from mtl_nt.__main__ import main
+from mtl_nt.arguments import parser
 from mtl_nt.audit import example_audit
 from mtl_nt.audit.audit import audit, label_counts
 from mtl_nt.audit.findings import findings, mean_words, sentences
 from mtl_nt.audit.page import MOST_ROWS, audit_page
 from mtl_nt.audit.plan import Plan
-from mtl_nt.audit.result import Audit, load_call, repeat_command, resume_command
+from mtl_nt.audit.result import (
+    Audit,
+    fit_commands,
+    load_call,
+    repeat_command,
+    resume_command,
+    where_words,
+)
 from mtl_nt.audit.saved import SavedAudit, from_json, is_consistent, to_json
-from mtl_nt.audit.tables import verdicts_csv
+from mtl_nt.audit.tables import task_table, verdicts_csv
 from mtl_nt.study import load_json, read_plan
+from mtl_nt.study.study import parse_margin
 from mtl_nt.tasks import Note
 
 BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="no program named chromium: nothing to open")
@@ -138,7 +148,8 @@ def test_the_first_screen_is_in_the_order_in_which_one_decides(found: Audit) -> 
         for tile in soup.select(".tiles li")
     }
     assert tiles == {"harmed": 2, "helped": 1, "same": 5, "undecided": 0}
-    assert soup.select("details")[0].find_previous("h2").text == "The plan"  # type: ignore[union-attr]
+    heading = soup.select("details")[0].find_previous("h2").text  # type: ignore[union-attr]
+    assert heading == "The plan: STL for 5 tasks, MTL for 2, LBTW (alpha 0.5) for 2"
     assert "Read as it is." in soup.find("summary", string="How the data were read").parent.text  # type: ignore[union-attr]
 
 
@@ -165,7 +176,8 @@ def test_where_nothing_is_learned_nothing_is_decided(found: Audit) -> None:
     soup = soup_of(unlearned(found, found.labels["task"].tolist()))
     assert "9 of 9 tasks are not learned" in soup.select_one(".caution").text  # type: ignore[union-attr]
     assert soup.select_one(".lead").text == "So there is nothing to decide."  # type: ignore[union-attr]
-    assert not soup.select(".tiles") and "The plan" not in [h.text for h in soup.select("h2")]
+    assert not soup.select(".tiles")
+    assert not any(h.text.startswith("The plan") for h in soup.select("h2"))
 
 
 @pytest.mark.slow
@@ -236,6 +248,19 @@ def test_the_page_says_how_to_read_the_same_data_for_its_plan() -> None:
     assert "--smiles 'my smiles' --missing=-999 --yes" in command
 
 
+def test_the_page_of_a_table_says_how_to_train_the_plan_and_to_predict(found: Audit) -> None:
+    options = {"log": "y_*", "missing": [-999], "yes": False}
+    made = replace(found, provenance={**found.provenance, "options": options})
+    fit, predict = fit_commands(made)
+    words = shlex.split(fit)
+    assert words[:5] == ["python", "-m", "mtl_nt", "fit", "my.csv"]
+    given = parser().parse_args(words[3:])
+    assert (given.command, str(given.plan), given.log) == ("fit", "plan.json", "y_*")
+    again = parser().parse_args(shlex.split(predict)[3:])
+    assert (again.command, str(again.fitted)) == ("predict", str(given.out))
+    assert not fit_commands(replace(made, provenance={**made.provenance, "source": "dial"}))
+
+
 def test_the_command_to_go_on_writes_the_same_page_and_plan() -> None:
     made = example_audit()
     written = ("--out", "my page.html", "--plan", "plan.json")
@@ -246,11 +271,69 @@ def test_the_command_to_go_on_writes_the_same_page_and_plan() -> None:
 
 
 @pytest.mark.slow
+def test_runs_to_decide_mind_the_margin(found: Audit) -> None:
+    """Nobody decides a difference within the margin, however many runs are trained."""
+    made = changed(found, {"MTL": {"related 1": 0.05}}).with_margin(0.2)
+    rows = {
+        cells[0].text: [cell.text for cell in cells]
+        for row in BeautifulSoup(task_table(made), "html.parser").select("tbody tr")
+        if (cells := row.select("td"))
+    }
+    assert rows["related 1"][1] == "same" and rows["related 1"][6] == ""
+    wide = made.study.results.copy()
+    own = (wide["method"] == "MTL") & (wide["task"] == "related 1")
+    wide.loc[own, "value"] += wide.loc[own, "seed"].map({100: 0.4, 101: -0.4, 102: 0.0})
+    open_ = task_table(replace(made, study=replace(made.study, results=wide)))
+    row = BeautifulSoup(open_, "html.parser").select("tbody tr")[0]
+    cells = [cell.text for cell in row.select("td")]
+    assert cells[:2] == ["related 1", "undecided"] and cells[6] == "no number"
+
+
+@pytest.mark.slow
+def test_what_to_do_stands_before_the_picture_and_leads_to_the_plan(found: Audit) -> None:
+    soup = soup_of(changed(found, {"MTL": OUTSIDERS | {"related 1": 0.5}}))
+    (link,) = soup.select("a[href='#plan']")
+    heading = soup.select_one("h2#plan")
+    assert heading is not None and heading.text == f"The plan: {link.text}"
+    assert link.find_previous("ul", class_="tiles") is not None
+
+
+@pytest.mark.slow
+def test_what_is_not_learned_is_told_to_take_logarithms_where_its_tail_is_heavy(
+    found: Audit,
+) -> None:
+    heavy = (Note("Heavy tails.", "matters", "tails", ("related 6", "outsider 1")),)
+    made = replace(unlearned(changed(found, {}), ["related 6"]), notes=heavy)
+    wanted = "Try --log 'related 6', since its values have a heavy tail. Or give more labels"
+    assert wanted in sentences(made)[0]
+    assert wanted in soup_of(made).select_one(".caution").text  # type: ignore[union-attr]
+    plain = soup_of(replace(made, notes=())).select_one(".caution").text  # type: ignore[union-attr]
+    assert "Give more labels, other features" in plain and "--log" not in plain
+
+
+def test_runs_of_a_table_are_folds_everywhere(found: Audit) -> None:
+    made = {**found.provenance, "split": "free"}
+    table = replace(found, provenance=made)
+    assert where_words(table) == "on folds of the same rows"
+    named = replace(found, provenance={**made, "source": "digits"})
+    assert where_words(named) == "on new splits of the same rows"
+    said = " ".join(sentences(table))
+    assert "3 runs on folds of the same rows" in said and "new splits" not in said
+    page = soup_of(table).text
+    assert page.count("on folds of the same rows") >= 3 and "new splits" not in page
+
+
+@pytest.mark.slow
 def test_a_plan_that_gains_nothing_says_so(found: Audit) -> None:
-    soup = soup_of(changed(found, {"MTL": dict.fromkeys(found.labels["task"], -1.0)}))
-    assert "The interval includes 0" in soup.text
+    worse = dict.fromkeys(found.labels["task"], -1.0)
+    assert "Its interval includes 0" in soup_of(changed(found, {"MTL": worse})).text
+    soup = soup_of(changed(found, dict.fromkeys(("MTL", "LBTW", "RMTL"), worse)))
+    assert "This plan: STL for every task. No other method was clearly better" in soup.text
+    assert "The plan: STL for every task" in [h.text for h in soup.select("h2")]
+    assert "interval includes 0" not in soup.text and "nothing else to train" in soup.text
     gains = changed(found, {"MTL": dict.fromkeys(found.labels["task"], 1.0)})
-    assert "The interval includes 0" not in soup_of(gains).text
+    assert "interval includes 0" not in soup_of(gains).text
+    assert "The plan: MTL for every task" in [h.text for h in soup_of(gains).select("h2")]
 
 
 @pytest.mark.slow
@@ -273,7 +356,8 @@ def test_a_plan_of_many_tasks_is_in_short_first(found: Audit) -> None:
     many = replace(found, study=replace(study, metric=metric, **tables), labels=labels)
     assert len(metric) > MOST_ROWS
     soup = soup_of(many)
-    first = soup.find("h2", string="The plan").find_next("table")  # type: ignore[union-attr]
+    (plan,) = (h for h in soup.select("h2") if h.text.startswith("The plan: "))
+    first = plan.find_next("table")
     assert first.select("th")[0].text == "choice"  # type: ignore[union-attr]
     assert sum(int(row.select("td")[1].text) for row in first.select("tbody tr")) == 27  # type: ignore[union-attr]
     whole = soup.find("summary", string="The plan, all 27 tasks").parent  # type: ignore[union-attr]
@@ -314,7 +398,7 @@ def test_other_metrics_stand_beside_the_one_that_decides(found: Audit) -> None:
     )
     heads = [head.text for head in section.select("th")]  # type: ignore[union-attr]
     assert heads[0] == "task"
-    assert {"MSE (less)", "MAE (less)", "R2 (more)", "Spearman (more)"} <= {*heads}
+    assert {"MSE ↓", "MAE ↓", "R2 ↑", "Spearman ↑"} <= {*heads}
     assert len(section.select("tbody tr")) == 9  # type: ignore[union-attr]
 
 
@@ -402,6 +486,12 @@ def test_a_margin_or_a_plan_that_cannot_be_used_is_one_line(
 def test_a_margin_is_refused_before_the_training_and_repeated_by_the_command(found: Audit) -> None:
     refused(lambda: found.with_margin({"RMSE": 0.1}), "unknown metric 'RMSE'")
     refused(lambda: audit("dial-unrelated", margin={"RMSE": 0.1}, say=str), "unknown metric 'RMSE'")
+    words = "margin of R2: tasks are judged by MSE; give --margin MSE=0.1"
+    refused(lambda: found.with_margin({"R2": 0.1}), words)
+    refused(lambda: audit("dial-unrelated", margin={"R2": 0.1}, say=str), words)
+    metrics = ["MSE", "PR-AUC", "R2"]
+    both = "give one for each: --margin MSE=0.02,PR-AUC=0.02"
+    refused(lambda: parse_margin(0.02, metrics[:2], metrics), both)
     assert repeat_command(found.with_margin(0.25)).endswith(" --margin MSE=0.25")
     assert "--margin" not in repeat_command(found)
 

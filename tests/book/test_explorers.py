@@ -76,8 +76,9 @@ def test_every_data_set_has_one_picture_for_every_alpha_with_its_caption_as_alt_
     for n, (dataset, row) in enumerate(zip(["dial", "digits"], found["pages"], strict=True)):
         for k, (alpha, page) in enumerate(zip(ALPHAS, row, strict=True)):
             assert page["alt"] == f"{dataset} at {alpha}"
-            assert page["src"] == data_url(png(10 * k + n))
-            assert (page["width"], page["height"]) == (600, 300)
+            (form,) = page["forms"]
+            assert form["src"] == data_url(png(10 * k + n))
+            assert (form["width"], form["height"]) == (600, 300)
 
 
 def test_the_controls_have_the_names_that_were_given() -> None:
@@ -92,12 +93,12 @@ def test_it_starts_at_the_nearest_alpha(start: float | None, index: int) -> None
     assert data(shown)["first"] == index
     soup, caption = fragment(shown), f"dial at {ALPHAS[index]}"
     assert soup.img["alt"] == soup.figcaption.text == caption
-    assert soup.img["src"] == data(shown)["pages"][0][index]["src"]
+    assert soup.img["src"] == data(shown)["pages"][0][index]["forms"][0]["src"]
     assert caption in shown._repr_mimebundle_()["text/plain"]
 
 
 def test_an_explorer_says_that_it_is_precomputed() -> None:
-    assert re.match("Precomputed: .* without a kernel", data(an_explorer("dial"))["note"])
+    assert re.match("Every picture is drawn already", data(an_explorer("dial"))["note"])
 
 
 def test_one_data_set_needs_no_picker_and_one_picture_nothing_but_itself() -> None:
@@ -207,6 +208,29 @@ def test_two_pickers_need_two_names_and_every_combination() -> None:
         explorer({key: [(png(), "a")], other: [(png(), "b")]}, ALPHAS, name=("d", "m"))
     with pytest.raises(BadInput, match=r"2 pictures of \('dial', 'LBTW'\) for 3 values of alpha"):
         explorer({key: [(png(), "a"), (png(), "b")]}, ALPHAS, name=("d", "m"))
+
+
+def in_two_forms(page: int, phone: int) -> Captioned:
+    return Captioned(png(page), f"picture {page}", "", lambda: png(phone))
+
+
+def test_every_stop_has_its_form_for_phones() -> None:
+    shown = explorer({"dial": [in_two_forms(k, 100 + k) for k in range(3)]}, ALPHAS, start=1.0)
+    wide, narrow = fragment(shown)("img")
+    assert (wide["src"], narrow["src"]) == (data_url(png(2)), data_url(png(102)))
+    assert wide["alt"] == narrow["alt"] == "picture 2" and narrow["style"].startswith(
+        "display: none"
+    )
+    forms = [[form["src"] for form in page["forms"]] for page in data(shown)["pages"][0]]
+    assert forms == [[data_url(png(k)), data_url(png(100 + k))] for k in range(3)]
+
+
+def test_where_one_picture_has_no_form_for_phones_all_are_shown_in_that_for_pages() -> None:
+    mixed = [in_two_forms(0, 100), (png(1), "plain"), in_two_forms(2, 102)]
+    shown = explorer({"dial": mixed}, ALPHAS)
+    assert [len(page["forms"]) for page in data(shown)["pages"][0]] == [1, 1, 1]
+    (image,) = fragment(shown)("img")
+    assert "min-width: 580px" in image["style"], "a phone scrolls it sideways"
 
 
 # ---------------------------------------------------------------- live training

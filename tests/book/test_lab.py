@@ -23,13 +23,16 @@ from bs4 import BeautifulSoup
 from jupyter_client.blocking.client import BlockingKernelClient
 from lab import CHROMIUM, SCREENSHOTS, chromium, jupyterlab, keep_screenshot, run_all
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 from playwright.sync_api import TimeoutError as TooLate
-from samples import write
+from samples import png, write
 from test_browser import Visit
 
 from mtl_nt import compare, figures, load
 from mtl_nt.book.outputs import with_outputs
+from mtl_nt.book.predict import predict_choice, predict_number
+from mtl_nt.figures.inline import Captioned, captioned_html
 
 pytestmark = [
     pytest.mark.browser,
@@ -239,7 +242,7 @@ class Shown:
     def shows(self, stop: int) -> None:
         """This stop's own picture, painted, and no other; its caption and the slider's value."""
         page = self.expected(stop)
-        paints(self.box, page["src"], self.name_of)
+        paints(self.box, page["forms"][0]["src"], self.name_of)
         expect(self.box.locator("img:visible")).to_have_attribute("alt", page["alt"])
         expect(self.box.locator("figcaption")).to_have_text(page["caption"])
         expect(self.box.locator("output")).to_have_text(self.values[stop])
@@ -248,7 +251,7 @@ class Shown:
         """Which picture this is, for the message of a test that fails."""
         for chosen, row in self.rows.items():
             for stop, page in enumerate(row):
-                if page["src"] == source:
+                if page["forms"][0]["src"] == source:
                     return f"{chosen} at {self.values[stop] if len(row) > 1 else 'every stop'}"
         return "another picture"
 
@@ -428,7 +431,7 @@ def test_run_all_ends_without_an_error_and_the_page_has_no_complaint(opened: Ope
 def test_the_keys_bring_up_the_picture_of_every_stop(opened: Opened, cell: str) -> None:
     shown = opened.explorer(cell)
     pages = next(iter(shown.rows.values()))
-    assert len({page["src"] for page in pages}) == shown.last + 1 >= 3
+    assert len({page["forms"][0]["src"] for page in pages}) == shown.last + 1 >= 3
     shown.shows(shown.first)
     for key, stop in ("Home", 0), ("End", shown.last), ("Home", 0):
         shown.press(key)
@@ -463,7 +466,7 @@ def test_every_choice_of_the_pickers_has_its_own_pictures_at_every_stop(
     shown = opened.explorer(cell)
     assert [*shown.menus] == (["data", "method"] if cell == "explorer" else ["dataset"])
     assert all(len(options) == 2 for options in shown.menus.values())
-    sources = [page["src"] for row in shown.rows.values() for page in row]
+    sources = [page["forms"][0]["src"] for row in shown.rows.values() for page in row]
     assert len(set(sources)) == len(sources)
     shown.press("Home")
     for chosen in [*shown.rows, next(iter(shown.rows))]:
@@ -551,8 +554,10 @@ def test_sent_to_someone_else_it_is_a_picture_with_a_line_and_no_control(
     with looked_at(browser, opened, sent) as boxes:
         for kind, box in boxes.items():
             box.scroll_into_view_if_needed()
-            expect(box.locator("img")).to_have_count(1)
-            assert box.locator("img").evaluate("image => image.decode().then(() => image.alt)")
+            expect(box.locator("img:visible")).to_have_count(1)
+            assert box.locator("img:visible").evaluate(
+                "image => image.decode().then(() => image.alt)"
+            )
             expect(box.get_by_text("Run this cell")).to_be_visible()
             expect(box.locator(CONTROLS[kind])).to_have_count(0)
 
@@ -596,6 +601,29 @@ def test_where_no_kernel_is_a_live_cell_is_its_last_picture_and_a_line(
     expect(cell.locator("img:visible")).to_have_attribute("alt", "live at 0.5")
     expect(page.get_by_text("Error displaying widget")).to_be_visible(visible=False)
     expect(cell.locator(LIVE_CONTROLS)).to_have_count(0)
+    page.close()
+
+
+@small
+def test_what_someone_else_sent_shows_a_picture_in_one_form_and_no_answer(
+    browser: Browser, opened: Opened
+) -> None:
+    """JupyterLab drops style sheets there, and most attributes."""
+    two_forms = Captioned(png(0), "in two forms", "", lambda: png(1))
+    asked = predict_number("How much?", 1, 2, "It is 1.5.", "3 is too much.")
+    chosen = predict_choice("Which?", {"one": "Right. It is.", "two": "No. It is not."})
+    cells = [
+        new_code_cell(f"x = {k}", outputs=[new_output("display_data", data={"text/html": html})])
+        for k, html in enumerate((captioned_html(two_forms), asked.html, chosen.html))
+    ]
+    path = opened.path.with_name("answers.ipynb")
+    nbformat.write(new_notebook(cells=cells), path)
+    page = visit(browser, opened, path)
+    asks = page.get_by_text("Run this cell to answer.")
+    expect(asks).to_have_count(2, timeout=1e3 * PATIENCE)
+    expect(asks.last).to_be_visible()
+    expect(page.locator(".jp-OutputArea img:visible")).to_have_count(1)
+    expect(page.locator(".nt-predict input:visible, .nt-said:visible")).to_have_count(0)
     page.close()
 
 

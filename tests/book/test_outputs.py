@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
+from pathlib import Path
 
 import book
 import nbformat
@@ -20,9 +21,12 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from outputs_close import Close
 
+from mtl_nt import BadInput
 from mtl_nt.book.about import PNG
+from mtl_nt.book.claims import DOES_NOT_HOLD
 from mtl_nt.book.outputs import KERNEL_SPEC, MADE_FROM, source_digest, static_outputs, with_outputs
 from mtl_nt.book.page import WIDGET_VIEW
+from mtl_nt.book.report import keep_outputs
 
 NAMES = list(BOOK)
 every_notebook = pytest.mark.parametrize("name", NAMES)
@@ -76,8 +80,8 @@ def test_every_picture_has_words(name: str) -> None:
 @every_notebook
 def test_all_claims_hold_exercises_wait_and_solutions_are_right(name: str) -> None:
     printed = "".join(said(BOOK[name], "claim"))
-    assert len(re.findall(r"^(?:holds: |✓ )", printed, re.M)) >= 3
-    assert "DOES NOT HOLD" not in printed
+    assert len(re.findall("^✓ ", printed, re.M)) >= 3
+    assert DOES_NOT_HOLD not in printed
     book.exercises_wait_and_solutions_are_right(BOOK[name])
 
 
@@ -183,6 +187,21 @@ def test_outputs_go_to_the_cells_of_their_names_and_nothing_else_changes() -> No
     assert made.metadata == {"mtl_nt": {"fast": {}, MADE_FROM: source_digest(source)}}
     assert source.metadata == {"mtl_nt": {"fast": {}}}
     nbformat.validate(made)
+
+
+def test_outputs_that_deny_a_sentence_of_the_text_are_not_kept(tmp_path: Path) -> None:
+    cell = nbformat.v4.new_code_cell("claim('pigs fly', False)", id="one")
+    path = tmp_path / "00_a.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    before = path.read_bytes()
+    executed = nbformat.read(path, as_version=4)
+    printed = f"✓ birds fly\n{DOES_NOT_HOLD} pigs fly\n"
+    executed.cells[0].outputs = [new_output("stream", name="stdout", text=printed)]
+    with pytest.raises(BadInput, match="00_a.*not kept; mend its text: .* pigs fly"):
+        keep_outputs(path, executed)
+    assert path.read_bytes() == before
+    executed.cells[0].outputs[0].text = "✓ birds fly\n"
+    assert keep_outputs(path, executed).read_bytes() != before
 
 
 @pytest.mark.parametrize(

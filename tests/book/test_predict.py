@@ -72,4 +72,8 @@ def test_a_browser_shows_one_answer_to_what_is_typed_or_chosen(tmp_path: Path) -
             page.get_by_label(name).check()
             seen.append(said.all_inner_texts())
         assert seen[3:] == [["No."], ["Right. A large loss."]]
+        assert page.locator(".nt-ask:visible").count() == 0
+        page.evaluate("document.querySelectorAll('style').forEach((style) => style.remove())")
+        assert page.locator(".nt-said:visible, input:visible").count() == 0, "not trusted"
+        assert page.locator(".nt-ask:visible").all_inner_texts() == 2 * ["Run this cell to answer."]
         browser.close()

@@ -31,7 +31,7 @@ def test_every_split_and_method_has_a_picture_of_its_own_which_is_drawn_once(
     html = split_explorer("expansionrx", splits, methods, GROUP_OF).html
     found = pages(html)
     assert [len(each) for each in found] == [1] * 4
-    assert len({each[0]["src"] for each in found}) == 4
+    assert len({each[0]["forms"][0]["src"] for each in found}) == 4
     monkeypatch.setattr(split_pictures, "task_differences", lambda *_, **__: pytest.fail("again"))
     assert split_explorer("expansionrx", splits, methods, GROUP_OF).html == html
 

@@ -218,8 +218,9 @@ def test_numbered_classes_in_no_order_are_asked_about(tmp_path: Path) -> None:
     path = write(frame, tmp_path / "my.csv")
     (asked,) = questions(path)
     assert "in no order" in asked and "'y_kind'" in asked and "y_step" not in asked
-    assert "--ignore" in asked and "--regression" in asked
+    assert "--classes 'y_kind'" in asked and "--regression 'y_kind'" in asked
     assert not questions(path, regression="y_kind") and not questions(path, ignore="y_kind")
+    assert not questions(path, classes="y_kind")
     assert said(read_table(path, yes=True), "come in no order", "'y_kind'")
 
 

@@ -29,6 +29,7 @@ from mtl_nt.figures.differences import VERDICT_MARKERS
 from mtl_nt.figures.drawing import HARMS, HELPS, method_styles, spread
 from mtl_nt.figures.effects import size
 from mtl_nt.figures.weight_lines import smoothed, smoothing_window
+from mtl_nt.study.stored import stored
 
 HOSTILE = ("<script>alert(1)</script>", "$x_1$", "a_b^c$", "two\nlines", "\\frac{$}", "&amp;", "$")
 LONG = "a very long name that does not seem to come to any end at all"
@@ -505,8 +506,16 @@ def without_chance() -> Study:
         table = getattr(study, name)
         table = table[table["method"] != "STL'"]
         tables[name] = table.assign(method=table["method"].replace({"STL": "Ridge"}))
+    tables["training"].loc[tables["training"]["method"] == "Ridge", "networks"] = 0
     tables["history"] = tables["history"][tables["history"]["method"] != "Ridge"]
     return replace(study, **tables, baselines=("Ridge",))
+
+
+def test_against_a_method_whose_twin_was_not_trained_chance_is_not_denied() -> None:
+    study = stored("cure-noisy").against("MTL")
+    figure = figures.task_differences(study, methods=["Fine-Tuning, tuned"])
+    said = " ".join(" ".join(words(figure)).split())
+    assert "no null: MTL has no twin here" in said
 
 
 @pytest.mark.slow

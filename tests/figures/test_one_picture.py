@@ -13,6 +13,7 @@ import pytest
 from bs4 import BeautifulSoup
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from test_figures import (
     HOSTILE,
@@ -29,7 +30,7 @@ from mtl_nt.book.markup import sanitized
 from mtl_nt.book.outputs import static_outputs
 from mtl_nt.figures.drawing import AGREEMENT, CONFLICT, HARMS, HELPS
 from mtl_nt.figures.effects import effect_title, size, task_groups
-from mtl_nt.figures.inline import NARROW, captioned_html
+from mtl_nt.figures.inline import LEGIBLE, NARROW, Captioned, captioned_html
 from mtl_nt.figures.tables import arm_tables
 from mtl_nt.figures.task_rows import MOST_ROWS
 from mtl_nt.study import stored
@@ -184,7 +185,8 @@ def test_four_methods_are_rows_and_three_are_panels() -> None:
         figure = figures.task_differences(study, 0.5, methods=methods)
         assert len(figure.axes) == axes == len(found(figure, "zero")) == len(found(figure, "null"))
     many = figures.task_differences(study, 0.5)
-    assert len(many.axes) == 1 and many.draw_narrow is None
+    assert [len(form.axes) for form in both_forms(many)] == [1, 1]
+    assert names(many) == names(both_forms(many)[1]) == ["STL'", "MTL", "RMTL", *names(many)[3:]]
 
 
 def test_a_difference_beyond_the_axis_is_still_said_in_its_number() -> None:
@@ -223,12 +225,28 @@ def test_nothing_is_cut_off_or_lies_on_another_at_either_width(name: str) -> Non
 
 
 @pytest.mark.slow
-def test_weights_and_curves_have_a_form_for_phones_too() -> None:
+def test_every_figure_of_a_study_has_a_form_for_phones() -> None:
     for study in (made((*HOSTILE, LONG)), made(tuple(f"t{i}" for i in range(40)), seeds=2)):
         curves = (figures.alpha_curve(study, "LBTW", 0.5), figures.weight_curves(study, "LBTW"))
-        for figure in (*curves, figures.weight_matrix(study)):
+        many = (figures.task_differences(study), figures.trade_off(study))
+        for figure in (*curves, figures.weight_matrix(study), *many):
             for form in both_forms(figure):
                 assert_readable("weights", form)
+
+
+def test_letters_of_the_form_for_phones_are_ten_pixels_high_on_a_phone() -> None:
+    study = made()
+    for figure in (
+        figures.task_differences(study, methods=["MTL"]),
+        figures.task_differences(study),
+        figures.alpha_curve(study, "LBTW", 0.5),
+        figures.weight_curves(study, "LBTW"),
+        figures.weight_matrix(study),
+        figures.trade_off(study),
+    ):
+        narrow = both_forms(figure)[1]
+        sizes = {text.get_size() for text in narrow.findobj(Text) if text.get_text().strip()}
+        assert min(sizes) / 72 / narrow.get_figwidth() * 358 >= 10, figure.title
 
 
 def test_the_form_for_phones_is_390_pixels_wide_with_letters_that_can_be_read() -> None:
@@ -251,7 +269,7 @@ def test_a_narrow_page_shows_the_form_for_phones_and_words_are_said_once() -> No
     soup = BeautifulSoup(html, "html.parser")
     wide, narrow = soup.find_all("img")
     assert wide["class"] == ["nt-wide"] and not wide.has_attr("hidden")
-    assert narrow["class"] == ["nt-narrow"] and narrow.has_attr("hidden")
+    assert narrow["class"] == ["nt-narrow"] and narrow["style"].startswith("display: none")
     assert f"(max-width: {NARROW}px)" in soup.style.string
     assert wide["alt"] == narrow["alt"] == figure.title
     assert soup.figcaption.string == figure.caption and figure.title not in figure.caption
@@ -285,8 +303,18 @@ def test_a_captioned_picture_is_a_pair_and_crosses_processes_with_its_second_for
     )
     drawn = pickle.loads(pickle.dumps(figures.task_differences(made(), methods=["MTL"])))
     assert figures.captioned_png(drawn).narrow == picture.narrow
-    other = figures.captioned_png(figures.trade_off(made()))
+    other = figures.captioned_png(figures.new_figure(2, "A title", "And a text.", ""))
     assert other.narrow is None and captioned_html(other).count("<img") == 1
+    assert f"min-width: {LEGIBLE}px" in captioned_html(other), "a phone scrolls it sideways"
+
+
+def test_the_process_that_drew_a_picture_draws_its_second_form() -> None:
+    asked: list[int] = []
+    picture = Captioned(b"page", "A title", "", lambda: asked.append(1) or b"phone")
+    sent = pickle.dumps(picture)
+    assert asked == [1]
+    again = pickle.loads(sent)
+    assert (again.draw_narrow is not None, again.narrow, asked) == (True, b"phone", [1])
 
 
 # ---------------------------------------------------------------- forest

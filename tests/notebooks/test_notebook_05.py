@@ -41,7 +41,7 @@ class TestUncertainty(book.Lesson):
     @pytest.mark.slow
     def test_the_lines_in_sight_are_what_the_package_trains(self, done: NotebookNode) -> None:
         (shown,) = book.outputs(done, "claim-equal")
-        assert shown.text.startswith("holds: the lines above train the package's network")
+        assert shown.text.startswith("✓ the lines above train the package's network")
 
     @pytest.mark.slow
     def test_every_control_stands_in_the_same_picture(self, done: NotebookNode) -> None:
@@ -55,6 +55,13 @@ class TestUncertainty(book.Lesson):
         rows = [line for line in text.splitlines() if line.startswith("| dial-")]
         assert len(rows) == 4
         assert all("[" in row and row.rstrip(" |").endswith("**") for row in rows)
+
+    @pytest.mark.slow
+    def test_three_causes_are_told_apart_by_two_errors(self, done: NotebookNode) -> None:
+        text = book.outputs(done, "cause-table")[0].data["text/markdown"]
+        rows = [line for line in text.splitlines() if line.startswith("| dial-")]
+        assert len(rows) == 3, "the fast parameters leave out dial-noisy"
+        assert all(row.count("[") == 3 for row in rows), "alone, in MTL, and in a wider trunk"
 
     @pytest.mark.slow
     def test_the_open_task_says_whether_groups_break_it(self, done: NotebookNode) -> None:

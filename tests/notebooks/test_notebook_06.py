@@ -38,7 +38,7 @@ class TestUAMTFL(book.Lesson):
         ({"steps": -5}, "steps -5"),
     ]
     explorers = [("alpha-explorer", 3, 2), ("gamma-explorer", 2, 2)]
-    pictures = 2
+    pictures = 3
 
     def test_its_sliders_have_many_stops_on_real_and_made_data(self) -> None:
         given = book.parameters(self.name)
@@ -52,7 +52,7 @@ class TestUAMTFL(book.Lesson):
     def test_the_lines_in_sight_are_what_the_package_trains(self, done: NotebookNode) -> None:
         for cell in ("claim-equal", "claim-readings"):
             (shown,) = book.outputs(done, cell)
-            assert shown.text.startswith("holds:")
+            assert shown.text.startswith("✓ ")
 
     @pytest.mark.slow
     def test_u_amtfl_is_first_compared_with_mtl_at_twice_the_rate(self, done: NotebookNode) -> None:
@@ -61,6 +61,25 @@ class TestUAMTFL(book.Lesson):
             assert pair in text
         cells = [cell.id for cell in done.cells]
         assert cells.index("headline-figure") < cells.index("about-text") < cells.index("algorithm")
+        results = [
+            cells.index(cell) for cell in ("headline-figure", "help-figure", "budget-figure")
+        ]
+        readings = [cells.index(cell) for cell in ("outside-text", "inside-text")]
+        assert max(results) < min(readings), "what it brings comes before what its formula may mean"
+
+    @pytest.mark.slow
+    def test_the_lead_of_u_amtfl_is_held_against_a_larger_step_at_every_budget(
+        self, done: NotebookNode
+    ) -> None:
+        (shown,) = book.outputs(done, "budget-figure")
+        assert "U-AMTFL" in (alt := shown.metadata["image/png"]["alt"]) and "MTL at 2x" in alt
+
+    def test_the_readings_that_matter_little_are_folded(self) -> None:
+        prose = [c.source for c in book.BOOK[self.name].cells if c.cell_type == "markdown"]
+        (folded,) = (text for text in prose if "<details>" in text)
+        assert "**Temperature.**" in folded and "**variance**" in folded
+        (code,) = (c for c in book.code(self.name) if c.id == "temperature")
+        assert code.metadata.jupyter.source_hidden
 
     @pytest.mark.slow
     def test_each_step_from_mtl_to_u_amtfl_is_compared_on_made_data(

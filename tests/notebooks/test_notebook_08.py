@@ -47,9 +47,10 @@ class TestCaseOfMNIST(book.Lesson):
 
     @pytest.mark.slow
     def test_every_claim_about_what_is_kept_holds(self, done: NotebookNode) -> None:
-        cells = ("prior", "image-error", "null", "step", "class", "sample", "inside")
+        cells = ("first", "prior", "image-error", "null", "step", "class", "sample", "inside")
+        cells += ("arms",)
         printed = "".join(o.text for cell in cells for o in book.outputs(done, f"claim-{cell}"))
-        assert printed.count("holds: ") == 12
+        assert printed.count("✓ ") == 19
         assert "DOES NOT HOLD" not in printed
 
     @pytest.mark.slow
@@ -85,12 +86,25 @@ class TestCaseOfMNIST(book.Lesson):
         words = book.outputs(done, "spread")[0].data["text/markdown"]
         assert re.search(r"the largest is at most \d+% above the smallest", words)
         assert "frozen – to others:" in book.seen(book.outputs(done, "power-figure")[0])
+        assert re.search(r"by \d\.\d+ to \d\.\d+ times the sum of all learning rates", words)
 
     @pytest.mark.slow
     def test_where_the_setting_differs_from_the_papers_it_says_so(self) -> None:
         (table,) = [c.source for c in book.BOOK[self.name].cells if c.id == "setting-text"]
-        for what in ("images", "passes", "no published code", "runs", "averages over images"):
+        needed = ("images", "passes", "no published code", "runs", "averages over images")
+        for what in (*needed, "We did not train the paper's own size", "needs no download"):
             assert what in table
+
+    @pytest.mark.slow
+    def test_the_rarest_digit_has_a_verdict_for_every_baseline_and_metric(
+        self, done: NotebookNode
+    ) -> None:
+        words = book.outputs(done, "digits-words")[0].data["text/markdown"]
+        for metric in ("error", "average precision"):
+            for baseline in ("CNN", "STL"):
+                assert re.search(
+                    rf"by {metric} against {baseline}, it is (?:better|worse) by [\d.]+ \[", words
+                )
 
     @pytest.mark.slow
     def test_the_open_task_says_whether_weights_lower_the_error(self, done: NotebookNode) -> None:

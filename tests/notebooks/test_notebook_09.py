@@ -91,11 +91,6 @@ class TestCaseOfPharmacogenomics(book.Lesson):
     def test_no_run_is_reported_on_which_anything_was_chosen(self, source: dict[str, Any]) -> None:
         book.reports_runs_from_100(self.name, **source)
 
-    def test_a_claim_must_hold_at_the_notebooks_own_budget_and_is_reported_at_another(
-        self, source: dict[str, Any], capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        book.judges_claims(self.name, capsys, **source)
-
     @NEEDED
     def test_a_drug_that_gdsc_does_not_have_is_refused(self, source: dict[str, Any]) -> None:
         with pytest.raises(BadInput, match="unknown drug 'Drug 9999'"):
@@ -121,7 +116,7 @@ class TestCaseOfPharmacogenomics(book.Lesson):
             pytest.skip("the kept study is made up")
         cells = ("tissue", "level", "baseline", "suffer", "uncertainty")
         printed = "".join(o.text for cell in cells for o in book.outputs(done, f"claim-{cell}"))
-        assert printed.count("holds: ") == 14
+        assert printed.count("✓ ") == 16
         assert "DOES NOT HOLD" not in printed
 
     @pytest.mark.slow
@@ -155,8 +150,20 @@ class TestCaseOfPharmacogenomics(book.Lesson):
     @NEEDED
     def test_halving_the_loss_and_learning_s_are_told_apart(self, done: NotebookNode) -> None:
         text = book.seen(book.outputs(done, "held-figure")[0])
-        for pair in ("s held – Deep:", "U – s held:", "MTL, trunk – MTL:"):
+        for pair in ("s held – Deep:", "U – s held:", "MTL, trunk – MTL:", "Deep, all – MTL:"):
             assert pair in text
+        words = book.outputs(done, "held-words")[0].data["text/markdown"]
+        assert re.search(
+            r"MTL itself is (?:better|worse) by [\d.]+ \[.*if it decays the trunk alone", words
+        )
+
+    @pytest.mark.slow
+    def test_the_size_of_an_effect_comes_before_the_counts(self, done: NotebookNode) -> None:
+        words = book.outputs(done, "baseline-sizes")[0].data["text/markdown"]
+        for baseline in ("ElasticNet", "STL", "the drug's mean"):
+            assert re.search(rf"[Aa]gainst {baseline},? .*?is (?:better|worse) by [\d.]+ \[", words)
+        ids = [cell.id for cell in book.BOOK[self.name].cells]
+        assert ids.index("baseline-sizes") < ids.index("counts-tables")
 
     @pytest.mark.slow
     def test_the_open_task_scores_a_rule_on_splits_that_it_has_not_seen(

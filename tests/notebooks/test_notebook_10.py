@@ -10,7 +10,7 @@ import book
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
+from bs4 import BeautifulSoup
 from matplotlib.text import Text
 from nbformat import NotebookNode
 
@@ -34,8 +34,8 @@ class TestAuditYourTasks(book.Lesson):
         ({"methods": ["LBTV"]}, "did you mean 'LBTW'"),
     ]
     given = {"alphas": [0, 0.5]}
-    explorers = [("figure", 1, 2), ("affinity", 1, 5)]
-    pictures = 4
+    explorers = [("figure", 1, 2)]
+    pictures = 0
 
     def test_it_audits_made_data_over_enough_runs_with_every_kind_of_remedy(self) -> None:
         given = book.parameters(self.name)
@@ -49,8 +49,52 @@ class TestAuditYourTasks(book.Lesson):
         self, done: NotebookNode
     ) -> None:
         cells = ("claim-related-unrelated", "claim-width", "claim-loud", "claim-noisy", "claim-all")
+        cells += ("claim-ranked", "claim-changes", "claim-stops", "claim-stops-gain")
+        cells += ("claim-controls",)
         said = "".join(o.text for cell in cells for o in book.outputs(done, cell))
-        assert said.count("holds: ") == len(said.splitlines()) == 22
+        assert said.count("✓ ") == len(said.splitlines()) == 35
+
+    @pytest.mark.slow
+    def test_every_finding_says_its_number_and_its_interval_below_its_heading(
+        self, done: NotebookNode
+    ) -> None:
+        number = r"[+-]?\d+\.\d+ (?:\[[+-]?\d+\.\d+, [+-]?\d+\.\d+\]|± \d+\.\d+)"
+        for finding in ("related", "width", "loud", "noisy", "ranked", "changes", "controls"):
+            said = book.outputs(done, f"{finding}-words")[0].data["text/markdown"]
+            assert re.search(number, said), finding
+        table = book.seen(book.outputs(done, "stops-gain")[0])
+        assert len(re.findall(number, table)) == 20
+
+    @pytest.mark.slow
+    def test_remedies_are_ranked_by_harm_and_gain_beside_a_model_per_task(
+        self, done: NotebookNode
+    ) -> None:
+        words, table = book.outputs(done, "remedies")
+        assert re.search(r"STL is as good as \d+ of \d+ remedies", words.data["text/markdown"])
+        assert "mean gain" in book.seen(table)
+        html = book.outputs(done, "ranked")[0].data["text/html"]
+        lines = BeautifulSoup(html, "html.parser").find_all("tr")
+        _, _, *rows = [[c.get_text() for c in line.find_all(["th", "td"])] for line in lines]
+        harmed = [int(row[1]) for row in rows]
+        assert harmed == sorted(harmed) and len(rows) == 14
+        assert "a model per task is as good" in {row[-1] for row in rows}
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("cell", ["widths", "cures", "cures-changes", "stops", "controls"])
+    def test_every_picture_of_it_has_words(self, done: NotebookNode, cell: str) -> None:
+        picture, *more = book.outputs(done, cell)
+        images = BeautifulSoup(picture.data["text/html"], "html.parser").find_all("img")
+        assert images and all(len(image["alt"]) > 20 for image in images)
+        assert all(output.data["text/html"].startswith("<details>") for output in more)
+
+    def test_the_guide_comes_before_its_evidence_and_after_the_audit(self) -> None:
+        headings = re.findall(r"^## (.+)$", "\n".join(self.prose()), re.M)
+        wanted = ["Your table in two minutes", "How to read the page"]
+        wanted += ["Which remedy for which cause? A guide", "The evidence for the guide"]
+        assert [h for h in headings if h in wanted] == wanted
+
+    def prose(self) -> list[str]:
+        return [c.source for c in book.BOOK[self.name].cells if c.cell_type == "markdown"]
 
 
 # ---------------------------------------------------------------- where the guide comes from
@@ -84,9 +128,20 @@ def test_every_cell_that_the_guide_names_is_in_the_notebook_that_it_names(
     assert [(number, cell) for number, cell in named if cell not in cells[number]] == []
 
 
+def test_every_row_of_the_guides_table_names_a_cell_that_claims_it() -> None:
+    ids = {cell.id for cell in book.BOOK[TestAuditYourTasks.name].cells}
+    rows = [line for line in in_notebook().splitlines() if line.startswith("|")][2:]
+    assert len(rows) == 6
+    for row in rows:
+        *_, last, _ = row.split("|")
+        named = re.findall("`([^`]+)`", last)
+        assert named and all(name.startswith("claim-") for name in named), row
+        assert set(named) <= ids
+
+
 def test_every_line_of_the_readmes_guide_names_a_cell_that_claims_it() -> None:
     lines = [line for line in in_readme().splitlines() if line.startswith(("- ", "On "))]
-    assert len(lines) == 9
+    assert len(lines) == 10
     for line in lines:
         cells = [
             cell for _, those in re.findall(NAMED, line) for cell in re.findall("`([^`]+)`", those)
@@ -139,7 +194,7 @@ PAIR = ("cure-unrelated", "cure-unrelated-wide")
 
 def test_the_picture_shows_the_numbers_of_the_table() -> None:
     table = cure_figure.cure_table({name: stored(name) for name in PAIR})
-    figure = cure_figure.cure_map(table)
+    figure = figures.cure_map(table)
     drawn = [t.get_text() for t in figure.axes[0].texts]
     wanted = [n for r in table.itertuples() for n in (f"{r.helped}▲", f"{r.harmed}▼")]
     assert [t for t in drawn if t != "–"] == wanted
@@ -152,7 +207,7 @@ def test_the_picture_shows_the_numbers_of_the_table() -> None:
 def test_the_changes_stand_in_a_picture_with_their_intervals() -> None:
     names = dict(zip(PAIR, ("unrelated, trunk x 1", "unrelated, trunk x 4"), strict=True))
     table = cure_figure.cure_table({case: stored(name) for name, case in names.items()})
-    figure = cure_figure.cure_changes(table)
+    figure = figures.cure_changes(table)
     (ax,) = figure.axes
     drawn = [(bar.lines[0].get_xdata(), bar.lines[2][0].get_segments()) for bar in ax.containers]
     for (mean, bars), (_, rows) in zip(drawn, table.groupby("case", sort=False), strict=True):
@@ -164,19 +219,27 @@ def test_the_changes_stand_in_a_picture_with_their_intervals() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("draw", [cure_figure.cure_map, cure_figure.cure_changes])
+@pytest.mark.parametrize("draw", [figures.cure_map, figures.cure_changes])
 def test_every_text_of_a_picture_is_readable_on_a_phone_and_inside_it(
-    draw: Callable[[pd.DataFrame], Figure],
+    draw: Callable[[pd.DataFrame], figures.Drawing],
 ) -> None:
     cases = {f"{s}, trunk x {w}": stored(name) for name, (s, w) in reproduce.CURES.items()}
-    figure = draw(cure_figure.cure_table(cases))
-    figure.canvas.draw()
-    inches = figure.get_figwidth()
-    for text in figure.findobj(Text):
-        if text.get_text() and text.get_visible() and text not in figure.texts:
-            assert text.get_size() / 72 / inches * 400 >= 7.9, "pixels at a width of 400"
-            box = text.get_window_extent()
-            assert box.x0 >= 0 and box.x1 <= figure.bbox.x1, text
+    page = draw(cure_figure.cure_table(cases))
+    assert page.draw_narrow is not None
+    for figure, shown in (page, 800), (page.draw_narrow(), 358):  # pixels of the reader's screen
+        figure.canvas.draw()
+        axes = [axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)]
+        beyond = {
+            tick.label1
+            for axis in axes
+            for tick in axis.get_major_ticks()
+            if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+        }
+        for text in figure.findobj(Text):
+            if text.get_text() and text not in beyond:
+                assert text.get_size() / 72 / figure.get_figwidth() * shown >= 10
+                box = text.get_window_extent()
+                assert box.x0 >= 0 and box.x1 <= figure.bbox.x1, text
 
 
 def test_true_groups_share_a_network_and_strangers_train_alone() -> None:

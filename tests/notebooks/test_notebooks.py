@@ -163,13 +163,6 @@ def test_papermill_can_set_every_parameter(name: str) -> None:
     assert papermill.inspect_notebook(FOLDER / f"{name}.ipynb").keys() == parameters(name).keys()
 
 
-@pytest.mark.parametrize("name", AT_ONCE)
-def test_a_claim_must_hold_at_the_notebooks_own_budget_and_is_reported_at_another(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    book.judges_claims(name, capsys)
-
-
 # ---------------------------------------------------------------- run several times
 
 

@@ -13,6 +13,7 @@ from refusals import refused
 
 from mtl_nt import Study, figures
 from mtl_nt.figures import cures as drawn
+from mtl_nt.figures.cure_figures import RULE_NAMES
 from mtl_nt.study import CASES, CURES, keep, stored, stored_stops
 from mtl_nt.study.cures import CONTROLLED
 from mtl_nt.study.reproduce import STOPS, run_case
@@ -126,5 +127,5 @@ def test_the_stops_that_are_kept_are_read_and_drawn(
     names = [t.get_text() for t in figure.axes[0].get_yticklabels()]
     for rule, table in tables.items():
         first = table[table["case"] == "noisy"]["harmed"].astype(float).tolist()
-        found = points[drawn.RULE_NAMES[rule]][:, 0].tolist()
+        found = points[RULE_NAMES[rule]][:, 0].tolist()
         assert found == first and len(names) == len(first)

@@ -184,7 +184,11 @@ def test_new_rows_may_be_a_table_whose_index_stays(fitted: FittedPlan) -> None:
 
 
 def test_new_rows_of_another_kind_are_refused(fitted: FittedPlan) -> None:
-    refused(lambda: fitted.predict(DIAL.x[:, :3]), "shape [3]", "'dial-unrelated' was trained on")
+    refused(
+        lambda: fitted.predict(DIAL.x[:, :3]),
+        "new rows have 3 features",
+        "'dial-unrelated' was trained on 16",
+    )
     refused(lambda: fitted.predict(np.array([["a"] * DIAL.x.shape[1]])), "must be numbers")
     broken = DIAL.x[:2].clone()  # type: ignore[union-attr]
     broken[1, 0] = math.nan
@@ -300,7 +304,7 @@ def test_a_weighter_that_changes_predictions_is_kept_in_memory_alone(tmp_path: P
         ({"tasks": {"a": {"method": "LBTW"}}}, ("LBTW without its alpha",)),
         ({"tasks": {"a": {"method": "MTL", "alpha": 0.5}}}, ("leave the alpha out",)),
         ({"tasks": {"a": {"method": "LBTW", "alpha": -1}}}, ("alpha -1", "0 or more")),
-        ({"tasks": {"a": {"method": "LBTW", "alpha": "much"}}}, ("alpha 'much'",)),
+        ({"tasks": {"a": {"method": "LBTW", "alpha": "much"}}}, ('alpha "much"',)),
         ({"task": {}}, ("unknown key 'task'", "did you mean 'tasks'")),
         ({"tasks": {"a": {"method": "MTL"}}, "recipe": {"steps": 0}}, ("recipe: steps 0",)),
         ({"tasks": {"a": {"method": "MTL"}}, "recipe": {"lr": 1}}, ("'lr'", "learning_rate")),
@@ -308,6 +312,20 @@ def test_a_weighter_that_changes_predictions_is_kept_in_memory_alone(tmp_path: P
         ({"tasks": {"a": {"method": "MTL"}}, "recipe": 3}, ("recipe:", "settings by name")),
         ({"tasks": {"a": {"method": "MTL"}}, "candidates": {"MTL, tuned": 3}}, ("candidates",)),
         ({"tasks": {"a": {"method": "MTL"}}, "candidates": {"MTL": [3, 2]}}, ("candidates",)),
+        (
+            {"tasks": {"a": {"method": "MTL"}}, "candidates": {"MTLL": [1, 2]}},
+            ("unknown method 'MTLL'",),
+        ),
+        ({"tasks": {"a": {"method": "MTL"}}, "recipe": {"trunk": 64}}, ("recipe: trunk 64:",)),
+        ({"tasks": {"a": {"method": "MTL, tuned"}}}, ("MTL, tuned without its candidate",)),
+        ({"tasks": {"a": {"method": "MTL"}}, "plan": "other"}, ('is a plan of "other"',)),
+        ({"tasks": {"a": {"method": "MTL"}}, "version": 3}, ("version 3: give a text",)),
+        ({"tasks": {"a": {"method": "MTL", "why": 1}}}, ("task 'a': why 1: give a text",)),
+        ({"tasks": {"a": {"method": "MTL", "apparent": "x"}}}, ('apparent "x"', "a number")),
+        (
+            {"tasks": {"a": {"method": "MTL"}}, "recipe": {"weight_decay": -1}},
+            ("recipe: weight_decay -1", "0 or more"),
+        ),
     ],
 )
 def test_a_plan_that_was_edited_wrongly_is_refused_in_one_line(
@@ -316,6 +334,34 @@ def test_a_plan_that_was_edited_wrongly_is_refused_in_one_line(
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(value))
     refused(lambda: read_plan(path), "plan.json", *words)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('{"tasks": {"a": {"method": "MTL"}, "a": {"method": "STL"}}}', "a"),
+        ('{"tasks": {"a": {"method": "MTL", "method": "STL"}}}', "method"),
+        ('{"tasks": {}, "tasks": {"a": {"method": "MTL"}}}', "tasks"),
+    ],
+)
+def test_what_is_twice_in_a_plan_is_refused(text: str, key: str, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(text)
+    refused(lambda: read_plan(path), f"plan.json has the key {key!r} twice")
+
+
+def test_a_plan_of_another_version_is_read_and_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "plan.json"
+    plan = {"tasks": {"a": {"method": "MTL"}}}
+    path.write_text(json.dumps({**plan, "version": "9.9"}))
+    assert read_plan(path).arms == {"a": ("MTL", None)}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("plan.json was written by mtl_nt 9.9, and this is ")
+    path.write_text(json.dumps(plan))  # by hand, without a version
+    read_plan(path)
+    assert not capsys.readouterr().err
 
 
 def test_a_plan_that_is_no_file_of_json_is_refused(tmp_path: Path) -> None:

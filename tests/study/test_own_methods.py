@@ -1164,7 +1164,7 @@ ONE_LINE: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "epochs": (lambda: quick("MTL", epochs=3), ("'epochs'", "did you mean 'steps'?")),
     "pos_weight": (
         lambda: quick("MTL", pos_weight=3.0),
-        ("unknown training setting 'pos_weight'", "weighs its labels alike"),
+        ("unknown training setting 'pos_weight'", "the data weigh classes"),
     ),
     "seed": (lambda: quick("MTL", seed=3), ("unknown training setting 'seed'", "seeds=[")),
 }

@@ -139,6 +139,7 @@ def test_a_direction_is_never_guessed_and_never_against_a_name() -> None:
 def test_the_lists_of_metrics_agree_with_the_package_and_with_each_other() -> None:
     own = {metrics.PR_AUC, metrics.ROC_AUC, metrics.ERROR}
     own |= {metrics.MSE, metrics.MSE_RAW, metrics.R2, metrics.RAE, metrics.MAE, metrics.SPEARMAN}
+    own |= {metrics.MACRO_PR_AUC, metrics.LOG_LOSS, metrics.ACCURACY, *metrics.ORIGINAL}
     assert {name for name in own if is_lower_better(name)} == LOWER_IS_BETTER
     assert all(is_lower_better(name) for name in LOWER)
     assert not any(is_lower_better(name) for name in HIGHER)

@@ -193,6 +193,29 @@ def test_tasks_with_the_same_shared_network_pay_for_it_once() -> None:
     assert plan.table["networks"].tolist() == [1, 1, 1, 1]
 
 
+def test_a_partner_is_one_network_and_a_grouping_that_was_found_is_all_that_found_it() -> None:
+    rng = np.random.default_rng(0)
+    names = ["with t0", "with t1", "with t2", "with t3", "Groups", "Groups, found"]
+    best = ["with t1", "with t0", "with t0", "Groups, found"]  # of each of four tasks
+    test = {"STL": 0.01 * rng.standard_normal((5, 4))}
+    for name in names:
+        gain = np.array([float(name == chosen) for chosen in best])
+        test[name] = gain + 0.01 * rng.standard_normal((5, 4))
+    networks = {"STL": 4, "Groups": 2, "Groups, found": 6 + 2} | dict.fromkeys(names[:4], 3)
+    plan = study_of(test, networks=networks).task_plan()
+    assert plan.table["choice"].tolist() == best
+    assert plan.table["networks"].tolist() == [1, 1, 1, 8]
+    # t0 and t1 are one pair, t2 has a pair of its own, and 6 pairs found 2 groups.
+    assert plan.networks == 1 + 1 + 8
+    assert plan.seconds == pytest.approx(2 * 2.0 / 3 + 2.0)
+    del test["Groups, found"]
+    test["Groups"] = test["Groups"] + np.array([0, 0, 3.0, 3.0])
+    plan = study_of(test, networks=networks).task_plan()
+    assert plan.table["choice"].tolist()[2:] == ["Groups", "Groups"]
+    assert plan.table["networks"].tolist() == [1, 1, 1, 1]
+    assert plan.networks == 1 + 2  # two tasks of a grouping are in two groups, at most
+
+
 def test_tasks_of_several_metrics_are_averaged_in_standard_errors() -> None:
     rng = np.random.default_rng(1)
     test = {

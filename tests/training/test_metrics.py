@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ def tasks(kind: Any, seed: int = 0, missing: float = 0.3, **options: Any) -> Tas
     for t, k in enumerate(kinds):
         if k == "binary":
             y[:, t] = random.random(ROWS) < 0.3
+        if k == "classes":
+            y[:, t] = random.integers(0, 4, ROWS)
     y[random.random(y.shape) < missing] = NAN
     rows = torch.arange(ROWS)
     end = TRAIN + VALIDATION
@@ -229,7 +232,9 @@ def test_errors_are_lower_where_better_and_the_other_metrics_are_not() -> None:
     names = {*metric_names(exclusive([0])), *metric_names(tasks("regression"))}
     errors = {"error", "MSE", "MSE (raw)", "RAE", "MAE"}
     assert names == {"PR-AUC", "ROC-AUC", "R2", "Spearman", *errors}
-    assert set(LOWER_IS_BETTER) == errors
+    names = {*metric_names(tasks(["classes"]))}
+    assert names == {"macro PR-AUC", "log loss", "accuracy"}
+    assert set(LOWER_IS_BETTER) == {*errors, "log loss", "MAE (original units)"}
 
 
 @pytest.mark.parametrize("standardise", [False, True])
@@ -247,3 +252,137 @@ def test_the_predictor_that_ignores_the_features_says_what_training_labels_avera
     raw = np.nanmean((test[:, 1] - np.nanmean(train[:, 1])) ** 2)
     assert found["MSE (raw)"][1] == pytest.approx(raw)
     assert found["R2"][1] <= 0
+
+
+def weighted(kind: Any, seed: int = 0) -> TaskData:
+    """Random tasks with holes, and labels that count 0 to 3 times."""
+    data = tasks(kind, seed)
+    random = torch.Generator().manual_seed(seed)
+    weights = torch.randint(0, 4, data.y.shape, generator=random).double()
+    return replace(data, weights=weights * torch.rand(ROWS, 1, generator=random).double())
+
+
+def rows_of(data: TaskData, part: str, t: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which rows of a part are labelled, their labels and their weights."""
+    rows = getattr(data.split, part)
+    y = data.y[rows, t].numpy()
+    seen = ~np.isnan(y)
+    assert data.weights is not None
+    return seen, y[seen], data.weights[rows, t].numpy()[seen]
+
+
+def test_weights_count_as_scikit_learns_sample_weight() -> None:
+    data = weighted(["binary", "regression", "binary", "regression"])
+    outputs = torch.randn(40, 4, generator=torch.Generator().manual_seed(1)).double()
+    outputs[:, 2] = outputs[:, 2].round()  # ties
+    found = scores(data, "test", outputs)
+    _, unit = data.scale
+    for t, kind in enumerate(data.kinds):
+        seen, y, w = rows_of(data, "test", t)
+        assert 0 < len(y) < 40
+        guess = outputs[seen, t].numpy()
+        if kind == "binary":
+            expected = {
+                "PR-AUC": sk.average_precision_score(y, guess, sample_weight=w),
+                "ROC-AUC": sk.roc_auc_score(y, guess, sample_weight=w),
+            }
+        else:
+            guess = guess * float(unit[t]) + float(data.scale[0][t])
+            mean = np.average(y, weights=w)
+            spread = sk.mean_absolute_error(y, np.full(len(y), mean), sample_weight=w)
+            squared = sk.mean_squared_error(y, guess, sample_weight=w)
+            absolute = sk.mean_absolute_error(y, guess, sample_weight=w)
+            expected = {
+                "MSE (raw)": squared,
+                "MSE": squared / float(unit[t]) ** 2,
+                "MAE": absolute,
+                "R2": sk.r2_score(y, guess, sample_weight=w),
+                "RAE": absolute / spread,
+                "Spearman": spearmanr(y, guess).statistic,  # which counts all rows alike
+            }
+        for name, value in expected.items():
+            assert found[name][t] == pytest.approx(value, abs=1e-12), (name, t)
+
+
+@pytest.mark.parametrize("with_weights", [False, True])
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_tasks_of_classes_are_scored_as_by_scikit_learn(part: Any, with_weights: bool) -> None:
+    kinds = ["classes", "binary", "classes"]
+    data = weighted(kinds) if with_weights else tasks(kinds)
+    count = len(getattr(data.split, part))
+    outputs = 3 * torch.randn(count, 9, generator=torch.Generator().manual_seed(2)).double()
+    outputs[:3, 0] = -80  # a probability that is nearly 0
+    found = scores(data, part, outputs)
+    assert list(found) == ["PR-AUC", "ROC-AUC", "macro PR-AUC", "log loss", "accuracy"]
+    for t, own in ((0, slice(0, 4)), (2, slice(5, 9))):
+        y = data.y[getattr(data.split, part), t].numpy()
+        seen, w = ~np.isnan(y), None
+        if with_weights:
+            seen, _, w = rows_of(data, part, t)
+        y = y[seen].astype(int)
+        p = outputs[seen, own].softmax(1).numpy()
+        each = [
+            sk.average_precision_score(y == c, p[:, c], sample_weight=w)
+            for c in range(4)
+            if (y == c).any()
+        ]
+        assert found["macro PR-AUC"][t] == pytest.approx(np.mean(each), abs=1e-12)
+        loss = sk.log_loss(y, p, sample_weight=w, labels=range(4))
+        assert found["log loss"][t] == pytest.approx(loss, abs=1e-12)
+        right = sk.accuracy_score(y, p.argmax(1), sample_weight=w)
+        assert found["accuracy"][t] == pytest.approx(right, abs=1e-12)
+        assert np.isnan(found["PR-AUC"][t])
+        held = data.y[getattr(data.split, part), t].numpy()
+        weight = None if w is None else data.weights[getattr(data.split, part), t].numpy()  # type: ignore[index]
+        own_score = primary_score("classes", held, outputs[:, own].numpy(), weight)
+        assert own_score == pytest.approx(np.mean(each), abs=1e-12)
+
+
+def test_a_class_without_a_row_is_left_out_of_the_mean_and_one_class_alone_is_not_scored() -> None:
+    y = torch.tensor([[0.0], [1], [2], [0], [2], [2]])
+    split = Split(torch.arange(3), torch.arange(0), torch.arange(3, 6))
+    data = TaskData("three", torch.zeros(6, 1), y, ("a",), "classes", split)
+    outputs = torch.tensor([[2.0, 0, 0], [0, 0, 2], [0, 0, 1]]).double()
+    assert scores(data, "test", outputs)["macro PR-AUC"][0] == 1
+    alone = replace(data, split=replace(split, test=torch.tensor([4, 5])))
+    found = scores(alone, "test", outputs[1:])
+    assert np.isnan(found["macro PR-AUC"][0])
+    assert found["accuracy"][0] == 1
+    assert found["log loss"][0] > 0
+
+
+def test_a_prediction_of_classes_that_is_not_finite_is_not_scored() -> None:
+    data = tasks(["classes"])
+    outputs = torch.zeros(40, 4)
+    row = int((~data.y[data.split.test, 0].isnan()).nonzero()[0])
+    outputs[row, 1] = math.inf
+    assert all(np.isnan(values[0]) for values in scores(data, "test", outputs).values())
+    y = data.y[data.split.test, 0].numpy()
+    assert primary_score("classes", y, outputs.numpy()) == -math.inf
+
+
+def test_the_constant_predictor_gives_the_frequencies_of_classes_and_counts_weights() -> None:
+    for data in (tasks(["classes", "binary", "regression"]), weighted(["classes", "regression"])):
+        outputs = constant_outputs(data, 40)
+        train = data.y[data.split.train].numpy()
+        weight = np.ones_like(train)
+        if data.weights is not None:
+            weight = data.weights[data.split.train].numpy()
+        seen = ~np.isnan(train[:, 0])
+        share = np.bincount(train[seen, 0].astype(int), weight[seen, 0], 4) / weight[seen, 0].sum()
+        assert outputs[0, :4].softmax(0).numpy() == pytest.approx(share, abs=1e-12)
+        last = len(data.tasks) - 1
+        seen = ~np.isnan(train[:, last])
+        mean = np.average(train[seen, last], weights=weight[seen, last])
+        centre, unit = (float(of_task[last]) for of_task in data.scale)
+        assert float(outputs[0, -1]) * unit + centre == pytest.approx(mean, abs=1e-12)
+
+
+def test_many_tasks_with_holes_are_ranked_at_once_as_one_by_one() -> None:
+    data = tasks(["binary", "regression"] * 4, seed=3)
+    outputs = torch.randn(40, 8, generator=torch.Generator().manual_seed(4)).double()
+    together = scores(data, "test", outputs)
+    for t in range(8):
+        one = replace(data, y=data.y[:, t : t + 1], tasks=("a",), kind=data.kinds[t])
+        for name, value in scores(one, "test", outputs[:, t : t + 1]).items():
+            assert together[name][t] == pytest.approx(value[0], abs=1e-12, nan_ok=True)
