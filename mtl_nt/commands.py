@@ -106,7 +106,7 @@ def _judge_scores(options: argparse.Namespace) -> None:
 def _fit_plan(options: argparse.Namespace) -> None:
     from .audit.predict import fit_and_save
 
-    fit_and_save(options)
+    fit_and_save(options, parser())
 
 
 def _predict_rows(options: argparse.Namespace) -> None:

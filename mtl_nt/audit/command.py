@@ -49,7 +49,7 @@ def write_report(options: argparse.Namespace) -> None:
     from .judge import parse_margins
     from .page import audit_page
     from .plan import parse_seconds
-    from .result import repeat_command
+    from .result import read_words, repeat_command
     from .tables import verdicts_csv
 
     budget = parse_seconds(options.budget)
@@ -101,7 +101,7 @@ def write_report(options: argparse.Namespace) -> None:
         found = replace(found, written=_written(options, out))
         files = {out: audit_page(found)}
         if options.plan is not None:
-            files[options.plan] = plan_json(found.task_plan)
+            files[options.plan] = plan_json(found.task_plan, read_words(found))
         if found.plan.unfinished or options.results is not None:
             files[Path(kept) / VERDICTS] = verdicts_csv(found)
         for path, text in files.items():

@@ -354,8 +354,9 @@ def runs_to_decide(
     if not tasks:
         return {}
     delta = study.delta(method, math.nan if alpha is None else alpha)
-    margin = np.array([study.margin.get(study.metric[str(task)], 0.0) for task in delta])
-    needed = runs_needed(delta.to_numpy(), study.overlap, margin=margin)
+    units = [study.metric[str(task)] for task in delta]
+    margin = np.array([study.margin.get(unit, 0.0) for unit in units])
+    needed = runs_needed(delta.to_numpy(), study.overlap, margin=margin, units=units)
     runs = dict(zip(delta, needed.tolist(), strict=True))
     return {task: int(runs[task]) if math.isfinite(runs[task]) else None for task in tasks}
 

@@ -26,6 +26,7 @@ from .result import (
     Audit,
     fit_commands,
     load_call,
+    read_words,
     repeat_command,
     resume_command,
     where_words,
@@ -200,6 +201,7 @@ def _plan(audit: Audit) -> list[str]:
     )
     train = [f"<p>Then train it on all rows, and predict new ones:</p><pre>{commands}</pre>"]
     train = [*(train if commands else []), f"<p>In Python:</p>{python}"]
+    text = plan_json(plan, read_words(audit))
     return [
         f"<h2 id='plan'>The plan: {escape(_choice_words(plan))}</h2>",
         f"<p class='lead'>{escape(str(plan))}</p>",
@@ -211,7 +213,7 @@ def _plan(audit: Audit) -> list[str]:
             "<p>Save the plan as plan.json: copy the text below, or run this command. You may edit "
             f"the file.</p><pre>{escape(command)}</pre>",
             *train,
-            f"<p>This is plan.json:</p><pre class='file'>{escape(plan_json(plan))}</pre>",
+            f"<p>This is plan.json:</p><pre class='file'>{escape(text)}</pre>",
             plan_link(audit),
         ),
     ]
@@ -222,7 +224,7 @@ def _choice_words(plan: TaskPlan) -> str:
 
     >>> from mtl_nt.study import stored
     >>> _choice_words(stored("cure-unrelated").task_plan(["MTL"]))
-    'MTL for 6 tasks, STL for 3'
+    'MTL for 6 tasks; STL for 3'
     """
     counts = Counter(plan.table["choice"]).most_common()
     if len(counts) == 1:
@@ -230,7 +232,7 @@ def _choice_words(plan: TaskPlan) -> str:
     many = f"{counts[0][0]} for {counts[0][1]} task{'' if counts[0][1] == 1 else 's'}"
     shown = [many, *(f"{choice} for {count}" for choice, count in counts[1:MOST_CHOICES])]
     rest = sum(count for _, count in counts[MOST_CHOICES:])
-    return ", ".join([*shown, *([f"others for {rest}"] if rest else [])])
+    return "; ".join([*shown, *([f"another choice for {rest}"] if rest else [])])
 
 
 def _open(audit: Audit, f: dict[str, Any]) -> list[str]:
@@ -288,8 +290,9 @@ def _tasks(audit: Audit, f: dict[str, Any]) -> list[str]:
 
 def _remedies(audit: Audit, f: dict[str, Any]) -> list[str]:
     said = (
-        "Ranked by harm and then by gain, the best first. The best of many looks better than it "
-        "is, since the same runs pick it and judge it. The plan's left-out gain does not."
+        "Ranked by harm and then by gain, the best first; remedies that are no better than STL "
+        "come last. The best of many looks better than it is, since the same runs pick it and "
+        "judge it. The plan's left-out gain does not."
     )
     return [f"<p class='small'>{said}</p>", _wide(remedies_table(audit, f))]
 

@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 from ..datasets import Unanswered, is_table, load
 from ..datasets.table_files import stem
@@ -20,11 +21,12 @@ DIGITS = 10  # of a prediction, whose target may be far from zero
 LONGEST_HEADER = 2**24  # bytes
 
 
-def fit_and_save(options: argparse.Namespace) -> None:
+def fit_and_save(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """Train a plan on all rows of a table, and keep its networks in a folder.
 
     Args:
         options: the parsed command line; `arguments` says which options there are.
+        parser: reads the options that a plan says its table was read with.
 
     Raises:
         BadInput: an option, a table, a plan or a folder that cannot be used.
@@ -34,7 +36,9 @@ def fit_and_save(options: argparse.Namespace) -> None:
     name = stem(Path(source)) if is_table(source) else source
     out = options.out or Path(f"{name}.fitted")
     check_fitted(out)
-    read_plan(options.plan)  # now, not after the table is read
+    planned = read_plan(options.plan).reading  # now, not after the table is read
+    if planned is not None and is_table(source):
+        reading = _read_as_planned(planned, reading, options.plan, source, parser)
     try:
         data = load(source, **reading)
     except Unanswered as error:
@@ -57,6 +61,36 @@ def fit_and_save(options: argparse.Namespace) -> None:
     if fitted.reading is not None:
         command = shlex.join(["python", "-m", "mtl_nt", "predict", str(out), "new_rows.csv"])
         say(f"To predict new rows: {command}")
+
+
+def _read_as_planned(
+    planned: str, given: dict[str, Any], plan: Path, source: str, parser: argparse.ArgumentParser
+) -> dict[str, Any]:
+    """How the table of a plan was read. Who gives options must give the same.
+
+    Args:
+        planned: the options, as words of a command line; somebody may have edited them.
+        given: the options of this call, by name.
+
+    Raises:
+        BadInput: words that are no options, or other options than those of the plan.
+    """
+    try:
+        words = shlex.split(planned)
+    except ValueError:
+        words = ["--"]
+    parsed = parser.parse_args(["fit", source, "--plan", str(plan), *words])
+    wanted = reading_options(parsed, source)
+    if not given:
+        if planned:
+            say(f"Reads the table as for the plan: {planned}")
+        return wanted
+    if {**wanted, "yes": True} != {**given, "yes": True}:
+        raise BadInput(
+            f"{plan.name} was made from a table that was read with {planned or 'no options'}; "
+            "give these, or none at all"
+        )
+    return given
 
 
 def predict_table(options: argparse.Namespace) -> None:

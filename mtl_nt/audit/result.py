@@ -213,6 +213,17 @@ def load_call(audit: Audit) -> str:
     return f"data = mtl_nt.load({', '.join(words)})"
 
 
+def read_words(audit: Audit) -> str | None:
+    """The options with which a table was read, as words of a command line; None without a table.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> read_words(example_audit()) is None
+    True
+    """
+    made = audit.provenance
+    return shlex.join(option_words(made["options"])) if is_table(made["source"]) else None
+
+
 def fit_commands(audit: Audit) -> list[str]:
     """The command lines that train the plan of a table, and predict new rows; none without a table.
 

@@ -56,8 +56,9 @@ def task_table(audit: Audit, method: str = "MTL", alpha: float = math.nan) -> st
     study = audit.main_study
     delta = study.delta(method, alpha)
     verdicts = arm_tables(study).verdicts[method, format_alpha(alpha)].to_dict("records")
-    margin = np.array([study.margin.get(study.metric[str(task)], 0.0) for task in delta])
-    enough = runs_needed(delta.to_numpy(), study.overlap, margin=margin)
+    units = [study.metric[str(task)] for task in delta]
+    margin = np.array([study.margin.get(unit, 0.0) for unit in units])
+    enough = runs_needed(delta.to_numpy(), study.overlap, margin=margin, units=units)
     needed = dict(zip(delta.columns, enough, strict=True))
     alone = study.results[study.results["method"] == study.baseline]
     judged = alone[alone["metric"] == alone["task"].map(study.metric)]
@@ -189,7 +190,8 @@ def remedies_table(audit: Audit, found: Mapping[str, Any]) -> str:
         ends = f"{mean['low']:+.{digits}f} to {mean['high']:+.{digits}f}" if known else "–"
         delta = math.nan if mean["delta"] is None else mean["delta"]
         said = "diverged" if remedy["diverged"] else ""
-        said = said or ("STL is as good" if remedy["dominated"] else "")
+        worse = known and mean["high"] < 0
+        said = said or (f"STL is {'better' if worse else 'as good'}" if remedy["dominated"] else "")
         rows.append(
             [
                 (name, place),

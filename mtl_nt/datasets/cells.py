@@ -90,6 +90,7 @@ def read_cells(sheet: Sheet, roles: Roles, missing: MissingValues, remarks: Rema
         missing.counts.clear()
         reader = _CellReader(sheet, roles, reader.text | late_texts, missing)
     reader.columns.remark(remarks)
+    reader.classes.remark(remarks)
     return reader.cells()
 
 

@@ -6,6 +6,7 @@ are read, and gives them their final numbers in the end: in the order of their n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from ..tasks import BadInput
 from .cell_numbers import NO_VALUE, parse_number
 from .column_roles import shortlist
 from .missing_values import MissingValues
+from .remarks import Remarks
 from .sheets import TextColumn, quoted
 from .table_files import Sheet
 
@@ -43,6 +45,7 @@ class ClassTargets:
     def __init__(self, sheet: Sheet, names: Sequence[str], missing: MissingValues) -> None:
         self.sheet, self.missing = sheet, missing
         self.known: dict[str, dict[str, int]] = {name: {} for name in names}
+        self.no_value: Counter[tuple[str, str]] = Counter()  # cells, by target and word
 
     def read(self, name: str, cells: TextColumn) -> Float32[np.ndarray, " n"]:
         """Return the numbers of the classes, NaN where a cell is empty.
@@ -61,12 +64,27 @@ class ClassTargets:
                 self.missing.count(rule, name, count)
             elif (label := self._label(text)) is not None:
                 number[code] = known.setdefault(label, len(known))
+            elif text:
+                self.no_value[name, text] += count
         if len(known) > MOST_CLASSES:
             raise BadInput(
                 f"{self.sheet.where}: target {quoted(name)} has more than {MOST_CLASSES} classes, "
                 f"such as {shortlist([*known], 3)}; merge some, or leave it out of --classes"
             )
         return number[cells.codes]
+
+    def remark(self, remarks: Remarks) -> None:
+        """Say which words count as no label, though they may well be classes."""
+        for name in dict.fromkeys(name for name, _ in self.no_value):
+            words = {text: n for (of, text), n in self.no_value.items() if of == name}
+            said = ", ".join(f"{quoted(text)} (rows: {n:,})" for text, n in words.items())
+            remarks.note(
+                f"No label of {quoted(name)}: {said}. If it is a class, give it another name in "
+                "the table, such as 'no event'.",
+                "targets",
+                [name],
+                matters=True,
+            )
 
     def sorted_names(self, name: str) -> tuple[str, ...]:
         """The names of a target's classes in order: of numbers, or of the alphabet."""

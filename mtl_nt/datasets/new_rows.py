@@ -176,7 +176,7 @@ def read_new_rows(source: str | Path | pd.DataFrame, card: ReadingCard) -> NewRo
     >>> for note in rows.notes:
     ...     print(note)
     Empty numbers are the median of the training rows: 1, in 'age'.
-    Categories that training had not count as none: 'x' in 'sex' (rows: 1).
+    Categories unknown to training count as none: 'x' in 'sex' (rows: 1).
     """
     sheet: Sheet | FrameSheet
     sheet = open_sheet(source, least=1) if isinstance(source, (str, Path)) else FrameSheet(source)
@@ -400,7 +400,7 @@ class _Reader:
             )
         for name, counts in self.unknown.items():
             notes.append(
-                f"Categories that training had not count as none: {shortlist([*counts], 4)} in "
+                f"Categories unknown to training count as none: {shortlist([*counts], 4)} in "
                 f"{quoted(name)} (rows: {sum(counts.values()):,})."
             )
         return notes

@@ -322,7 +322,7 @@ def _compute_tables(study: Study, metric: str | None) -> ArmTables:
         arms = [(study.baseline, math.nan), *study.arms()]
         value = {(m, format_alpha(a)): study.scores(m, a, metric) for m, a in arms}
     else:  # a mean of PR-AUCs and errors means nothing; of differences in standard errors it does
-        value = {arm: _in_standard_errors(d, study.overlap) for arm, d in delta.items()}
+        value = {arm: _in_standard_errors(d, study) for arm, d in delta.items()}
         value = {baseline: next(iter(delta.values())) * 0, **value}
     # Tasks that every arm scored in every run; an arm that lost a whole run is left out.
     scored = [v.notna() for v in value.values() if v.notna().any(axis=1).all()]
@@ -381,8 +381,9 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
 
 
-def _in_standard_errors(delta: pd.DataFrame, overlap: float) -> pd.DataFrame:
-    error = standard_errors(delta.to_numpy(), overlap)
+def _in_standard_errors(delta: pd.DataFrame, study: Study) -> pd.DataFrame:
+    units = [study.metric[str(task)] for task in delta]
+    error = standard_errors(delta.to_numpy(), study.overlap, units)
     return delta / pd.Series(np.where(error > 0, error, 1.0), delta.columns)
 
 

@@ -249,6 +249,12 @@ class _Trial:
         recipe, device = _small(self.stack.recipe), self.device
         options: dict[str, Any] = {"record": 1, "complete_groups": False, "device": device}
         found = fit(runs, replicas, weighter, recipe, **options)
+        first = found.history.weights[0].isfinite() | ~found.history.losses[0].isfinite()
+        if not first.all():
+            raise BadInput(
+                f"method {self.job.method.name!r}: its weights are not finite in the first step; "
+                "divide by nothing that can be 0"
+            )
         return found.history.weights.nan_to_num(0.0), found.outputs[-1].nan_to_num(0.0)
 
 

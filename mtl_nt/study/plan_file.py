@@ -25,7 +25,7 @@ from ..terminal import warn
 from .methods import METHODS, Method, methods_at_widths, tuned
 from .task_plan import Arm, TaskPlan
 
-KEYS = ("plan", "version", "data", "says", "chosen_on", "tasks", "recipe", "candidates")
+KEYS = ("plan", "version", "data", "reading", "says", "chosen_on", "tasks", "recipe", "candidates")
 MARK = "mtl_nt"
 TASK_KEYS = ("method", "alpha", "why", "apparent", "left_out")
 AT_WIDTH = re.compile(r"(?P<name>STL|MTL), width x (?P<factor>[0-9.]+)")
@@ -40,16 +40,22 @@ class Choices:
         settings: settings of the training, in place of the data's own.
         candidates: of each tuned method the number of its candidate, and how many there are.
         where: what the plan is called in a message.
+        reading: the options with which the plan's table was read, as words of a command line; None
+            where nobody says.
     """
 
     arms: Mapping[str, Arm]
     settings: Mapping[str, Any] = field(default_factory=dict)
     candidates: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     where: str = "the plan"
+    reading: str | None = None
 
 
-def plan_json(plan: TaskPlan) -> str:
+def plan_json(plan: TaskPlan, reading: str | None = None) -> str:
     """The plan as the text of a JSON file.
+
+    Args:
+        reading: the options with which its table was read, as words of a command line.
 
     >>> from mtl_nt.study import stored
     >>> text = plan_json(stored("cure-unrelated").task_plan(["MTL"]))
@@ -70,6 +76,7 @@ def plan_json(plan: TaskPlan) -> str:
         "plan": MARK,
         "version": __version__,
         "data": plan.dataset,
+        **({} if reading is None else {"reading": reading}),
         "says": str(plan),
         "chosen_on": plan.chosen_on,
         "tasks": tasks,
@@ -175,7 +182,7 @@ def parse_plan(
                 f"{where}: task {task!r:.60} has {name} without its candidate; give "
                 f'"candidates": {{"{name}": [NUMBER, HOW MANY]}}, as in the plan that was written'
             )
-    return Choices(arms, settings, numbers, where)
+    return Choices(arms, settings, numbers, where, value.get("reading"))
 
 
 def named_method(name: str, recipe: Recipe, own: Sequence[Method] = ()) -> Method | None:
@@ -216,7 +223,7 @@ def _check_head(value: Mapping[str, Any], where: str) -> None:
     """Check what a plan says of itself."""
     if value.get("plan", MARK) != MARK:
         raise BadInput(f'{where} is a plan of {_shown(value["plan"])}; "plan" must be "{MARK}"')
-    for key in ("version", "data", "says", "chosen_on"):
+    for key in ("version", "data", "reading", "says", "chosen_on"):
         if not isinstance(value.get(key, ""), str):
             raise BadInput(f"{where}: {key} {_shown(value[key])}: give a text, or leave it out")
     version = value.get("version", __version__)

@@ -400,7 +400,9 @@ def measured_transfer(study: Study, metric: str | None = None) -> pd.DataFrame:
     tasks = _partners(study)
     rows = [(partner, task) for partner in tasks for task in tasks if task != partner]
     delta = {partner: study.delta(PARTNER + partner, metric=metric) for partner in tasks}
-    test = paired_test(np.stack([delta[p][t].to_numpy() for p, t in rows], 1), study.overlap)
+    units = [metric or study.metric[task] for _, task in rows]
+    every = np.stack([delta[p][t].to_numpy() for p, t in rows], 1)
+    test = paired_test(every, study.overlap, units=units)
     return pd.DataFrame(
         {
             "partner": [partner for partner, _ in rows],

@@ -459,6 +459,7 @@ class Study:
         deltas = [by_arm[_arm(method, alpha)] for method, alpha in arms]
         tasks, learned = list(deltas[0].columns), self._learned(metric)
         options: dict[str, Any] = {"overlap": self.overlap, "margin": self._margins(tasks, metric)}
+        options["units"] = self._units(tasks, metric)
         tests = [
             paired_test(delta.to_numpy(), learned=learned.get(_arm(*arm)), **options)
             for arm, delta in zip(arms, deltas, strict=True)
@@ -480,15 +481,19 @@ class Study:
         """The margin of every task."""
         return np.array([self.margin.get(metric or self.metric[task], 0.0) for task in tasks])
 
+    def _units(self, tasks: list[str], metric: str | None) -> list[str]:
+        """The metric of every task."""
+        return [metric or self.metric[task] for task in tasks]
+
     def _learned(self, metric: str | None) -> dict[Arm, Bool[np.ndarray, " T"]]:
         """Which tasks each method or the baseline has learned at all; empty if nothing says so."""
         values = self._cached("values", metric, self._values)
         floor = values.get(_arm(CONSTANT))
         if floor is None or self.baseline == CONSTANT:
             return {}
-        sign = self._signs(floor, metric)
+        sign, units = self._signs(floor, metric), self._units(list(floor), metric)
         better = {
-            arm: is_better(((table - floor) * sign).to_numpy(), self.overlap)
+            arm: is_better(((table - floor) * sign).to_numpy(), self.overlap, units=units)
             for arm, table in values.items()
         }
         known = better[_arm(self.baseline)] | floor.isna().any().to_numpy()
@@ -548,7 +553,7 @@ class Study:
                 if method != self.baseline:
                     delta = ((values[arm] - single) * sign).to_numpy()
                     if len(units) > 1:
-                        error = standard_errors(delta, self.overlap)
+                        error = standard_errors(delta, self.overlap, self._units(tasks, metric))
                         delta = delta / np.where(error > 0, error, 1.0)
                     test = paired_test(delta.mean(1, keepdims=True), self.overlap)
                     row |= {"delta": test.mean[0], "low": test.low[0], "high": test.high[0]}

@@ -143,8 +143,10 @@ def task_plan(study: Study, candidates: Sequence[str] | None = None) -> TaskPlan
     learned = _learned(study, arms, tasks)
     shared = next((a for a, (name, _) in enumerate(arms) if name == SHARED and a), None)
 
+    units = [study.metric[task] for task in tasks]
+
     def choose(runs: Bool[np.ndarray, " S"]) -> Int[np.ndarray, " T"]:
-        choice = _best_arms(scores[:, runs], able, shared, study.overlap)
+        choice = _best_arms(scores[:, runs], able, shared, study.overlap, units)
         return np.where(scored & learned, choice, 0)
 
     runs, columns = test.shape[1], np.arange(len(tasks))
@@ -281,6 +283,7 @@ def _best_arms(
     able: Bool[np.ndarray, "A T"],
     shared: int | None,
     overlap: float,
+    units: Sequence[str],
 ) -> Int[np.ndarray, " T"]:
     """The number of the arm that these runs choose for each task; 0 is the baseline."""
     tasks = scores.shape[2]
@@ -296,7 +299,7 @@ def _best_arms(
         ahead = scores[arm] - plain
         gain = np.where(able[arm], ahead.mean(0), -math.inf)
         # With one run nobody knows the noise, and there is no remedy.
-        surely = gain > standard_errors(ahead, overlap)
+        surely = gain > standard_errors(ahead, overlap, units)
         taken = surely & (mean[arm] > best)
         choice[taken], best[taken] = arm, mean[arm, taken]
     return choice
@@ -312,7 +315,7 @@ def _unit(
     units = {study.metric[task] for task, s in zip(tasks, scored, strict=True) if s}
     if len(units) <= 1:
         return (units or {""}).pop(), np.ones(len(tasks))
-    errors = standard_errors(test[1] - test[0], study.overlap)
+    errors = standard_errors(test[1] - test[0], study.overlap, [study.metric[t] for t in tasks])
     return STANDARD_ERRORS, np.where(errors > 0, errors, 1.0)
 
 
@@ -426,7 +429,7 @@ def _why(baseline: str, arm: Arm, verdict: str, scored: bool, learned: bool) -> 
         return f"{SHARED} helps it" if verdict == HELPED else f"{SHARED} is better, undecided"
     if not verdict:
         return f"better than {baseline}"
-    return f"{SHARED} harms it, this is better" if verdict == HARMED else "better than both"
+    return f"{SHARED} harms it, this is better" if verdict == HARMED else "better than STL and MTL"
 
 
 def _digits(width: float) -> int:

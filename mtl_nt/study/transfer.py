@@ -7,6 +7,7 @@ difference below 0 means harm.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,7 @@ def paired_test(
     level: float = SIGNIFICANCE_LEVEL,
     margin: float | Float[np.ndarray, " T"] = 0.0,
     learned: Bool[np.ndarray, " T"] | None = None,
+    units: Sequence[str] | None = None,
 ) -> PairedTest:
     """Test for every task whether it differs from the baseline by more than a margin.
 
@@ -82,6 +84,8 @@ def paired_test(
         level: the false discovery rate of the verdicts, and the level of both tests of "same".
         margin: the largest difference that does not matter, of all tasks or of each; 0 or more.
         learned: whether each task was learned at all; by default every task was.
+        units: the metric of each task, where tasks have several. Variances are moderated across the
+            tasks of one metric.
 
     The first task is worse in every run, and the second is as often better as worse:
 
@@ -92,7 +96,7 @@ def paired_test(
     ['harmed', 'same']
     """
     runs, tasks = delta.shape
-    usable, centre, error, df = _moderated(delta, overlap)
+    usable, centre, error, df = _moderated(delta, overlap, units)
     nan = np.full(tasks, np.nan)
     mean, low, high, p, adjusted, detectable = (nan.copy() for _ in range(6))
     mean[usable] = centre
@@ -117,7 +121,10 @@ def paired_test(
 
 
 def is_better(
-    gain: Float[np.ndarray, "S T"], overlap: float = 0.0, level: float = SIGNIFICANCE_LEVEL
+    gain: Float[np.ndarray, "S T"],
+    overlap: float = 0.0,
+    level: float = SIGNIFICANCE_LEVEL,
+    units: Sequence[str] | None = None,
 ) -> Bool[np.ndarray, " T"]:
     """Whether each task is better than a reference: the one-sided test of `paired_test`.
 
@@ -125,13 +132,13 @@ def is_better(
 
     Args:
         gain: by run and task; above 0 is better.
-        overlap, level: as in `paired_test`.
+        overlap, level, units: as in `paired_test`.
 
     >>> is_better(np.array([[0.10, 0.01], [0.11, -0.01], [0.09, 0.02], [0.10, -0.02]]))
     array([ True, False])
     """
     runs, tasks = gain.shape
-    usable, centre, error, df = _moderated(gain, overlap)
+    usable, centre, error, df = _moderated(gain, overlap, units)
     better = np.zeros(tasks, dtype=bool)
     if runs > 1 and usable.any():
         better[usable] = stats.false_discovery_control(_tail(centre, error, df)) <= level
@@ -143,6 +150,7 @@ def runs_needed(
     overlap: float = 0.0,
     level: float = SIGNIFICANCE_LEVEL,
     margin: float | Float[np.ndarray, " T"] = 0.0,
+    units: Sequence[str] | None = None,
 ) -> Float[np.ndarray, " T"]:
     """How many runs in all would decide each task, if its mean and variance are as they seem.
 
@@ -161,11 +169,11 @@ def runs_needed(
     """
     runs, tasks = delta.shape
     needed = np.full(tasks, np.nan)
-    usable, centre, error, df = _moderated(delta, overlap)
+    usable, centre, error, df = _moderated(delta, overlap, units)
     if runs < 2 or not usable.any():
         return needed
     allowed = np.broadcast_to(margin, tasks)[usable]
-    rejected = paired_test(delta, overlap, level, margin).adjusted[usable] <= level
+    rejected = paired_test(delta, overlap, level, margin, units=units).adjusted[usable] <= level
     tail = level * max(int(rejected.sum()), 1) / usable.sum() / 2
 
     counts = np.unique(np.geomspace(2, MAX_RUNS, 400).round())[:, None]  # numbers of runs
@@ -178,34 +186,41 @@ def runs_needed(
 
 
 def standard_errors(
-    delta: Float[np.ndarray, "S T"], overlap: float = 0.0
+    delta: Float[np.ndarray, "S T"], overlap: float = 0.0, units: Sequence[str] | None = None
 ) -> Float[np.ndarray, " T"]:
     """The standard error of every task's mean difference, as `paired_test` has it; else NaN.
 
     >>> standard_errors(np.array([[0.0, 1.0], [2.0, 3.0]]))
     array([1., 1.])
     """
-    usable, _, error, _ = _moderated(delta, overlap)
+    usable, _, error, _ = _moderated(delta, overlap, units)
     errors = np.full(delta.shape[1], np.nan)
     errors[usable] = error
     return errors
 
 
 def _moderated(
-    delta: Float[np.ndarray, "S T"], overlap: float
+    delta: Float[np.ndarray, "S T"], overlap: float, units: Sequence[str] | None = None
 ) -> tuple[
     Bool[np.ndarray, " T"],
     Float[np.ndarray, " U"],
     Float[np.ndarray, " U"],
     Float[np.ndarray, " U"],
 ]:
-    """Which tasks have all differences; and their means, standard errors, degrees of freedom."""
+    """Which tasks have all differences; and their means, standard errors, degrees of freedom.
+
+    Variances are moderated across tasks of the same unit: those of a PR-AUC tell nothing of those
+    of an error.
+    """
     runs = len(delta)
     usable = np.isfinite(delta).all(0)
     kept = delta[:, usable]
     if runs < 2:
         return usable, kept.mean(0), kept[0] * np.nan, kept[0] * np.nan
-    variance, df = moderated_variance(kept.var(0, ddof=1), runs - 1)
+    unit = np.array([""] * delta.shape[1] if units is None else [*units])
+    variance, df = kept.var(0, ddof=1), np.empty(kept.shape[1])
+    for alike in (unit[usable] == one for one in np.unique(unit[usable])):
+        variance[alike], df[alike] = moderated_variance(variance[alike], runs - 1)
     return usable, kept.mean(0), np.sqrt(variance * (1 / runs + overlap)), df
 
 

@@ -152,7 +152,7 @@ class CombinedTable:
         return y.nan_to_num(), (~y.isnan()).to(y.dtype) if weight is None else weight
 
     def _weights(
-        self, of_runs: Sequence[Float[Tensor, "run T"] | None], y: Float[Tensor, "N T"]
+        self, of_runs: Sequence[Tensor | None], y: Float[Tensor, "N T"]
     ) -> Float[Tensor, "N T"] | None:
         """The weight of every label of all runs, 0 where there is none; None where all are 1."""
         if all(weights is None for weights in of_runs):

@@ -149,7 +149,7 @@ def test_the_first_screen_is_in_the_order_in_which_one_decides(found: Audit) -> 
     }
     assert tiles == {"harmed": 2, "helped": 1, "same": 5, "undecided": 0}
     heading = soup.select("details")[0].find_previous("h2").text  # type: ignore[union-attr]
-    assert heading == "The plan: STL for 5 tasks, MTL for 2, LBTW (alpha 0.5) for 2"
+    assert heading == "The plan: STL for 5 tasks; MTL for 2; LBTW (alpha 0.5) for 2"
     assert "Read as it is." in soup.find("summary", string="How the data were read").parent.text  # type: ignore[union-attr]
 
 

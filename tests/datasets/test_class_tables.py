@@ -80,6 +80,10 @@ def test_words_that_say_no_value_and_what_the_user_calls_missing_are_no_classes(
     table = read_table(write(frame, tmp_path / "my.csv"), classes="y_*age", missing="unclear")
     assert table.data.classes == {"y_stage": STAGES}
     assert stage(table)[4] is stage(table)[9] is None
+    said = [str(note) for note in table.data.notes if note.severity == "matters"]
+    assert any(
+        s.startswith("No label of 'y_stage': 'n.d.' (rows: 1). If it is a class") for s in said
+    )
 
 
 def test_whole_numbers_in_no_order_become_classes_by_the_option_that_the_question_names(

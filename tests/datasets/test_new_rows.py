@@ -98,7 +98,7 @@ def test_what_training_had_not_is_said_and_what_is_empty_is_imputed(path: Path) 
     frame.loc[0, "flag"] = None
     rows = read_new_rows(frame, card)
     said = "\n".join(rows.notes)
-    assert "Categories that training had not count as none: 'mauve' in 'colour' (rows: 2)." in said
+    assert "Categories unknown to training count as none: 'mauve' in 'colour' (rows: 2)." in said
     assert "outside the range of the training rows: 'dose'; are they in the same units?" in said
     assert "Empty numbers are the median of the training rows: 3, in 'age', 'flag'." in said
     names = [*card["numbers"]["name"]]

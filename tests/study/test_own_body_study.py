@@ -325,7 +325,7 @@ def test_a_network_with_one_row_has_no_batch_norm() -> None:
 
 def test_the_example_of_the_readme_runs() -> None:
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    section = text.split("### Networks of your own")[1].split("\n### ")[0]
+    section = text.split("### Methods and networks of your own")[1].split("\n### ")[0]
     (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     assert code.count("trunk=(32,))") == 1
     fast = code.replace("trunk=(32,))", "trunk=(32,), seeds=2, steps=3, progress=False)")

@@ -920,6 +920,11 @@ def test_a_weighter_that_mixes_networks_or_trainings_is_refused_in_one_line(case
     refused(lambda: checked(method), "method 'Mine'", word)
 
 
+def test_weights_that_are_not_finite_are_refused_in_one_line() -> None:
+    method = own(lambda self, step: step.losses / 0 * 0)
+    refused(lambda: checked(method), "method 'Mine'", "not finite in the first step")
+
+
 def test_the_check_stands_before_every_comparison() -> None:
     method, word = BAD["a sum over all"]
     refused(lambda: quick([method]), word)

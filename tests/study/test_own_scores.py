@@ -228,7 +228,7 @@ REFUSED: dict[str, tuple[Callable[[], pd.DataFrame], dict[str, Any], tuple[str, 
     "a margin of two metrics": (
         lambda: table().assign(metric=lambda rows: np.where(rows["task"] == "a", "R2", "MAE")),
         {"metric": None, "margin": 0.1},
-        ("R2 and MAE", "{'R2': 0.1}"),
+        ("R2 and MAE", "--margin R2=0.1,MAE=0.1"),
     ),
     "a wrong overlap": (table, {"overlap": -1}, ("overlap -1", "test rows / training rows")),
     "folds": (

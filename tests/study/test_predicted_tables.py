@@ -86,7 +86,7 @@ def test_what_training_had_not_is_said_in_a_line_and_still_predicted(fitted: Fit
     assert found.notna().all(axis=None)
     assert said == [
         "new rows: Empty numbers are the median of the training rows: 1, in 'dose'.",
-        "new rows: Categories that training had not count as none: 'mauve' in 'colour' (rows: 1).",
+        "new rows: Categories unknown to training count as none: 'mauve' in 'colour' (rows: 1).",
     ]
     refused(lambda: fitted.predict(frame[["dose"]]), "no column 'colour', which training had")
 

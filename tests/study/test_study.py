@@ -883,7 +883,7 @@ def test_a_mean_over_several_metrics_is_no_number() -> None:
     whole = study.overall().set_index("method")
     assert set(whole["unit"]) == {"standard errors"} and set(whole["tasks"]) == {3}
     delta = study.delta("MTL")
-    each = delta.mean() / standard_errors(delta.to_numpy())
+    each = delta.mean() / standard_errors(delta.to_numpy(), units=["PR-AUC", "PR-AUC", "MSE"])
     assert whole.loc["MTL", "delta"] == pytest.approx(each.mean())
     assert set(study.overall("PR-AUC")["unit"]) == {"PR-AUC"}
     assert set(study.overall("PR-AUC")["tasks"]) == {2}

@@ -15,6 +15,7 @@ from mtl_nt.study.transfer import (
     null_counts,
     paired_test,
     runs_needed,
+    standard_errors,
 )
 from mtl_nt.study.variance import moderated_variance
 
@@ -600,3 +601,27 @@ def test_the_null_averages_half_the_tasks_and_its_range_holds_95_of_100_runs(
     fresh = (delta[:, pairs] < 0).sum(1)
     inside = [n.low <= count <= n.high for n, count in zip(nulls, fresh, strict=True)]
     assert 0.92 <= np.mean(inside) <= most
+
+
+# ---------------------------------------------------------------- several metrics
+
+
+def test_variances_are_moderated_within_a_metric() -> None:
+    """A table of PR-AUCs and errors is judged as the two tables would be, but for the number of
+    tasks that Benjamini and Hochberg count.
+    """
+    random = np.random.default_rng(0)
+    small, large = random.normal(0, 0.01, (5, 6)), random.normal(0, 3.0, (5, 4))
+    both = np.hstack([small, large])[:, order := random.permutation(10)]
+    units = np.array(["PR-AUC"] * 6 + ["MSE"] * 4)[order].tolist()
+    found, needed = paired_test(both, 0.1, units=units), standard_errors(both, 0.1, units)
+    for name, alone in (("PR-AUC", small), ("MSE", large)):
+        own = [u == name for u in units]
+        sequence = [i for i in order if (i < 6) == (name == "PR-AUC")]
+        place = [i % 6 if i < 6 else i - 6 for i in sequence]
+        single = paired_test(alone, 0.1)
+        np.testing.assert_allclose(found.low[own], single.low[place], rtol=1e-12)
+        np.testing.assert_allclose(found.p[own], single.p[place], rtol=1e-12)
+        np.testing.assert_allclose(needed[own], standard_errors(alone, 0.1)[place], rtol=1e-12)
+    pooled = paired_test(both, 0.1)
+    assert not np.allclose(pooled.p, found.p)

@@ -56,6 +56,31 @@ def test_fit_and_predict_go_from_a_plan_to_predictions(
     assert "replaced new.predictions.csv" in capsys.readouterr().err
 
 
+def test_a_fit_reads_the_table_as_the_report_did(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--log", "y_two", "--ignore", "b"]
+    few = ["--methods", "MTL", "--seeds", "2", "--steps", "5", "--out", "x.html"]
+    assert main(["report", "my.csv", "--plan", "p.json", *asked, *few]) == 0
+    assert json.loads(Path("p.json").read_text())["reading"] == "--ignore b --log y_two"
+    fit = ["fit", "my.csv", "--plan", "p.json", "--steps", "3"]
+    capsys.readouterr()
+    assert main(fit) == 0
+    assert "Reads the table as for the plan: --ignore b --log y_two" in capsys.readouterr().out
+    assert load_plan("my.fitted").predict("new.csv")["y_two"].min() > 0
+    assert main([*fit, *asked]) == 0
+    capsys.readouterr()
+    assert main([*fit, "--log", "y_two"]) == 2
+    said = capsys.readouterr().err
+    assert "was read with --ignore b --log y_two; give these, or none at all" in said
+    plan = json.loads(Path("p.json").read_text())
+    for edited in ("--bogus 3", "'", "--out /nowhere"):
+        Path("p.json").write_text(json.dumps({**plan, "reading": edited}))
+        done = main([*fit, "--log", "y_two"])
+        assert (done, len(capsys.readouterr().err.splitlines())) == (2, 1), edited
+    assert not Path("/nowhere").exists()
+
+
 def test_classes_have_a_column_each_and_the_file_may_be_replaced(here: Path) -> None:
     frame = pd.read_csv("my.csv")
     stage = np.digitize(frame["a"] + frame["b"], [-0.5, 0.5])
