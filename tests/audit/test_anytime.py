@@ -345,7 +345,9 @@ def test_a_budget_binds_and_what_it_leaves_out_is_trained_by_the_next_call(
     assert "The time was over. To go on from here" in sentences(found)[-1]
     again = audit("dial-unrelated", say=quiet, budget=1.2, **given)
     assert {*found.plan.methods} <= {*again.plan.methods}
-    assert len(again.plan.left_out) < len(found.plan.left_out)
+    assert len(again.plan.left_out) <= len(found.plan.left_out)
+    first, second = (len(a.plan.methods) + len(a.plan.seeds) for a in (found, again))
+    assert first < second or len(again.plan.left_out) < len(found.plan.left_out)
 
 
 def test_a_budget_without_room_for_a_verdict_is_refused_before_it_is_spent(
