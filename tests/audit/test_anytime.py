@@ -344,10 +344,9 @@ def test_a_budget_binds_and_what_it_leaves_out_is_trained_by_the_next_call(
     assert found.plan.unfinished and found.plan.left_out and not found.plan.interrupted
     assert "The time was over. To go on from here" in sentences(found)[-1]
     again = audit("dial-unrelated", say=quiet, budget=1.2, **given)
-    assert {*found.plan.methods} <= {*again.plan.methods}
-    assert len(again.plan.left_out) <= len(found.plan.left_out)
-    first, second = (len(a.plan.methods) + len(a.plan.seeds) for a in (found, again))
-    assert first < second or len(again.plan.left_out) < len(found.plan.left_out)
+    more_runs = len(again.plan.seeds) > len(found.plan.seeds)
+    more_methods = {*found.plan.methods} < {*again.plan.methods}
+    assert more_runs or more_methods or len(again.plan.left_out) < len(found.plan.left_out)
 
 
 def test_a_budget_without_room_for_a_verdict_is_refused_before_it_is_spent(
