@@ -97,7 +97,7 @@ bench: $(STAMP) ## run the benchmarks
 	@$(BIN)/python benchmarks/run.py
 
 results: $(STAMP) ## train the case studies whole, some hours, and keep their tables
-	@$(BIN)/python -m mtl_nt results $(DATASET)$(if $(PRESET),-$(PRESET)) --workers $(WORKERS) --device $(DEVICE)
+	@$(BIN)/python -m mtl_nt results $(DATASET)$(if $(PRESET),-$(PRESET)) --workers $(WORKERS) --device $(DEVICE) $(if $(STEPS),--steps $(STEPS)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(OUT),--out $(OUT))
 
 clean: ## remove reports and caches
 	@rm -rf reports site dist .pytest_cache .mypy_cache .ruff_cache

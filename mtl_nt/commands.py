@@ -214,8 +214,12 @@ def _results(options: argparse.Namespace) -> None:
             raise BadInput(f"unknown case {name!r}; {suggestion(name, reproduce.CASES)}")
     if options.workers < 1:
         raise BadInput(f"--workers {options.workers}: must be 1 or more")
-    if options.file and options.out is None:
-        raise BadInput("--file needs --out: what comes with the package is of its own data")
+    for option in ("file", "steps", "seeds"):
+        if getattr(options, option) is not None and options.out is None:
+            raise BadInput(
+                f"--{option} needs --out FOLDER: what comes with the package is of its own data, "
+                "steps and runs"
+            )
     own = {} if options.steps is None else {"steps": options.steps}
     kept = options.out or KEPT
     if kept.resolve() == options.parts.resolve():
@@ -283,6 +287,11 @@ def _run_and_write(
     report.write_page(out, page)
     report.write_index(folder)
     say(f"{' ' * len(count)}{there}{page} in {time.monotonic() - start:.0f} s")
+    if denied := len(report.denied_claims(executed)):
+        say(
+            f"{' ' * len(count)}{denied} sentence{'s' if denied > 1 else ''} of its text "
+            f"do{'' if denied > 1 else 'es'} not hold with these parameters; the page says which"
+        )
     return executed
 
 

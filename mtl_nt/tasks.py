@@ -228,9 +228,9 @@ class TaskData:
         row_groups: the name of every row's group (a tissue, say), where rows come in groups.
         relatedness: `[T, T]`, the correlation of what the tasks truly respond to, where it is
             known.
-        exclusive: whether the tasks are classes, of which each row has exactly one.
+        exclusive: whether the tasks are classes, of which each row with a label has exactly one.
         unit: `[T]`, the standard deviation in which a regression task's errors are counted; by
-            default that of its training labels.
+            default that of its training labels, or 1 where these are all equal.
         standardise: whether networks are trained on `(y - mean) / unit`, with the mean of the
             training labels, instead of on `y`. Other tasks are trained on `y` in any case.
         recipe: training settings that suit these data (see `networks.Recipe`).
@@ -368,11 +368,17 @@ class TaskData:
     def scale(self) -> tuple[Float[Tensor, " T"], Float[Tensor, " T"]]:
         """Mean and unit of every task, from its training labels, which count alike here.
 
-        They are 0 and 1 for tasks that are no regression.
+        They are 0 and 1 for tasks that are no regression. Where all training labels are equal, they
+        are this label and 1: there is no spread to count errors in.
         """
         train = self.y[self.split.train].double()
         mean = train.nanmean(0)
         sd = (train - mean).square().nanmean(0).sqrt()
+        lowest, highest = (train.nan_to_num(nan=end) for end in (math.inf, -math.inf))
+        # The mean of equal labels is rounded, so their deviation from it may not be 0.
+        alike = lowest.amin(0) == highest.amax(0)
+        sd = torch.where(alike, 0.0, sd)
+        mean = torch.where(alike, lowest.amin(0), mean)
         unit = sd if self.unit is None else self.unit.double()
         unit = torch.where(unit > 0, unit, 1.0)
         as_it_is = ~self.regression
@@ -621,8 +627,9 @@ def _check_labels(data: TaskData) -> None:
                 f"{where}: class {names[int((count == 0).nonzero()[0])]!r} of task {task!r} has no "
                 "training labels; leave it out, merge it with another, or split differently"
             )
-    if data.exclusive and not (data.binary.all() and ((data.y == 1).sum(1) == 1).all()):
+    ones = (data.y == 1).sum(1)[data.labelled.any(1)]  # a row may have no label at all
+    if data.exclusive and not (data.binary.all() and (ones == 1).all()):
         raise BadInput(
-            f"{where}: exclusive tasks are binary and exactly one is 1 in every row; "
+            f"{where}: exclusive tasks are binary and exactly one is 1 in every row with a label; "
             "mend the targets or set exclusive=False"
         )

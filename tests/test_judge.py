@@ -104,7 +104,7 @@ def test_the_command_on_the_page_makes_the_page_again(
     assert main(words[3:]) == 0
     assert Path("page.html").read_bytes() == first
     assert "replaces page.html" in capsys.readouterr().err
-    assert "0.2 test rows for a training row" in first.decode()
+    assert "every interval is 1.24 times as wide" in first.decode()
 
 
 def test_json_has_the_numbers_of_the_study(
@@ -174,7 +174,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "a margin that is none": (["--metric", "RMSE", "--margin", "big"], "--margin 'big': give a n"),
     "a margin below 0": (["--metric", "RMSE", "--margin=-1"], "margin -1.0 of RMSE"),
     "a margin that is not finite": (["--metric", "RMSE", "--margin", "nan"], "margin nan"),
-    "one fold": (["--metric", "RMSE", "--folds", "1"], "--folds 1"),
+    "one fold": (["--metric", "RMSE", "--folds", "1"], "folds 1"),
     "folds twice": (["--folds", "5", "--overlap", "0.25"], "not allowed with argument"),
     "no baseline": (["--metric", "RMSE", "--baseline", "SLT"], "did you mean 'STL'"),
     "no twin": (["--metric", "RMSE", "--twin", "agian"], "did you mean 'again'"),

@@ -246,6 +246,17 @@ def test_results_of_a_case_go_into_no_other_s_folder_and_not_among_the_parts(
     one_line(capsys, "give two folders")
 
 
+@pytest.mark.parametrize("option", ["--steps", "--seeds"])
+def test_a_trial_never_replaces_the_results_of_the_package(
+    option: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "mtl_nt.study.reproduce.run_case", lambda *_, **__: pytest.fail("it was trained")
+    )
+    assert main(["results", "cure-noisy", option, "5"]) == 2
+    one_line(capsys, f"{option} needs --out FOLDER")
+
+
 # ---------------------------------------------------------------- who may read it, and half of it
 
 

@@ -328,3 +328,31 @@ def test_a_weight_may_be_missing_where_the_label_is() -> None:
 def test_data_with_weight_zero_can_be_changed_as_any_other() -> None:
     data = table(weights=changed(torch.ones(20, 2), 4, 1, 0.0))
     assert (~replace(data, name="other").labelled).nonzero().tolist() == [[4, 1]]
+
+
+@pytest.mark.parametrize("label", [0.1, 1 / 3, 1e6 + 0.1])
+@pytest.mark.parametrize("rows", range(1, 13))
+def test_equal_training_labels_have_a_unit_of_one_in_any_precision(rows: int, label: float) -> None:
+    y = torch.cat([torch.full((20, 1), label), Y[:, 1:]], 1).double()
+    y[:, 0] = label
+    y[15:, 0] += torch.arange(1, 6)
+    y[0, 0] = NAN if rows > 1 else label
+    data = table(y=y, split=split(range(rows), [], range(15, 20)))
+    mean, unit = data.scale
+    assert (float(mean[0]), float(unit[0])) == (label, 1.0)
+    assert data.targets[15:, 0].tolist() == pytest.approx([1, 2, 3, 4, 5])
+    assert bool((data.targets[1:rows, 0] == 0).all())
+
+
+def test_an_exclusive_row_without_a_label_has_no_class() -> None:
+    def of_row_4(value: float) -> torch.Tensor:
+        return ONE_HOT.index_fill(0, torch.tensor([4]), value)
+
+    weights = torch.ones(20).index_fill(0, torch.tensor([4]), 0)
+    for data in (
+        table(kind="binary", y=ONE_HOT, exclusive=True, weights=weights),
+        table(kind="binary", y=of_row_4(NAN), exclusive=True),
+    ):
+        assert data.labelled.all(1).logical_not().nonzero().flatten().tolist() == [4]
+    for y in (of_row_4(1), of_row_4(0)):
+        refused(lambda y=y: table(kind="binary", y=y, exclusive=True), "exactly one is 1")

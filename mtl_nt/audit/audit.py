@@ -20,6 +20,8 @@ import torch
 
 from .. import __version__, terminal
 from ..datasets import is_table, shortlist, table_digest
+from ..networks import OwnBody
+from ..networks.own_body import MakeBody
 from ..study import CONSTANT, METHODS, Study, parse_alphas, parse_seeds, satisfies
 from ..study import result_store as parts
 from ..study.comparison import parse_device
@@ -28,10 +30,11 @@ from ..study.transfer import LEAST_PAIRS
 from ..tasks import BadInput, Note, TaskData, is_whole_number
 from ..training import metric_names, primary_metrics
 from .bench import Bench
+from .costs import tree_seconds
 from .early import Early
 from .folder import AuditFolder
-from .plan import Plan, on_all_cores, parse_methods, parse_seconds
-from .result import Audit, check_margins
+from .plan import Plan, format_seconds, on_all_cores, parse_methods, parse_seconds
+from .result import IN_MEMORY, Audit, check_margins
 from .saved import FILE, SavedAudit, from_json, is_consistent, to_json
 from .schedule import Timer
 from .source import Source, note_lines
@@ -49,6 +52,10 @@ DEFAULT_METHODS = (
     "RandomWeights",
 )
 """The methods that an audit tries: the columns of the LBTW paper, and the usual rivals of MTL."""
+FLOOR = "Trees"
+"""The method that asks whether networks are worth it; an audit adds it where it is cheap."""
+MOST_FLOOR_SECONDS = 60.0
+"""Processor seconds that it may take in an audit where nobody has named it."""
 DEFAULT_ALPHAS = (0.0, 0.1, 0.25, 0.5, 1.0)
 FIRST_SEED = 100  # the settings of the data sets were chosen on runs with lower seeds
 CODE = (*parts.CODE, "datasets", "audit/audit.py", "audit/bench.py", "audit/source.py")
@@ -57,7 +64,7 @@ Say = Callable[[str], object]
 
 
 def audit(
-    source: str | Path,
+    source: str | Path | TaskData,
     methods: str | Sequence[str] | None = None,
     alphas: Sequence[float] | None = None,
     seeds: int | Sequence[int] = 5,
@@ -71,13 +78,17 @@ def audit(
     sha256: str | None = None,
     go_on: bool = True,
     margin: float | Mapping[str, float] = 0.0,
+    architecture: MakeBody | str | None = None,
+    trunk: Sequence[int] | None = None,
     **options: Any,
 ) -> Audit:
     """Compare multi-task with single-task training on a data set or a table of your own.
 
     Args:
-        source: the name of a data set, or the path of a table (CSV, TSV or Parquet).
-        methods: the names of methods, by default `DEFAULT_METHODS`. "MTL" is always among them.
+        source: the name of a data set, the path of a table (CSV, TSV or Parquet), or a `TaskData`
+            of your own.
+        methods: the names of methods, by default `DEFAULT_METHODS`, and `FLOOR` where it takes
+            `MOST_FLOOR_SECONDS` at most. "MTL" is always among them.
             "NAME, tuned" is a method whose learning rate and weight decay are chosen on
             validation rows.
         alphas: the alphas of the methods that have one, by default `DEFAULT_ALPHAS`.
@@ -99,6 +110,10 @@ def audit(
         margin: the largest difference that does not matter to you, stated before you look: one
             number, or one for each metric (see `compare`). It changes verdicts, and no training.
         go_on: False takes what the folder holds, where it holds anything, and trains nothing more.
+        architecture: the body of all networks, as `compare` takes it: a torch module of your own,
+            as a class or a function that makes one.
+        trunk: hidden widths of all networks, by default the data's own. On a body of your own
+            stands one layer, so give one width.
         options: how the data are read. A table takes those of `datasets.table.read_table`, such as
             `targets`, `smiles` and `missing`; a data set takes its own options.
 
@@ -115,7 +130,10 @@ def audit(
     """
     seconds = parse_seconds(budget)
     timer = Timer(math.inf if seconds is None else seconds)
-    if sha256 is None and is_table(str(source)):
+    own = source if isinstance(source, TaskData) else None
+    if own is not None and options:
+        raise BadInput(f"{next(iter(options))}: it says how a table is read; these data are read")
+    if own is None and sha256 is None and is_table(str(source)):
         sha256 = table_digest(str(source))
     numbers = parse_seeds(seeds)
     if is_whole_number(seeds, 1):
@@ -123,12 +141,17 @@ def audit(
     if len(numbers) < 2:
         said = seeds if isinstance(seeds, int) else ", ".join(map(str, numbers))
         raise BadInput(f"seeds {said}: one run decides nothing; give 2 or more")
-    asked = Source(str(source), options, sha256, tuple(numbers))
-    methods = DEFAULT_METHODS if methods is None else methods
+    body = OwnBody(architecture) if callable(architecture) else architecture
+    settings = {"architecture": body, "trunk": None if trunk is None else tuple(trunk)}
+    changes = {name: value for name, value in settings.items() if value is not None}
+    name = str(source) if own is None else own.name
+    asked = Source(name, options, sha256, tuple(numbers), own, changes)
+    floor = METHODS[FLOOR] if methods is None else None
+    chosen = parse_methods(DEFAULT_METHODS if methods is None else methods)
     alphas = parse_alphas(DEFAULT_ALPHAS if alphas is None else alphas)
     request = {
         **asked.identity,
-        "methods": [m.name for m in parse_methods(methods)],
+        "methods": [m.name for m in chosen if m.name != FLOOR],  # a folder may gain it later
         "alphas": alphas,
         "seeds": numbers,
         "steps": steps,
@@ -138,7 +161,7 @@ def audit(
     store = None if folder is None else AuditFolder(Path(folder), request)
 
     def answers(plan: Plan) -> bool:
-        known = {*plan.methods} <= {*request["methods"]} and {*plan.seeds} <= {*numbers}
+        known = {*plan.methods} - {FLOOR} <= {*request["methods"]} and {*plan.seeds} <= {*numbers}
         return known and plan.asked_seeds == (*numbers,) and plan.alphas == (*alphas,)
 
     schema = Annotated[
@@ -147,7 +170,9 @@ def audit(
     saved = store.get(FILE, schema) if store else None
     if store and saved is not None:
         found = replace(from_json(saved), folder=str(store.path))
-        if not go_on or not (found.plan.unfinished or (seconds and _lacks_pairs(found.study))):
+        lacks_floor = FLOOR in (m.name for m in chosen) and FLOOR not in found.plan.methods
+        lacks = found.plan.unfinished or lacks_floor or (seconds and _lacks_pairs(found.study))
+        if not go_on or not lacks:
             say(f"all of it is in {store.path} already; nothing is trained")
             return found.with_margin(margin)
         say(f"goes on from what is in {store.path}")
@@ -162,6 +187,12 @@ def audit(
     margins = parse_margin(margin, judged, metric_names(data))  # now, not after the training
     check_margins(margins, judged)
     known = 0.0 if saved is None else saved["made"]["seconds"]
+    if floor:
+        cost = len(numbers) * tree_seconds(data)
+        if cost <= MOST_FLOOR_SECONDS:
+            chosen.append(floor)
+        else:
+            say(f"left out: {FLOOR} (about {format_seconds(cost)}; --methods can name them)")
     with on_all_cores(data) as (executor, workers):
         timer.workers = workers
         bench = Bench(
@@ -174,17 +205,29 @@ def audit(
             store,
             timer.stop,
         )
-        work = Work(bench, parse_methods(methods), numbers, timer, say, seconds is not None)
+        shown = None if saved is None else saved["plan"]
+        work = Work(bench, chosen, numbers, timer, say, seconds is not None, shown)
         try:
             plan = work.train(executor, progress)
         except (NoVerdict, KeyboardInterrupt) as stop:
+            ctrl_c = isinstance(stop, KeyboardInterrupt)
+            if store and saved is not None and not (ctrl_c and stop.__cause__ is None):
+                say("nothing could be added in this time; what was there already is shown")
+                found = replace(from_json(saved), folder=str(store.path))
+                return replace(found, plan=replace(found.plan, interrupted=ctrl_c)).with_margin(
+                    margin
+                )
             early = stop if isinstance(stop, NoVerdict) else stop.__cause__
             if isinstance(early, NoVerdict):
                 study = bench.study([METHODS["MTL"]], early.runs) if early.runs else None
-                command = {"methods": request["methods"], "seeds": numbers, "steps": steps}
+                command = {"methods": [m.name for m in chosen], "seeds": numbers, "steps": steps}
                 command |= {"source": asked.name, "options": options, "alphas": alphas}
                 command |= {"margin": margins}
-                early.early = Early(data.name, study, early.there, command, notes)
+                size = f"{len(data.tasks)} tasks, {len(data.x):,} rows"
+                why = str(early) if early is stop else ""
+                early.early = Early(
+                    data.name, study, early.there, command, notes, size, why, early.budget
+                )
             raise
         study = bench.study(work.arms(plan), plan.seeds)
     if names := _unscored(study):
@@ -204,7 +247,7 @@ def audit(
             "seconds": round(known + timer.passed(), 1),
             "version": __version__,
             "torch": torch.__version__,
-            "source": asked.name,
+            "source": asked.name if own is None else IN_MEMORY,
             "options": dict(asked.options),
             "steps": steps,
             "rows": len(data.x),

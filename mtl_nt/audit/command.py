@@ -86,18 +86,26 @@ def write_report(options: argparse.Namespace) -> None:
             _show_questions(error, options.json)
             raise BadInput(error.summary) from None
         except (BadInput, KeyboardInterrupt) as stop:
-            early = early_end(stop)
-            if early is None or not has_results(kept):
+            early, stopped = early_end(stop), isinstance(stop, KeyboardInterrupt)
+            there = has_results(kept)
+            if early is None or (stopped and not there):
                 raise
-            if options.results is None:
+            if there and options.results is None:
                 kept = _keep(kept, out)
-            _show_early(early.kept_in(kept, _written(options, out)), out, options.json)
-            raise
+            early = early.kept_in(kept if there else options.results, _written(options, out))
+            _show_early(early, out, options.json)
+            if options.plan is not None:
+                warn(f"{options.plan} is not written: there is no plan yet")
+            if stopped:
+                raise
+            return  # the budget's end is no fault
         if found.plan.interrupted:
             warn("stopped; the page shows what is finished (Ctrl-C again: no page)")
         if found.plan.unfinished and options.results is None:
             kept = _keep(kept, out)
             found = replace(found, folder=str(kept))
+        elif options.results is None:  # the folder goes away with this process
+            found = replace(found, folder=None)
         found = replace(found, written=_written(options, out))
         files = {out: audit_page(found)}
         if options.plan is not None:
@@ -139,26 +147,27 @@ def _show_early(early: Early, out: Path, as_json: bool) -> None:
     """Write the page of an audit that ended before any verdict, and say how to go on."""
     from .early import early_page
 
-    there = early.there or "a part of the networks of one method"
-    if early.study is not None:
-        if out.exists():
-            warn(f"replaces {out}")
-        _write(out, early_page(early))
+    if out.exists():
+        warn(f"replaces {out}")
+    _write(out, early_page(early))
     if as_json:
-        answer = {"verdict": None, "there": there, "kept": early.folder, "go_on": early.command}
-        say(json.dumps(answer).replace("\x7f", "\\u007f"))
+        notes = [note.as_json() for note in early.notes]
+        answer = {"verdict": None, "why": early.why, "there": early.finished, "kept": early.folder}
+        text = json.dumps({**answer, "go_on": early.command, "notes": notes})
+        say(text.replace("\x7f", "\\u007f"))
         return
-    if early.study is not None:
-        say("One run so far: no verdict can be given.", f"Open {out} in a browser.")
-    say(f"Finished and kept in {early.folder}: {there}.")
+    say(early.headline, *([early.reason] if early.why else []), f"Open {out} in a browser.")
+    if early.finished:
+        say(f"Finished and kept in {early.folder}: {early.finished}.")
     say(f"To go on from here, run: {early.command}")
 
 
 def _written(options: argparse.Namespace, out: Path) -> tuple[str, ...]:
-    """The options that say what is written, and on which device it was trained."""
+    """The options that say what is written, where it is trained, and in how much time."""
     plan = () if options.plan is None else ("--plan", str(options.plan))
     device = () if options.device in (None, "cpu") else ("--device", options.device)
-    return "--out", str(out), *plan, *device
+    budget = () if options.budget is None else ("--budget", options.budget)
+    return "--out", str(out), *plan, *device, *budget
 
 
 def _write(path: Path, text: str) -> None:

@@ -302,8 +302,8 @@ def mean_words(name: str, base: str, mean: Mapping[str, Any]) -> str:
         return f"{over} in one run, {name} is {worse} than {base} by {abs(delta):.{digits}f}."
     if low <= 0 <= high:
         return (
-            f"{over}, {name} and {base} cannot be told apart: {delta:+.{digits}f} "
-            f"{in_unit(mean['unit'])} (95% interval {low:+.{digits}f} to {high:+.{digits}f}; "
+            f"{over}, {name} and {base} cannot be told apart: {delta:+z.{digits}f} "
+            f"{in_unit(mean['unit'])} (95% interval {low:+z.{digits}f} to {high:+z.{digits}f}; "
             f"above 0, {name} is better)."
         )
     ends = sorted((abs(low), abs(high)))
@@ -356,7 +356,13 @@ def runs_to_decide(
     delta = study.delta(method, math.nan if alpha is None else alpha)
     units = [study.metric[str(task)] for task in delta]
     margin = np.array([study.margin.get(unit, 0.0) for unit in units])
-    needed = runs_needed(delta.to_numpy(), study.overlap, margin=margin, units=units)
+    needed = runs_needed(
+        delta.to_numpy(),
+        study.overlap,
+        margin=margin,
+        units=units,
+        overlap_limit=study.overlap_limit,
+    )
     runs = dict(zip(delta, needed.tolist(), strict=True))
     return {task: int(runs[task]) if math.isfinite(runs[task]) else None for task in tasks}
 

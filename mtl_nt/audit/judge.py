@@ -15,7 +15,7 @@ from ..files import write_atomically
 from ..study import studies_from_scores
 from ..tasks import BadInput
 from ..terminal import say, warn
-from .judgement import headline, judgement
+from .judgement import few_runs_words, headline, judgement
 from .judgement_page import judgement_page, overall_table
 
 
@@ -52,16 +52,14 @@ def write_judgement(options: argparse.Namespace) -> None:
         texts = pd.DataFrame([[text for text, _ in row] for row in rows], columns=list(head))
         say(*([name] if len(studies) > 1 else []), headline(study))
         say(*texts.to_string(index=False).split("\n"))
+        say(*few_runs_words(study.results["seed"].nunique()))
     say(f"Open {out} in a browser.")
 
 
 def _asked(options: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `studies_from_scores` that a command line gives."""
-    asked = {name: getattr(options, name) for name in ("baseline", "twin", "metric", "overlap")}
-    if options.folds is not None:
-        if options.folds < 2:
-            raise BadInput(f"--folds {options.folds}: a cross-validation has 2 or more")
-        asked["overlap"] = 1 / (options.folds - 1)
+    named = ("baseline", "twin", "metric", "overlap", "folds")
+    asked = {name: getattr(options, name) for name in named}
     if options.better is not None:
         words = {"lower": True, "higher": False}
         asked["lower_is_better"] = _by_name(

@@ -16,6 +16,7 @@ from .findings import listed, more_runs, runs_to_decide
 
 TEST = ("delta", "low", "high", "p", "adjusted", "detectable")
 """The numbers of a task's test (see `Study.transfer`)."""
+ENOUGH_RUNS = 5
 OVERALL = ("delta", "low", "high", "unit", "delta_m", "rank")
 """What `Study.overall` says of a method."""
 
@@ -84,6 +85,7 @@ def sentences(study: Study) -> list[str]:
             "Give 5 runs or more of every method: with 5, the test finds about three in "
             "four tasks that are harmed by two standard deviations, and with 8 nearly all.",
         ]
+    said += few_runs_words(t.runs)
     if t.null_arm is not None and math.isfinite(many):
         said.append(
             f"Without a test, one run shows {many:.1f} tasks worse on average. Chance alone shows "
@@ -96,6 +98,20 @@ def sentences(study: Study) -> list[str]:
             "under --twin."
         )
     return said + more_runs(found["runs_needed"], t.split)
+
+
+def few_runs_words(runs: int) -> list[str]:
+    """A warning where there are few runs. Its numbers are those of `study.transfer.paired_test`.
+
+    >>> few_runs_words(5), len(few_runs_words(2))
+    ([], 1)
+    """
+    if not 2 <= runs < ENOUGH_RUNS:
+        return []
+    return [
+        f"{runs} runs are few: where nobody is harmed, the test flags some task in up to 28% of "
+        "studies with 2 runs, in 12% with 3, and in 8% with 5. Give 5 runs or more."
+    ]
 
 
 def judged_arms(t: ArmTables) -> list[Arm]:
@@ -197,7 +213,7 @@ def _overall_words(name: str, base: str, overall: Mapping[str, Any]) -> str:
         if low > 0 or high < 0:
             said = f"{name} is {'better' if low > 0 else 'worse'} than {base}"
     if overall["delta_m"] is not None:
-        numbers.append(f"delta_m {overall['delta_m']:+.1f}%")
+        numbers.append(f"delta_m {overall['delta_m']:+z.1f}%")
     if overall["rank"] is not None:
         numbers.append(f"mean rank {overall['rank']:.1f}")
     return f"On the whole {said} ({'; '.join(numbers)})."

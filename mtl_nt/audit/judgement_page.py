@@ -244,8 +244,8 @@ def _read_words(study: Study) -> list[str]:
         f"{len(study.results):,} scores: {len(t.counts)} methods and alphas, {t.runs} "
         f"run{'s' if t.runs > 1 else ''}, {t.tasks} tasks. Every method has every run.",
         f"Metrics, and which values are better: {better}.",
-        "The runs split the same rows anew, with "
-        f"{study.overlap:.3g} test rows for a training row, so every interval is wider "
+        "The runs are of the same rows, so every interval is "
+        f"{(1 + t.runs * study.overlap) ** 0.5:.2f} times as wide as that of independent runs "
         "(Nadeau and Bengio 2003)."
         if study.overlap
         else "The runs are taken as independent. Folds of a cross-validation are not: say --folds.",

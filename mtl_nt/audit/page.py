@@ -24,8 +24,11 @@ from .figures import affinity_map, width_check
 from .findings import findings, learn_advice, listed, mean_words, power_words, sentences
 from .result import (
     Audit,
+    body_words,
     fit_commands,
+    in_python,
     load_call,
+    plan_command,
     read_words,
     repeat_command,
     resume_command,
@@ -172,51 +175,68 @@ def _plan(audit: Audit) -> list[str]:
     many = len(plan.table) > MOST_ROWS
     table = plan_choices(audit) if many else plan_table(audit)
     judged = (
-        "The first number is counted on the validation rows, which chose. The second, left out, is "
-        "counted on test rows, each run with what the other runs chose. Expect the second."
+        "Expect the first number, left out: it is counted on test rows, each run with what the "
+        "other runs chose. The apparent one is counted on the validation rows, which chose."
     )
     if plan.chosen_on == TEST:
         judged = (
-            "There are no scores on validation rows, so test rows chose. The first number is "
-            "counted on the same rows. The second, left out, is counted on the one run that did "
-            "not choose. Expect the second."
+            "There are no scores on validation rows, so test rows chose. Expect the first number, "
+            "left out: it is counted on the one run that did not choose. The apparent one is "
+            "counted on the rows that chose."
         )
     networks = f"{plan.networks} network{'s' if plan.networks != 1 else ''}"
     if _is_baseline(plan):
         judged = "So there is nothing else to train."
     elif plan.left_out.low <= 0:  # not where it is NaN
         judged += (
-            " Its interval includes 0, so these runs do not show that the plan is better than one "
-            f"network for each task ({plan.baseline})."
+            " The first number's interval includes 0, so these runs do not show that the plan is "
+            f"better than one network for each task ({plan.baseline})."
         )
-    command = f"{repeat_command(audit)} --plan plan.json"
+    unfinished = audit.folder is not None and audit.plan.unfinished
+    first = " It goes on training first, so the plan may change." if unfinished else ""
+    write, shell = "copy the text below.", ""
+    if not in_python(audit):  # else no command line has the data or the body
+        write = f"copy the text below, or run this command.{first}"
+        shell = f"<pre>{escape(plan_command(audit))}</pre>"
     commands = "".join(f"{escape(line)}\n" for line in fit_commands(audit))
+    body = "".join(f", {escape(word)}" for word in body_words(audit))
     predict = "fitted.predict(new_x)  # features as in data.x"
-    if commands:
+    if read_words(audit) is not None:
         predict = 'fitted.predict("new.csv")  # or a DataFrame with the same columns'
     python = (
         f"<pre>import mtl_nt\n\n{escape(load_call(audit))}\n"
-        f'fitted = mtl_nt.fit_plan(data, "plan.json")\n{predict}\n'
-        'fitted.save("fitted")  # mtl_nt.load_plan("fitted") reads it</pre>'
+        f'fitted = mtl_nt.fit_plan(data, "plan.json"{body})\n{predict}\n'
+        f'fitted.save("fitted")  # mtl_nt.load_plan("fitted"{body}) reads it</pre>'
     )
     train = [f"<p>Then train it on all rows, and predict new ones:</p><pre>{commands}</pre>"]
     train = [*(train if commands else []), f"<p>In Python:</p>{python}"]
     text = plan_json(plan, read_words(audit))
     return [
         f"<h2 id='plan'>The plan: {escape(_choice_words(plan))}</h2>",
-        f"<p class='lead'>{escape(str(plan))}</p>",
+        f"<p class='lead gain'>{_plan_line(plan)}</p>",
         _wide(table),
         *([_fold(f"The plan, all {len(plan.table)} tasks", _wide(plan_table(audit)))] * many),
         f"<p class='small'>{escape(judged)} The whole plan is {networks}.</p>",
         _fold(
             "Use this plan",
-            "<p>Save the plan as plan.json: copy the text below, or run this command. You may edit "
-            f"the file.</p><pre>{escape(command)}</pre>",
+            f"<p>Save the plan as plan.json: {write} You may edit the file.</p>{shell}",
             *train,
             f"<p>This is plan.json:</p><pre class='file'>{escape(text)}</pre>",
             plan_link(audit),
         ),
     ]
+
+
+def _plan_line(plan: TaskPlan) -> str:
+    """The plan in one line. The gain to expect is bold, and the apparent one is not.
+
+    >>> from mtl_nt.study import stored
+    >>> _plan_line(stored("cure-unrelated").task_plan(["MTL"])).count("</strong> (apparent ")
+    1
+    """
+    start, middle, end = escape(str(plan)).partition(" (apparent ")
+    what, colon, gain = start.partition(": ")
+    return f"{what}{colon}<strong>{gain}</strong>{middle}{end}" if middle else start
 
 
 def _choice_words(plan: TaskPlan) -> str:

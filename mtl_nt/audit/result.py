@@ -6,16 +6,20 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from keyword import iskeyword
 from typing import Any
 
 import pandas as pd
 
 from ..datasets import is_table
 from ..networks import Recipe
+from ..networks.own_body import PREFIX
 from ..study import Affinity, Study, TaskPlan, methods_at_widths
 from ..tasks import BadInput, Note
 from .plan import WIDTH_FACTORS, Plan
 
+IN_MEMORY = ""
+"""The source of data that were in memory, of which no command knows."""
 TABLES = ("results", "training", "history", "validation")
 """The names of a study's tables."""
 
@@ -36,8 +40,8 @@ class Audit:
             Those whose `severity` is "matters" belong on the first screen.
         provenance: the seconds, the versions, and what repeats the audit.
         folder: where what is finished is kept; None if it is kept nowhere.
-        written: the options that say what is written where, such as `--out` and a path. A command
-            that goes on with the audit gives them again.
+        written: the options that say what is written where, such as `--out` and a path, and how
+            much time there is. A command that goes on with the audit gives them again.
 
     >>> from mtl_nt.audit import example_audit
     >>> [*example_audit().labels]
@@ -116,7 +120,7 @@ def check_margins(margins: Mapping[str, float], judged: Sequence[str]) -> None:
 
 
 def repeat_command(audit: Audit) -> str:
-    """The command line that repeats an audit.
+    """The command line that repeats an audit, or the line of Python where there is none.
 
     It names the methods and runs of the plan, so it repeats the audit on a slower machine too.
 
@@ -125,6 +129,8 @@ def repeat_command(audit: Audit) -> str:
     python -m mtl_nt report dial --methods MTL --alphas 0,0.1,0.25,0.5,1 --seeds 100,101 --steps 10
     """
     made, plan = audit.provenance, audit.plan
+    if in_python(audit):
+        return audit_call(audit)
     return shlex.join(
         report_words(
             made["source"],
@@ -196,8 +202,86 @@ def resume_command(audit: Audit) -> str | None:
     if audit.folder is None or not plan.unfinished:
         return None
     asked = replace(plan, methods=plan.asked_methods, seeds=plan.asked_seeds)
+    if in_python(audit):
+        return audit_call(replace(audit, plan=asked), audit.folder)
     repeat = repeat_command(replace(audit, plan=asked))
     return f"{repeat} {shlex.join([*audit.written, '--results', audit.folder])}"
+
+
+def in_python(audit: Audit) -> bool:
+    """Whether Python alone can repeat an audit: of data in memory, or with a body of one's own.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> in_python(example_audit())
+    False
+    """
+    return audit.provenance["source"] == IN_MEMORY or audit.recipe.own_body is not None
+
+
+def audit_call(audit: Audit, folder: str | None = None) -> str:
+    """The line of Python that repeats an audit. It names data and bodies that only Python knows.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> print(audit_call(example_audit()))
+    mtl_nt.audit.audit('dial', ['MTL'], alphas=[0.0, 0.1, 0.25, 0.5, 1.0], seeds=[100, 101], \
+steps=10)
+    """
+    made, plan, recipe = audit.provenance, audit.plan, audit.recipe
+    words = ["data" if made["source"] == IN_MEMORY else repr(made["source"]), f"{[*plan.methods]}"]
+    words += [f"alphas={[*plan.alphas]}"] if plan.alphas else []
+    words += [f"seeds={[*plan.seeds]}"]
+    words += [] if made["steps"] is None else [f"steps={made['steps']}"]
+    words += [f"margin={dict(audit.study.margin)}"] if audit.study.margin else []
+    words += body_words(audit)
+    words += [f"trunk={recipe.trunk}"] if recipe.own_body is not None else []
+    words += [f"{name}={value!r}" for name, value in _given(made["options"])]
+    words += [] if folder is None else [f"folder={folder!r}"]
+    return f"mtl_nt.audit.audit({', '.join(words)})"
+
+
+def body_words(audit: Audit) -> list[str]:
+    """The argument that gives a body of one's own again, by its name; nothing without one.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> body_words(example_audit())
+    []
+    """
+    body = audit.recipe.own_body
+    name = "" if body is None else body.removeprefix(PREFIX).partition(",")[0]
+    known = name.isidentifier() and not iskeyword(name)  # a lambda has no name
+    return [] if body is None else [f"architecture={name if known else 'Body'}"]
+
+
+def _given(options: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in options.items() if value not in (None, (), [], False)]
+
+
+def plan_command(audit: Audit) -> str:
+    """The command line that writes the plan of an audit as plan.json.
+
+    Where the results are kept, it reads them; else it repeats the audit, with the same budget.
+
+    >>> from mtl_nt.audit import example_audit
+    >>> print(plan_command(example_audit()))
+    python -m mtl_nt report dial --methods MTL --alphas 0,0.1,0.25,0.5,1 --seeds 100,101 \
+--steps 10 --plan plan.json
+    """
+    written = options(audit.written)
+    written.pop("--plan", None)
+    plan = audit.plan
+    if audit.folder is not None:
+        if not plan.unfinished:  # all is read, and takes no time
+            written.pop("--budget", None)
+        plan = replace(plan, methods=plan.asked_methods, seeds=plan.asked_seeds)
+        written["--results"] = audit.folder
+    repeat = repeat_command(replace(audit, plan=plan))
+    words = [word for pair in written.items() for word in pair]
+    return f"{repeat} {shlex.join([*words, '--plan', 'plan.json'])}"
+
+
+def options(words: Sequence[str]) -> dict[str, str]:
+    """The values of options, each of which has one."""
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 def load_call(audit: Audit) -> str:
@@ -207,9 +291,10 @@ def load_call(audit: Audit) -> str:
     >>> print(load_call(example_audit()))
     data = mtl_nt.load('dial')
     """
-    options = audit.provenance["options"].items()
-    given = {name: value for name, value in options if value not in (None, (), [], False)}
-    words = [repr(audit.provenance["source"]), *(f"{k}={v!r}" for k, v in given.items())]
+    made = audit.provenance
+    if made["source"] == IN_MEMORY:
+        return f"data = ...  # your own data in memory, {audit.name!r}"
+    words = [repr(made["source"]), *(f"{k}={v!r}" for k, v in _given(made["options"]))]
     return f"data = mtl_nt.load({', '.join(words)})"
 
 
@@ -232,7 +317,7 @@ def fit_commands(audit: Audit) -> list[str]:
     []
     """
     made = audit.provenance
-    if not is_table(made["source"]):
+    if not is_table(made["source"]) or in_python(audit):
         return []
     start, read = ["python", "-m", "mtl_nt"], option_words(made["options"])
     fit = [*start, "fit", made["source"], "--plan", "plan.json", "--out", "fitted", *read]

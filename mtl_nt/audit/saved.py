@@ -50,6 +50,7 @@ def to_json(audit: Audit) -> dict[str, Any]:
         "metric": dict(study.metric),
         "margin": dict(study.margin),
         "overlap": study.overlap,
+        "overlap_limit": study.overlap_limit,
         "null_identity": dict(study.null_identity),
         "pairs": dict(study.pairs),
         "recipe": asdict(audit.recipe),
@@ -71,6 +72,7 @@ def from_json(saved: SavedAudit) -> Audit:
         pd.DataFrame(tables["history"]),
         metric=saved["metric"],
         overlap=saved["overlap"],
+        overlap_limit=saved["overlap_limit"],
         null_identity=saved["null_identity"],
         pairs=saved["pairs"],
         recipe=saved["recipe"],
@@ -152,6 +154,7 @@ class SavedAudit(TypedDict):
     metric: dict[str, Literal["PR-AUC", "macro PR-AUC", "MSE"]]
     margin: dict[str, NonNegativeFloat]
     overlap: FiniteFloat
+    overlap_limit: FiniteFloat | None
     null_identity: dict[str, str]
     pairs: dict[str, PairSigns]
     recipe: Recipe

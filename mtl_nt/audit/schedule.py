@@ -256,11 +256,21 @@ or more, or fewer --steps
 
     left = timer.left()
     if seconds > 1.5 * left:
-        enough = MARGIN * seconds + timer.passed() + 10  # and the page takes some seconds
         raise BadInput(
-            f"{needed} take about {format_seconds(seconds)} here, and {format_seconds(left)} are "
-            f"left; give --budget {_as_budget(enough)} or more, or fewer --steps"
+            f"{needed} take about {format_seconds(seconds)} here, and "
+            f"{format_seconds(max(left, 0))} are left; give --budget {enough_for(seconds, timer)} "
+            "or more, or fewer --steps"
         )
+
+
+def enough_for(seconds: float, timer: Timer) -> str:
+    """A budget with room for work of so many seconds, as `--budget` takes it.
+
+    >>> enough_for(80, Timer(10, clock=lambda: 0.0))
+    '2min'
+    """
+    begun = min(timer.passed(), timer.budget)  # reading and measuring come again
+    return _as_budget(MARGIN * seconds + begun + 10)  # and the page takes some seconds
 
 
 def _as_budget(seconds: float) -> str:

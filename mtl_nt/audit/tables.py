@@ -58,7 +58,13 @@ def task_table(audit: Audit, method: str = "MTL", alpha: float = math.nan) -> st
     verdicts = arm_tables(study).verdicts[method, format_alpha(alpha)].to_dict("records")
     units = [study.metric[str(task)] for task in delta]
     margin = np.array([study.margin.get(unit, 0.0) for unit in units])
-    enough = runs_needed(delta.to_numpy(), study.overlap, margin=margin, units=units)
+    enough = runs_needed(
+        delta.to_numpy(),
+        study.overlap,
+        margin=margin,
+        units=units,
+        overlap_limit=study.overlap_limit,
+    )
     needed = dict(zip(delta.columns, enough, strict=True))
     alone = study.results[study.results["method"] == study.baseline]
     judged = alone[alone["metric"] == alone["task"].map(study.metric)]
@@ -73,13 +79,13 @@ def task_table(audit: Audit, method: str = "MTL", alpha: float = math.nan) -> st
         counts, runs = about[task], needed[task]
         undecided = scored and v["verdict"] == "undecided"
         decide = "no number" if math.isinf(runs) else f"{runs:.0f}" if undecided else ""
-        interval = f"{v['low']:+.3f} to {v['high']:+.3f}" if np.isfinite(v["low"]) else "–"
+        interval = f"{v['low']:+z.3f} to {v['high']:+z.3f}" if np.isfinite(v["low"]) else "–"
         positives = None if pd.isna(counts["positives"]) else int(counts["positives"])
         rows.append(
             [
                 (task, task),
                 (v["verdict"], v["delta"]) if scored else ("not scored", math.nan),
-                number_cell(v["delta"], "{:+.3f}"),
+                number_cell(v["delta"], "{:+z.3f}"),
                 (interval, v["low"]),
                 number_cell(v["p"], "{:.2g}"),
                 number_cell(v["adjusted"], "{:.2g}"),
@@ -107,14 +113,14 @@ def plan_table(audit: Audit) -> str:
     """
     plan = audit.task_plan
     digits = 3 if plan.unit == STANDARD_ERRORS else plan.digits
-    head = ["task", "choice", "why", "gain, apparent", "gain, left out", "networks", "seconds"]
+    head = ["task", "choice", "why", "gain, left out", "gain, apparent", "networks", "seconds"]
     rows = [
         [
             (row["task"], row["task"]),
             (row["choice"], row["choice"]),
             (row["why"], row["why"]),
-            _gain_cell(row["apparent"], digits),
             _gain_cell(row["left_out"], digits),
+            _gain_cell(row["apparent"], digits),
             (f"{row['networks']}", row["networks"]),
             number_cell(row["seconds"], "{:.2g}"),
         ]
@@ -187,7 +193,7 @@ def remedies_table(audit: Audit, found: Mapping[str, Any]) -> str:
         alpha = math.nan if remedy["alpha"] is None else float(remedy["alpha"])
         name, mean = arm_label((remedy["method"], format_alpha(alpha))), remedy["mean"]
         known = mean["low"] is not None and math.isfinite(mean["low"])
-        ends = f"{mean['low']:+.{digits}f} to {mean['high']:+.{digits}f}" if known else "–"
+        ends = f"{mean['low']:+z.{digits}f} to {mean['high']:+z.{digits}f}" if known else "–"
         delta = math.nan if mean["delta"] is None else mean["delta"]
         said = "diverged" if remedy["diverged"] else ""
         worse = known and mean["high"] < 0
@@ -196,7 +202,7 @@ def remedies_table(audit: Audit, found: Mapping[str, Any]) -> str:
             [
                 (name, place),
                 *((f"{remedy[v]}", remedy[v]) for v in verdicts),
-                number_cell(delta, f"{{:+.{digits}f}}"),
+                number_cell(delta, f"{{:+z.{digits}f}}"),
                 (ends, mean["low"] if known else math.nan),
                 (f"{remedy['networks']}", remedy["networks"]),
                 number_cell(float(remedy["seconds"]), "{:.2g}"),
@@ -387,7 +393,7 @@ def _table_cell(cell: tuple[Any, Any]) -> str:
 
 def _gain_cell(value: float, digits: int) -> tuple[str, float]:
     """A gain; none at all is a plain 0."""
-    return ("0", 0.0) if value == 0 else number_cell(value, f"{{:+.{digits}f}}")
+    return ("0", 0.0) if value == 0 else number_cell(value, f"{{:+z.{digits}f}}")
 
 
 def _width(mean: Mapping[str, Any]) -> float | None:

@@ -4,6 +4,10 @@
 2. The same on the other runs, since three runs find a third of the harm that five find.
 3. Remedies, the width check and the affinity, by expected use for each second of a processor.
 4. Where a budget leaves time: further pairs of STL and STL', for the null of a count.
+
+An audit that goes on shows all that its last page has shown. So further runs count once the
+remedies of that page have them, too. Where there is no room for that, other remedies come first,
+on the runs of the page, and further runs are trained last, piece by piece.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from ..tasks import BadInput
 from .bench import TWINS, Bench
 from .costs import Costs, measure_costs
 from .plan import WIDTH_FACTORS, Plan, describe_work, format_seconds
-from .schedule import Ended, Group, Item, Timer, check_room, work_through
+from .schedule import Ended, Group, Item, Timer, check_room, enough_for, work_through
 from .status import Status
 
 FIRST_RUNS = 3  # of the first verdict
@@ -31,7 +35,7 @@ LEAST_RUNS = 2
 PAIRS_AT_ONCE = 5
 MEASURING = 0.03  # the share of a budget that the estimate may take
 BASE = (*TWINS, METHODS["MTL"])
-FIRST, REST = "the first runs", "more runs"
+KEPT, FIRST, REST = "what is there", "the first runs", "more runs"
 WIDTHS, AFFINITY, PAIRS = "the trunk-width check", "the affinity of the tasks", "pairs of STL"
 USE = {
     "Fine-Tuning": 0.86,
@@ -49,8 +53,9 @@ USE = {
 """How much of MTL's harm each method spared on average in the kept cases of causes and cures
 (`study.CURES`). The smallest value stands for none. MTL here is its tuned form."""
 UNKNOWN_USE = 0.3
-SIDE_USE = {WIDTHS: 0.3, AFFINITY: 0.1}
-"""Width is one more cause, and often a cure. The affinity explains, and decides nothing."""
+SIDE_USE = {WIDTHS: 0.3, AFFINITY: 0.1, "Trees": 0.02}
+"""Width is one more cause, and often a cure. The affinity explains, and decides nothing. Trees say
+whether networks are worth it, and spare no task."""
 
 
 class NoVerdict(BadInput):
@@ -59,12 +64,13 @@ class NoVerdict(BadInput):
     Attributes:
         runs: the seeds of the runs that are finished.
         there: what is finished, in words; nothing where nothing is.
+        budget: what would have been enough, as `--budget` takes it.
         early: what `audit` makes of it (see `early.Early`).
     """
 
-    def __init__(self, message: str, runs: Sequence[int], there: str) -> None:
+    def __init__(self, message: str, runs: Sequence[int], there: str, budget: str) -> None:
         super().__init__(message)
-        self.runs, self.there = tuple(runs), there
+        self.runs, self.there, self.budget = tuple(runs), there, budget
         self.early: object = None
 
 
@@ -78,6 +84,7 @@ class Work:
         timer: the time that there is.
         say: gets lines of text.
         with_budget: whether time that is left goes into pairs.
+        shown: what an earlier call has shown, if this one goes on with it.
     """
 
     def __init__(
@@ -88,6 +95,7 @@ class Work:
         timer: Timer,
         say: Callable[[str], object],
         with_budget: bool,
+        shown: Plan | None = None,
     ) -> None:
         self.bench, self.timer, self.say = bench, timer, say
         self.asked, self.seeds, self.with_budget = list(asked), tuple(seeds), with_budget
@@ -106,6 +114,9 @@ class Work:
         self.widths = methods_at_widths(
             Recipe.for_data(bench.data, steps=bench.steps), WIDTH_FACTORS
         )
+        self.shown_runs = () if shown is None else shown.seeds
+        self.shown = [m for m in self.asked[1:] if shown and m.name in shown.methods]
+        self.shown += self.widths if shown and shown.widths else []
         self.first = self.seeds[:FIRST_RUNS]
         self.runs = self.first  # those that remedies are trained on
         self.costs: Costs
@@ -114,8 +125,8 @@ class Work:
         """Train what there is time for, and say what was trained.
 
         Raises:
-            BadInput: the budget has no room for a first verdict, or a training refuses its data.
-            NoVerdict: the budget was over before a verdict could be given.
+            BadInput: a training refuses its data.
+            NoVerdict: the budget has no room for a first verdict, or was over before it.
             KeyboardInterrupt: somebody stopped it before that; its cause is a `NoVerdict`.
         """
         timer, bench, say = self.timer, self.bench, self.say
@@ -144,7 +155,11 @@ class Work:
         for line in self.impossible:
             self.say(f"left out: {line}")
         needed = timer.estimate(self._items(BASE, self.first))
-        check_room(needed, timer, f"STL, its twin and MTL on {len(self.first)} runs")
+        try:
+            check_room(needed, timer, f"STL, its twin and MTL on {len(self.first)} runs")
+        except BadInput as error:
+            budget = enough_for(needed, timer)
+            raise NoVerdict(str(error), [], self._finished(), budget) from None
         status = Status(progress, timer, seconds)
         self.say = lambda line: status.around(lambda: say(line))
         try:
@@ -168,7 +183,8 @@ class Work:
         """All groups but the pairs, in the order of their use."""
         bench, rest = self.bench, self.seeds[len(self.first) :]
         base = partial(self._items, BASE, self.first)
-        groups = [Group(FIRST, base, needed=True, done=self._say_verdict)]
+        groups = [Group(KEPT, self._kept_items, needed=True)] if self.shown_runs else []
+        groups.append(Group(FIRST, base, needed=True, done=self._say_verdict))
         if rest:
             groups.append(Group(REST, self._more_runs, begun=self._take_all_runs))
         every = [m for m in self.asked if m.name != "MTL"]
@@ -176,7 +192,8 @@ class Work:
         for method in every:
             name = method.name.removesuffix(", tuned")
             group = Group(method.name, partial(self._on_runs, (method,)))
-            by_use.append((USE.get(name, UNKNOWN_USE) / self._seconds((method,)), group))
+            use = USE.get(name, SIDE_USE.get(name, UNKNOWN_USE))
+            by_use.append((use / self._seconds((method,)), group))
         wide = Group(WIDTHS, partial(self._on_runs, self.widths))
         by_use.append((SIDE_USE[WIDTHS] / self._seconds(self.widths), wide))
         seconds = 0.0 if bench.kept_affinity() is not None else self._affinity_seconds()
@@ -191,14 +208,23 @@ class Work:
         yield from groups
         self.runs = self.first
 
+    def _kept_items(self) -> list[Item]:
+        """All that the last page has shown, which is only read."""
+        items = self._items((*BASE, *self.shown), self.shown_runs)
+        if self.bench.kept_affinity() is not None:
+            items.append(Item("affinity", 0.0, lambda: self.bench.measure_affinity(self.first)))
+        return [item for item in items if not item.seconds]
+
     def _in_turn(self, groups: Sequence[Group]) -> Iterator[Group]:
         yield from groups
+        if self.shown_runs and len(self.runs) < len(self.seeds):
+            yield Group(REST, self._more_runs, needed=True)
         if self.with_budget:
             yield from self._pair_groups()
 
     def _more_runs(self) -> list[Item]:
-        """STL, STL' and MTL on the other runs."""
-        return self._items(BASE, self.seeds[len(self.first) :])
+        """STL, STL', MTL and what was shown already, on the other runs."""
+        return self._items((*BASE, *self.shown), self.seeds[len(self.first) :])
 
     def _take_all_runs(self) -> None:
         self.runs = self.seeds
@@ -282,17 +308,25 @@ class Work:
                 "so no verdict can be given",
                 runs,
                 self._finished(),
+                enough_for(self.timer.estimate(self._items(BASE, self.first)), self.timer),
             )
             if ended.interrupted:
                 raise ended.interrupted from early
             raise early
+        trained = len(runs)
+        common = [s for s in runs if all(s in bench.covered(m) for m in self.shown)]
+        if self.shown_runs and {*self.shown_runs} <= {*common}:
+            runs = common  # nothing that was shown is taken away for the sake of more runs
         done = [m for m in self.asked if {*runs} <= bench.covered(m)]
         widths = all({*runs} <= bench.covered(m) for m in self.widths)
         affinity = bench.affinity is not None
         left_out = list(self.impossible)
         if len(runs) < len(self.seeds):
             more = len(self.seeds) - len(runs)
-            left_out.append(f"{more} of {len(self.seeds)} runs{_how_long(REST, ended)}")
+            why = _how_long(REST, ended)
+            if len(runs) < trained:
+                why = " (some of the methods shown are not trained on them yet)"
+            left_out.append(f"{more} of {len(self.seeds)} runs{why}")
         for method in self.asked:
             if method not in done:
                 left_out.append(f"{method.name}{_how_long(method.name, ended)}")

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-CONFIDENCE = 0.95
+from ..study import half_interval
 
 
 class Effect(NamedTuple):
@@ -36,7 +35,8 @@ class Effect(NamedTuple):
         >>> Effect(0.1, -0.05, 0.25).said(2)
         '+0.10 [-0.05, +0.25]'
         """
-        return f"{self.mean:+.{digits}f} [{self.low:+.{digits}f}, {self.high:+.{digits}f}]"
+        mean, low, high = (f"{number:+z.{digits}f}" for number in self)
+        return f"{mean} [{low}, {high}]"
 
 
 def effect(delta: pd.DataFrame | pd.Series | np.ndarray, overlap: float = 0.0) -> Effect:
@@ -44,18 +44,20 @@ def effect(delta: pd.DataFrame | pd.Series | np.ndarray, overlap: float = 0.0) -
 
     Args:
         delta: differences, one row for each run, and one column for each task if there are several.
+            A task that some run did not score is left out of all runs.
         overlap: the ratio of test rows to training rows where runs share rows, as in
             `Study.overlap`; else 0.
 
     >>> effect(np.array([0.1, 0.2, 0.3])).said()
     '+0.200 [-0.048, +0.448]'
     """
-    values = np.asarray(delta, dtype=float)
-    runs = values if values.ndim == 1 else np.nanmean(values, axis=1)
-    count = len(runs)
-    reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, count - 1)) * runs.std(ddof=1)
-    reach *= (1 / count + overlap) ** 0.5
-    mean = float(runs.mean())
+    runs = np.asarray(delta, dtype=float)
+    if runs.ndim == 2:  # a task that a run did not score would be averaged away in that run alone
+        scored = np.isfinite(runs).all(0)
+        runs = runs[:, scored].mean(1) if scored.any() else np.full(len(runs), np.nan)
+    if not np.isfinite(runs).all():
+        return Effect(np.nan, np.nan, np.nan)
+    mean, reach = float(runs.mean()), float(half_interval(runs, overlap))
     return Effect(mean, mean - reach, mean + reach)
 
 

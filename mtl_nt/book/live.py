@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from numbers import Real
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import ipywidgets as widgets
 from IPython import get_ipython
 from IPython.display import DisplayHandle, display
+from traitlets import Float
 
 from ..figures.picture import (
     FULL_DESCRIPTION,
@@ -20,7 +23,7 @@ from ..figures.picture import (
     screen_reader_names,
     wrapping_row,
 )
-from ..tasks import BadInput
+from ..tasks import BadInput, is_finite_number
 from .pictures import picture_html
 
 Train = Callable[[dict[str, Any], Callable[[float, str], None], Callable[[], bool]], Picture]
@@ -47,6 +50,47 @@ GONE = """\
 """JupyterLab itself marks the widgets of a kernel that has been restarted or has died."""
 
 
+@dataclass(frozen=True)
+class AnyNumber:
+    """A control of `Live` that takes any number of a range: a slider, and a box to type in.
+
+    Args:
+        least, most: the ends of the range.
+        start: the number to start with.
+
+    Raises:
+        BadInput: an end or a start that is no finite number, an empty range, or a start outside it.
+
+    >>> AnyNumber(0, 2, start=0.5).step
+    0.05
+    """
+
+    least: float
+    most: float
+    start: float
+
+    def __post_init__(self) -> None:
+        given = f"AnyNumber({self.least!r:.40}, {self.most!r:.40}, start={self.start!r:.40})"
+        if not all(map(is_finite_number, (self.least, self.most, self.start))):
+            raise BadInput(f"{given}: give finite numbers")
+        if not self.least <= self.start <= self.most or self.least == self.most:
+            raise BadInput(f"{given}: give a range, and a start that lies in it")
+
+    @property
+    def step(self) -> float:
+        """How far a key moves the slider; a typed number may lie between two steps."""
+        step: float = 10.0 ** math.floor(math.log10(self.most - self.least)) / 20
+        return step
+
+    def nearest_step(self, value: float) -> float:
+        """Where the slider stands for a number.
+
+        >>> AnyNumber(0, 2, start=0.5).nearest_step(0.123)
+        0.1
+        """
+        return round(self.least + round((value - self.least) / self.step) * self.step, 12)
+
+
 class Live:
     """Controls that train anew at every change, and show the picture of the last training.
 
@@ -58,12 +102,15 @@ class Live:
         train: a function (values, progress, stop) that returns a PNG and its caption. It calls
             `progress(fraction, text)` now and then. It asks `stop()` often, and ends in any way
             when that is True.
-        controls: for each name its options and the one to start with. Numbers become a slider,
-            anything else a menu.
+        controls: for each name its options and the one to start with, or `AnyNumber`. Numbers
+            become a slider, anything else a menu.
         title: what is trained, in a few words.
+        needed: for a control that does not always mean something, a function that says of the
+            values of all controls whether it does. Where it does not, the control is out of sight,
+            and its value is not among the values that are trained with.
 
     Raises:
-        BadInput: a start value that is none of its options.
+        BadInput: a start value that is none of its options, or `needed` of an unknown control.
 
     >>> from mtl_nt.figures import captioned_png, new_figure
     >>> def train(values, progress, stop):
@@ -77,8 +124,9 @@ class Live:
     def __init__(
         self,
         train: Train,
-        controls: Mapping[str, tuple[Sequence[Any], Any]],
+        controls: Mapping[str, tuple[Sequence[Any], Any] | AnyNumber],
         title: str = "Training",
+        needed: Mapping[str, Callable[[dict[str, Any]], bool]] | None = None,
     ) -> None:
         self.title = title
         self.picture: Picture | None = None
@@ -88,12 +136,16 @@ class Live:
         self._latest = 0  # number of the latest request: a training with another one is stale
         self._shown = threading.RLock()  # holds the state and what is shown together
         self._training = threading.Lock()  # one training at a time
-        self._controls = {n: _make_control(n, options, at) for n, (options, at) in controls.items()}
+        self._controls = {name: _make_control(name, given) for name, given in controls.items()}
+        self._needed = dict(needed or {})
+        if unknown := [name for name in self._needed if name not in self._controls]:
+            raise BadInput(f"needed: no control is named {unknown[0]!r}")
         self._bar = widgets.FloatProgress(min=0, max=1, layout=widgets.Layout(width="12em"))
         self._button = widgets.Button(layout=widgets.Layout(width="8em"))
         self._status = widgets.HTML().add_class("nt-status")
         self._figure = widgets.HTML().add_class("nt-figure")
         self._kept: DisplayHandle | None = None  # the output that stands in for the controls
+        self._hide_what_is_not_needed()
         self._idle("")
         for control in self._controls.values():
             control.observe(lambda _: self._request(DEBOUNCE_SECONDS), "value")
@@ -116,8 +168,17 @@ class Live:
 
     @property
     def values(self) -> dict[str, Any]:
-        """The present values of the controls."""
-        return {name: control.value for name, control in self._controls.items()}
+        """The present values of the controls that are in sight."""
+        every = {name: control.value for name, control in self._controls.items()}
+        return {name: value for name, value in every.items() if self._is_needed(name, every)}
+
+    def _is_needed(self, name: str, values: dict[str, Any]) -> bool:
+        return name not in self._needed or self._needed[name](values)
+
+    def _hide_what_is_not_needed(self) -> None:
+        there = self.values
+        for name, control in self._controls.items():
+            control.layout.display = None if name in there else "none"
 
     def run_sync(self) -> Picture:
         """Train with the present values in this thread; show and return the picture."""
@@ -157,6 +218,7 @@ class Live:
         """Train with the present values, unless another request comes before `delay` is over."""
         with self._shown:
             self._latest += 1
+            self._hide_what_is_not_needed()
             self.error, values = None, self.values
             self._button.description, self._button.disabled = "Stop", False
             self._bar.value, self._bar.layout.display = 0, ""
@@ -251,7 +313,10 @@ def running_headless() -> bool:
     return asked and "cellId" not in request.get("metadata", {})  # front ends name the cell
 
 
-def _make_control(name: str, options: Sequence[Any], start: Any) -> widgets.Widget:
+def _make_control(name: str, given: tuple[Sequence[Any], Any] | AnyNumber) -> widgets.Widget:
+    if isinstance(given, AnyNumber):
+        return SliderAndBox(name, given)
+    options, start = given
     if start not in options:
         known = ", ".join(format_value(option) for option in options)
         raise BadInput(f"{name}: cannot start at {format_value(start)}; the options are {known}")
@@ -261,6 +326,49 @@ def _make_control(name: str, options: Sequence[Any], start: Any) -> widgets.Widg
     return kind(
         options=labelled, value=start, description=name, tooltip=name, style=FULL_DESCRIPTION
     )
+
+
+class SliderAndBox(widgets.HBox):
+    """A slider with steps, and beside it a box for any number; `value` is what the box says.
+
+    The slider stands at the step nearest to a number that was typed, since ipywidgets' own slider
+    rounds whatever it is given.
+    """
+
+    value = Float()
+
+    def __init__(self, name: str, given: AnyNumber) -> None:
+        ends = {"min": given.least, "max": given.most, "step": given.step}
+        slider = widgets.FloatSlider(
+            value=given.nearest_step(given.start),
+            **ends,
+            readout=False,
+            readout_format=".4",
+            description=name,
+            tooltip=name,
+            style=FULL_DESCRIPTION,
+        )
+        box = widgets.BoundedFloatText(
+            value=given.start,
+            **ends,
+            description=f"any number, {given.least:g} to {given.most:g}",
+            tooltip=name,
+            style=FULL_DESCRIPTION,
+            layout=widgets.Layout(width="15em"),
+        )
+
+        def slide(change: Mapping[str, Any]) -> None:
+            if change["new"] != given.nearest_step(box.value):
+                box.value = change["new"]
+
+        def take(change: Mapping[str, Any]) -> None:
+            slider.value = given.nearest_step(change["new"])
+            self.value = change["new"]
+
+        slider.observe(slide, "value")
+        box.observe(take, "value")
+        row = {"flex_flow": "row wrap", "grid_gap": "0 1em"}
+        super().__init__([slider, box], value=given.start, layout=row)
 
 
 def _describe_values(values: Mapping[str, Any]) -> str:

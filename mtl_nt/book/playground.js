@@ -45,6 +45,7 @@ const sum = (values) => values.reduce((a, b) => a + b, 0);
 const mean = (values) => sum(values) / values.length;
 const dot = (a, b) => { let s = 0; for (let i = 0; i < a.length; i++) s += a[i] * b[i]; return s; };
 const cosine = (a, b) => dot(a, b) / Math.max(Math.sqrt(dot(a, a) * dot(b, b)), 1e-300);
+const angleOf = (a, b) => Math.acos(Math.max(-1, Math.min(1, cosine(a, b)))) / RADIANS;
 
 const given = (of) => (alpha, target) =>
   ({ weights: ({ losses }) => losses.map((_, t) => of(t, alpha, target, losses.length)) });
@@ -447,7 +448,7 @@ function drawWeights(simulation, stage) {
   const network = together.at(-1), { losses, weights } = network; // of RMTL: the outsider's network
   const marks = range(losses.length).filter((k) => k % problem.perEpoch === 0).slice(0, 60);
   const width = Math.min(760, (stage.clientWidth || 800) - 40), space = (width - 20) / 4;
-  const bold = { "font-weight": 600 };
+  const bold = { "font-weight": 600 }, pass = problem.pass(network.values, range(simulation.settings.rows));
   const charts = [["loss L of each batch", losses, (row, t) => row[t]],
     ["L / L of the first batch", losses, (row, t) => row[t] / losses[0][t]],
     [method === "RMTL" ? "weights in the outsider's network" : "task weights w", weights, (row, t) => row[t]],
@@ -457,7 +458,6 @@ function drawWeights(simulation, stage) {
     ...problem.names.map((name, t) => label(name, 20 + space * t, 412, { fill: colors[t], ...bold })),
     label("ticks: epochs", 20 + space * 3, 412, { fill: "#666" }))];
   if (method === "GradNorm" && weights.length) { // bars that level out where alpha is 0
-    const pass = problem.pass(network.values, range(simulation.settings.rows));
     const sizes = pass.norms.map((norm, t) => norm * weights.at(-1)[t]);
     const scale = (width - 90) / Math.max(...sizes);
     extras.push(picture(width + 40, 96, "Weighted gradient norms", "wide",
@@ -465,9 +465,11 @@ function drawWeights(simulation, stage) {
         element("rect", { x: 100, y: 24 + 22 * t, height: 16, width: size * scale, fill: colors[t] }),
         label(problem.names[t], 94, 37 + 22 * t, { "text-anchor": "end" })])));
   }
-  if (method === "Uncertainty" && network.weighter.s)
-    extras.push(element("p", {}, "log variances s: " + problem.names.map((name, t) =>
-      `${name} ${network.weighter.s[t].toFixed(2)}`).join(", ")));
+  const angles = ({ headGradients: g }) => g.slice(0, -1).map((h) => angleOf(h, g.at(-1)));
+  const [title, values, text] = method === "RMTL" ? ["angle to the outsider's gradient", angles(pass), degrees]
+    : ["log variances s", network.weighter.s || [], (v) => v.toFixed(2)];
+  if (values.length) extras.push(element("p", {}, `${title}: ` +
+    Array.from(values, (v, t) => `${problem.names[t]} ${text(v)}`).join(", ")));
   stage.replaceChildren(...extras);
 }
 
@@ -480,8 +482,7 @@ function sentence(simulation) {
   const after = `After ${step} steps`;
   if (settings.method === "STL") return `${after}, each task has its own network: the baseline of the others.`;
   if (settings.view === "two") {
-    const both = problem.pass(together[0].values).headGradients;
-    const apart = Math.acos(Math.max(-1, Math.min(1, cosine(...both)))) / RADIANS;
+    const apart = angleOf(...problem.pass(together[0].values).headGradients);
     const angle = together.length > 1 ? "" : ` Their gradients point ${apart.toFixed(0)}° apart.`;
     return `${after}, task A is ${amount(gains[0])}, and task B is ${amount(gains[1])}.${angle}`;
   }
@@ -491,7 +492,7 @@ function sentence(simulation) {
 }
 
 // ---- Controls ----
-const times = (v) => `× ${v < 1 ? v.toFixed(2) : v.toFixed(1)}`, degrees = (v) => `${v}°`;
+const times = (v) => `× ${v < 1 ? v.toFixed(2) : v.toFixed(1)}`, degrees = (v) => `${Math.round(v)}°`;
 const CONTROLS = { // label, [least, most, step], text of a value; a scale moves in powers of ten
   alpha: ["alpha", [0, 4, 0.05], (v) => v.toFixed(2)],
   angle: ["angle of the outsider", [0, 90, 5], degrees],
@@ -556,8 +557,7 @@ function mount(root) {
     show();
     restart();
   });
-  const names = Object.keys(METHODS), picker = element("select", OWN_KEYS);
-  picker.append(...names.map((name) => element("option", {}, name)));
+  const picker = element("select", OWN_KEYS, ...Object.keys(METHODS).map((name) => element("option", {}, name)));
   picker.addEventListener("change", () => {
     const { alpha } = METHODS[settings.method = picker.value];
     settings.alpha = alpha ? alpha[2] : 0;

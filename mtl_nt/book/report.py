@@ -144,16 +144,21 @@ def keep_outputs(notebook: str | Path, executed: NotebookNode) -> Path:
         BadInput: a sentence of its text does not hold (see `claims`).
     """
     path = Path(notebook)
-    if denied := _denied(executed):
-        raise BadInput(f"{path}: its outputs are not kept; mend its text: {denied}")
+    if denied := denied_claims(executed):
+        raise BadInput(f"{path}: its outputs are not kept; mend its text: {denied[0]}")
     return _write(path, nbformat.writes(with_outputs(read_notebook(path), executed)) + "\n")
 
 
-def _denied(notebook: NotebookNode) -> str | None:
-    """The first sentence of a notebook that its own numbers do not bear out."""
+def denied_claims(notebook: NotebookNode) -> list[str]:
+    """The sentences of a notebook that the numbers of its run do not bear out.
+
+    >>> from nbformat.v4 import new_notebook
+    >>> denied_claims(new_notebook())
+    []
+    """
     printed = (o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
     lines = (line for text in printed for line in text.splitlines())
-    return next((line for line in lines if line.startswith(DOES_NOT_HOLD)), None)
+    return [line for line in lines if line.startswith(DOES_NOT_HOLD)]
 
 
 class _QuickEngine(NBClientEngine):

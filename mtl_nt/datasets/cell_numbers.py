@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
 from .csv_layout import COMMA_NUMBER
 from .sheets import EMPTY_CELLS, quoted
@@ -14,12 +15,43 @@ NO_VALUE = frozenset(
     + ("not determined", "not tested", "not measured", "no data", "no value", "nodata", "nat")
     + ("#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "#calc!", "-nan", "1.#qnan")
 )
-"""What people and programs write, in lower case, where there is no number. In a column of numbers
-these cells count as empty, and a note names them."""
+"""What people and programs write, in lower case, where there is no value. Such a cell is empty, as
+one of `EMPTY_CELLS` is in upper or lower case, and a note names it."""
+RENAME = "If it is a {}, give it another name in the table, such as 'no event'."
 NUMBER_WORDS = {"true": 1.0, "false": 0.0, **dict.fromkeys(map(str.lower, EMPTY_CELLS), math.nan)}
 LIMIT = re.compile(r"(<|>|≤|≥|~|<=|>=)\s*[+-]?\d.*")
 SPACED = re.compile(r"[+-]?\d{1,3}([ '\u00a0\u2009\u202f]\d{3})+([.,]\d+)?")
 UNIT = re.compile(r"[$€£¥]\s*[+-]?\d+([.,]\d+)*|[+-]?\d+([.,]\d+)?\s*[^\d\s.,]{1,8}")
+
+
+def says_no_value(text: str, signs: bool = False) -> bool:
+    """Tell whether a cell says that there is no value. It is then empty, in every column.
+
+    The rule is the same for numbers, for categories and for classes.
+
+    Args:
+        text: the cell.
+        signs: whether other cells of the column are signs such as "+": so are "-" and "?" then.
+
+    >>> says_no_value("None"), says_no_value("n.d."), says_no_value("0"), says_no_value("red")
+    (True, True, False, False)
+    >>> says_no_value("-"), says_no_value("-", signs=True)
+    (True, False)
+    """
+    word = text.strip().lower()
+    if signs and not any(map(str.isalnum, word)):
+        return False
+    return word in NO_VALUE or math.isnan(NUMBER_WORDS.get(word, 0.0))
+
+
+def has_signs(texts: Iterable[str]) -> bool:
+    """Tell whether some texts are signs that do not say "no value", such as "+" and "**".
+
+    >>> has_signs(["+", "-"]), has_signs(["-", "?", "red"])
+    (True, False)
+    """
+    words = (text.strip() for text in texts)
+    return any(w and not any(map(str.isalnum, w)) and w not in NO_VALUE for w in words)
 
 
 def parse_number(text: str, decimal: str = ".") -> float | None:

@@ -69,10 +69,10 @@ class Cells(NamedTuple):
 def read_cells(sheet: Sheet, roles: Roles, missing: MissingValues, remarks: Remarks) -> Cells:
     """Read the cells of all columns that have a role.
 
-    A number is a finite number, or true or false (1 and 0). An empty cell, NA, NaN, null and None
-    are missing numbers, and so is what `cell_numbers.NO_VALUE` has. A feature in which half of the
-    cells are numbers, and few are words, is a column of numbers, whose other cells are asked about.
-    Any other feature with texts is a column of categories.
+    A number is a finite number, or true or false (1 and 0). In every column, be it one of numbers,
+    of categories or of classes, a cell is empty where `cell_numbers.says_no_value`. A feature in
+    which half of the cells are numbers, and few are words, is a column of numbers, whose other
+    cells are asked about. Any other feature with texts is a column of categories.
 
     Args:
         sheet: the table.

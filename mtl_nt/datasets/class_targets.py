@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from ..tasks import BadInput
-from .cell_numbers import NO_VALUE, parse_number
+from .cell_numbers import RENAME, has_signs, parse_number, says_no_value
 from .column_roles import shortlist
 from .missing_values import MissingValues
 from .remarks import Remarks
@@ -45,6 +45,7 @@ class ClassTargets:
     def __init__(self, sheet: Sheet, names: Sequence[str], missing: MissingValues) -> None:
         self.sheet, self.missing = sheet, missing
         self.known: dict[str, dict[str, int]] = {name: {} for name in names}
+        self.with_signs = set[str]()  # targets with classes such as "+" and "-"
         self.no_value: Counter[tuple[str, str]] = Counter()  # cells, by target and word
 
     def read(self, name: str, cells: TextColumn) -> Float32[np.ndarray, " n"]:
@@ -55,6 +56,8 @@ class ClassTargets:
         """
         known = self.known[name]
         number = np.full(len(cells.values) + 1, np.nan, np.float32)  # the last one: empty cells
+        if has_signs(cells.values):
+            self.with_signs.add(name)
         used, counts = np.unique(cells.codes, return_counts=True)
         for code, count in zip(used.tolist(), counts.tolist(), strict=True):
             if code < 0:
@@ -62,7 +65,7 @@ class ClassTargets:
             text = cells.values[code].strip()
             if rule := self.missing.covers(name, text):
                 self.missing.count(rule, name, count)
-            elif (label := self._label(text)) is not None:
+            elif (label := self._label(name, text)) is not None:
                 number[code] = known.setdefault(label, len(known))
             elif text:
                 self.no_value[name, text] += count
@@ -79,8 +82,7 @@ class ClassTargets:
             words = {text: n for (of, text), n in self.no_value.items() if of == name}
             said = ", ".join(f"{quoted(text)} (rows: {n:,})" for text, n in words.items())
             remarks.note(
-                f"No label of {quoted(name)}: {said}. If it is a class, give it another name in "
-                "the table, such as 'no event'.",
+                f"No label of {quoted(name)}: {said}. {RENAME.format('class')}",
                 "targets",
                 [name],
                 matters=True,
@@ -99,11 +101,11 @@ class ClassTargets:
         final = np.array([*(order[label] for label in self.known[name]), np.nan], np.float32)
         return final[np.where(np.isnan(labels), len(final) - 1, labels).astype(int)]
 
-    def _label(self, text: str) -> str | None:
+    def _label(self, name: str, text: str) -> str | None:
         """The class that a text names: 1 and 1.0 are one. None where it names none."""
         number = parse_number(text, self.sheet.decimal)
         if number is None or text.lower() in WORDS:
-            return None if text.lower() in NO_VALUE else text
+            return None if says_no_value(text, name in self.with_signs) else text
         return None if np.isnan(number) else f"{number:.15g}"
 
 

@@ -6,6 +6,7 @@ their names, and it notes which rule it used.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -22,6 +23,7 @@ all columns; upper and lower case are the same."""
 PANDAS_INDEX = (
     "__index_level_0__"  # pandas writes a table's row names into a Parquet as this column
 )
+LONGEST_PROPOSAL = 40  # letters of a proposed option
 NAMES_OF_ROWS = (PANDAS_INDEX, ROW_NAMES)
 """Columns that have the names of rows, and are no features."""
 
@@ -209,9 +211,22 @@ def _targets_by_pattern(names: Sequence[str], where: str) -> tuple[Sequence[str]
             return patterns, chosen
     rules = ", ".join(pattern for patterns in TARGET_PATTERNS for pattern in patterns)
     raise BadInput(
-        f"{where}: no column is named as a target ({rules}); give --targets, with names or a "
-        f"pattern for some of {_examples(names)}"
+        f"{where}: no column is named as a target ({rules}); give their names or a pattern, such "
+        f"as --targets {_proposal(names)}"
     )
+
+
+def _proposal(names: Sequence[str]) -> str:
+    """The last columns, where targets often are, as a word that a command line takes as it is.
+
+    >>> print(_proposal(["age", "dose, mg", "Log S"]), _proposal(["a" * 99]))
+    'dose? mg,Log S' 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa*'
+    """
+    if not names:
+        return "'y_*'"
+    few = [name.replace(",", "?").replace("\n", "?") for name in names[-2:]]
+    word = next((w for w in (",".join(few), few[-1]) if len(w) <= LONGEST_PROPOSAL), "")
+    return shlex.quote(word or f"{few[-1][:LONGEST_PROPOSAL]}*")
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 
 from ..bits import Bits
 from ..files import SMALL_FILE, read_bytes
-from ..tasks import BadInput, Split, TaskData, is_whole_number, suggestion
+from ..tasks import BadInput, Split, TargetForm, TaskData, is_whole_number, suggestion
 from .downloads import FOLDER, Source, fetch
 from .fingerprints import FINGERPRINT_BITS, Molecules, compute_fingerprints
 from .folds import assign_folds, split_folds
@@ -154,6 +154,7 @@ def load_expansionrx(
         "y": torch.from_numpy(y.astype(np.float32)),
         "tasks": tasks,
         "kind": "regression",
+        "forms": _forms() if log else None,
         "groups": tuple(group_of[task] for task in tasks),
         "provenance": f"ExpansionRx (OpenADMET and Expansion Therapeutics; CC-BY-4.0), {origin}; "
         f"ECFP4 of 1,024 bits by RDKit {programme.rdkit}; {_how(log)}; split by {split}",
@@ -181,6 +182,13 @@ def _targets(y: Float[np.ndarray, "N T"], log: bool) -> Float[np.ndarray, "N T"]
     logged = [log and task not in UNLOGGED for task in ENDPOINTS.values()]
     with np.errstate(invalid="ignore"):
         return np.where(logged, np.log10(1 + np.where(logged, y, 0)), y)
+
+
+def _forms() -> tuple[TargetForm, ...]:
+    """How logged endpoints are turned back into what was measured."""
+    return tuple(
+        TargetForm(log="" if t in UNLOGGED else "log10(1 + y)") for t in ENDPOINTS.values()
+    )
 
 
 def _how(log: bool) -> str:

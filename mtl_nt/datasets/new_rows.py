@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float32, Float64, Int
 
 from ..bits import Bits, Features
 from ..tasks import BadInput, suggestion
-from .cell_numbers import NO_VALUE, explain_text, parse_number
+from .cell_numbers import NO_VALUE, explain_text, parse_number, says_no_value
 from .cells import as_texts
 from .column_roles import shortlist
 from .features import Scales, TableFeatures, scaled
@@ -155,8 +155,8 @@ class Reading:
 def read_new_rows(source: str | Path | pd.DataFrame, card: ReadingCard) -> NewRows:
     """Read new rows of a table. Columns that are no features are not read.
 
-    An empty number becomes the median of the training rows. A category that training had not counts
-    as none of the known ones.
+    An empty number becomes the median of the training rows. An empty category counts as none of the
+    known ones, and so does a category that training had not.
 
     Args:
         source: the path of a CSV, TSV or Parquet, or a table in memory.
@@ -280,6 +280,7 @@ class _Reader:
         columns = len(card["numbers"]["name"])
         self.empty, self.outside = np.zeros(columns, int), np.zeros(columns, int)
         self.unknown: dict[str, dict[str, int]] = {}
+        self.blank: dict[str, int] = {}  # cells without a category, by column
         self.unreadable: list[tuple[int, str]] = []
 
     def add(self, chunk: Chunk) -> None:
@@ -355,10 +356,14 @@ class _Reader:
         for code, text in enumerate(cells.values):
             if text in number:
                 place[code] = number[text]
-            elif not self.missing.covers(category["name"], text):
+            elif not self.missing.covers(category["name"], text) and not says_no_value(text):
                 counts = self.unknown.setdefault(category["name"], {})
                 counts[text] = counts.get(text, 0) + int((cells.codes == code).sum())
-        return np.eye(width + 1, width, dtype=np.float32)[place[cells.codes]]
+                place[code] = width + 1
+        places = place[cells.codes]
+        if blank := int((places == width).sum()):
+            self.blank[category["name"]] = self.blank.get(category["name"], 0) + blank
+        return np.eye(width + 2, width, dtype=np.float32)[places]
 
     def _add_molecules(self, cells: TextColumn, chunk: Chunk) -> None:
         found = read_fingerprints(self.sheet.where, cells.values)
@@ -389,6 +394,11 @@ class _Reader:
             notes.append(
                 f"Empty numbers are the median of the training rows: {count:,}, in "
                 f"{shortlist(holes)}."
+            )
+        if count := sum(self.blank.values()):
+            notes.append(
+                f"Empty categories count as none of the known ones: {count:,}, in "
+                f"{shortlist([*self.blank])}."
             )
         there = rows - self.empty
         far = (self.outside > OUTSIDE * there) & (there >= FEWEST_ROWS)

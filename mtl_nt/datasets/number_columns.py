@@ -14,7 +14,15 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int
 
 from ..tasks import BadInput
-from .cell_numbers import NO_VALUE, explain_text, is_nearly_number, parse_number
+from .cell_numbers import (
+    NO_VALUE,
+    RENAME,
+    explain_text,
+    has_signs,
+    is_nearly_number,
+    parse_number,
+    says_no_value,
+)
 from .column_roles import shortlist
 from .csv_layout import COMMA_NUMBER
 from .missing_values import MissingValues
@@ -45,6 +53,8 @@ class NumberColumns:
         self.sheet, self.missing = sheet, missing
         self.offsets: dict[str, float] = {}
         self.no_value: Counter[tuple[str, str]] = Counter()  # cells, by column and code
+        self.with_signs = set[str]()  # columns of categories such as "+" and "-"
+        self.of_categories = set[str]()  # columns of categories that have such cells
         self.faults: dict[str, _Fault] = {}
 
     def is_text(self, chunk: Chunk, name: str) -> bool:
@@ -94,15 +104,24 @@ class NumberColumns:
         return values - self.offsets[name] if name in self.offsets else values
 
     def without_missing(self, name: str, cells: TextColumn) -> TextColumn:
-        """Return a column of categories without the cells that the user calls empty."""
+        """Return a column of categories without the cells that the user calls empty, or that say
+        so themselves.
+        """
         rules = [self.missing.covers(name, value) for value in cells.values]
-        if not any(rules):
+        if has_signs(cells.values):
+            self.with_signs.add(name)
+        signs, pairs = name in self.with_signs, [*zip(rules, cells.values, strict=True)]
+        silent = [rule is None and says_no_value(text, signs) for rule, text in pairs]
+        if not any(rules) and not any(silent):
             return cells
         counts = np.bincount(cells.codes[cells.codes >= 0], minlength=len(cells.values))
         for code, rule in enumerate(rules):
             if rule:
                 self.missing.count(rule, name, int(counts[code]))
-        gone = np.array([rule is not None for rule in rules] + [True])
+            elif silent[code] and counts[code]:
+                self.no_value[cells.values[code], name] += int(counts[code])
+                self.of_categories.add(name)
+        gone = np.array([bool(r) or s for r, s in zip(rules, silent, strict=True)] + [True])
         return cells._replace(codes=np.where(gone[cells.codes], -1, cells.codes))
 
     def remark(self, remarks: Remarks) -> None:
@@ -122,7 +141,11 @@ class NumberColumns:
                 ]
                 more = f", and {len(by_code) - 8:,} other codes" if len(by_code) > 8 else ""
                 columns = [*dict.fromkeys(name for _, name in counts)]
-                remarks.note(f"{words}: {', '.join(said)}{more}.", "missing", columns, matters=True)
+                rename = ""
+                if counts is self.no_value and self.of_categories:
+                    rename = f" {RENAME.format('category')}"
+                note = f"{words}: {', '.join(said)}{more}.{rename}"
+                remarks.note(note, "missing", columns, matters=True)
         for name, fault in [*self.faults.items()][:MOST_FAULTS]:
             decimal = fault.decimal_commas == fault.cells and self.sheet.decimal == "."
             answer = "drop the comma, or --decimal=, for decimals" if decimal else "mend it"

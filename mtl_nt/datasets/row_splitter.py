@@ -24,7 +24,8 @@ SPLIT_WORDS = {
     "test": ("test", "testing"),
 }
 """What a split column may say, in upper or lower case."""
-DATE = re.compile(r"\d{4}-\d{2}(-\d{2}([T ].*)?)?")
+DATE = re.compile(r"\d{4}-\d{2}(-\d{2}([T ](?P<clock>.*))?)?")
+ZONE = re.compile(r"(Z|[+-]\d{2}(:?\d{2})?)$", re.IGNORECASE)  # at the end of a clock's time
 TRAINING, VALIDATION = 0.7, 0.1  # of the rows of a split by time; the rest is the test
 
 
@@ -164,11 +165,8 @@ def _split_by_time(sheet: Sheet, cells: Cells, name: str) -> tuple[Bool[np.ndarr
     numbers = [parse_number(value, sheet.decimal) for value in column.values]
     if all(number is not None and np.isfinite(number) for number in numbers):
         order = np.unique(np.array(numbers, np.float64), return_inverse=True)[1]
-    elif all(DATE.fullmatch(value.strip()) for value in column.values):
-        order = np.arange(len(column.values))  # texts are sorted already
     else:
-        bad = next(v for v in column.values if not DATE.fullmatch(v.strip()))
-        raise BadInput(f"{here}: {quoted(bad)} is no time; write numbers, or dates as 2026-12-01")
+        order = _order_of_dates([*map(str.strip, column.values)], here)
     time = order[column.codes]
     ordered = np.sort(time)
     first, second = (int(share * len(time)) for share in (TRAINING, TRAINING + VALIDATION))
@@ -177,6 +175,34 @@ def _split_by_time(sheet: Sheet, cells: Cells, name: str) -> tuple[Bool[np.ndarr
     if not train.any() or test.all():
         raise BadInput(f"{here}: most rows have one time, so none are left; give finer times")
     return train, ~train & ~test, test
+
+
+def _order_of_dates(texts: Sequence[str], here: str) -> Int[np.ndarray, " V"]:
+    """The place of every date in the order of time. The same moment has one place.
+
+    Args:
+        texts: dates as ISO 8601 writes them, all with a time zone or all without.
+        here: the column, in words.
+    """
+    import pandas as pd
+
+    found = [DATE.fullmatch(text) for text in texts]
+    moments = pd.to_datetime(pd.Series(texts), format="ISO8601", utc=True, errors="coerce")
+    for text, date, missing in zip(texts, found, moments.isna(), strict=True):
+        if date is None or missing:
+            raise BadInput(
+                f"{here}: {quoted(text)} is no time; write numbers, or dates as 2026-12-01 or "
+                "2026-12-01T09:30"
+            )
+    zoned = [ZONE.search(date["clock"] or "") is not None for date in found if date]
+    if any(zoned) and not all(zoned):
+        with_zone, without = texts[zoned.index(True)], texts[zoned.index(False)]
+        raise BadInput(
+            f"{here}: {quoted(with_zone)} has a time zone and {quoted(without)} has none; give all "
+            "times one, or none"
+        )
+    moments = moments.dt.tz_localize(None)
+    return np.unique(moments.to_numpy(), return_inverse=True)[1]
 
 
 def _merge_groups(

@@ -113,12 +113,14 @@ def read_table(
 
     Where the reading would have to guess, it asks, in one line for each question: a few cells of a
     column of numbers are none; a far-off number such as -999 is repeated, or -1 stands beside 0 and
-    1; few whole numbers come in no order; a feature gives a target away; many rows have the same
-    features; a column has molecules. Options answer a question, and a message names them as the
-    command line does: `--min-positives 10` is `min_positives=10` here. `yes` accepts all guesses.
+    1; a target has few whole numbers, as numbered classes and grades have; a feature gives a target
+    away; many rows have the same features; a column has molecules. Options answer a question, and a
+    message names them as the command line does: `--min-positives 10` is `min_positives=10` here.
+    `yes` accepts all guesses.
 
     Row numbers and identifiers are left out, and so is a line that is no row: `sep=;`, or one that
-    begins with #. Cells such as "-" and "ND" are empty where other cells are numbers. Semicolons,
+    begins with #. Words such as "none", "ND" and "-" are empty in every column, be it of numbers,
+    categories or classes; where other cells are signs such as "+", "-" is a sign, too. Semicolons,
     tabs and decimal commas are recognised. `data.notes` has a line on all of it.
 
     Missing numbers are imputed with the median. Numbers are standardised, except columns of 0 and 1
@@ -135,7 +137,8 @@ def read_table(
         split: a column that says train, validation (which may be absent) or test. The split is then
             the same for every seed. Or "random", the default, which also says that rows with equal
             features are examples of their own; "scaffold", which keeps molecules of one scaffold in
-            one fold; "time:COLUMN", which tests on the last fifth; or "group:COLUMN".
+            one fold; "time:COLUMN" (numbers, or dates as ISO 8601 writes them), which tests on the
+            last fifth; or "group:COLUMN".
         ignore: columns to leave out.
         regression: targets that are numbers although they have few values.
         folds: the number of folds of a repeated cross-validation. Seed s tests on fold s % folds,

@@ -13,8 +13,10 @@ from .column_roles import Roles, shortlist
 from .remarks import Remarks
 from .sheets import quoted
 
-MOST_CLASSES = 30  # different numbers of a target that may be classes
+MOST_CLASSES = 30  # different numbers of a target that may be classes in no order
 ROWS_PER_CLASS = 8  # on average, and at least two
+MOST_GRADES = 10  # different numbers of a target that may be classes, or grades in their order
+ROWS_PER_GRADE = 4  # on average
 LOOK_AT = 1_000  # rows on which ranks are compared first
 GIVEAWAY = 0.99  # a rank correlation above it
 SCREENED = 0.97  # and what the first comparison must show
@@ -32,10 +34,11 @@ def check_classes(
     asked_already: set[str],
     remarks: Remarks,
 ) -> None:
-    """Ask about targets of few whole numbers that come in no order, as numbered classes do.
+    """Ask about targets of few whole numbers, which may be numbered classes.
 
-    The order is judged by the features: of what the values of the target say about the features,
-    a straight line must say half.
+    Ten numbers or fewer, such as grades from 1 to 5, are always asked about. More are asked about
+    where they come in no order. The order is judged by the features: of what the values of the
+    target say about the features, a straight line must say half.
 
     Args:
         cells: the rows.
@@ -48,28 +51,38 @@ def check_classes(
     x: Float64[np.ndarray, "n F"] | None = None
     rows = np.arange(0, len(cells.y), max(1, len(cells.y) // LOOK_AT))
     known_numbers = roles.regression | roles.keep | roles.log
-    asked = []
+    mixed, grades = dict[str, int](), dict[str, int]()  # how many values each target has
     for t, name in enumerate(roles.targets):
         if kinds[t] != "regression" or name in known_numbers | asked_already:
             continue
         labels = cells.y[rows, t]
         known = ~np.isnan(labels)
         values, codes, counts = np.unique(labels[known], return_inverse=True, return_counts=True)
-        few = 3 <= len(values) <= min(MOST_CLASSES, len(codes) / ROWS_PER_CLASS)
-        few = few and counts.min() > 1
-        if not few or (values != np.rint(values)).any() or np.diff(values).max() > 1:
+        k = len(values)
+        if not 3 <= k <= MOST_CLASSES or (values != np.rint(values)).any():
             continue
-        if x is None:
-            x = _ranks(cells.numbers[np.ix_(rows, columns)].astype(np.float64))
-        if len(columns) and _out_of_order(x[known], values, codes, counts):
-            asked.append(name)
-    if asked:
-        words = f"{len(values)} values" if len(asked) == 1 else "few values"
+        classes = k <= len(codes) / ROWS_PER_CLASS and counts.min() > 1
+        if len(columns) and classes and np.diff(values).max() <= 1:
+            if x is None:
+                x = _ranks(cells.numbers[np.ix_(rows, columns)].astype(np.float64))
+            if _out_of_order(x[known], values, codes, counts):
+                mixed[name] = k
+                continue
+        if k <= min(MOST_GRADES, len(codes) / ROWS_PER_GRADE):
+            grades[name] = k
+    for found, are, said in (
+        (mixed, "in no order, as numbered classes are", "come in no order"),
+        (grades, "that may be numbered classes", "may be classes"),
+    ):
+        if not found:
+            continue
+        asked, many = [*found], {*found.values()}
+        words = f"{many.pop()} values" if len(many) == 1 else "few values"
         which = quoted(roles.targets_pattern(asked) or ",".join(asked), 36)
         remarks.ask(
-            f"targets of few whole numbers in no order, as numbered classes are: "
-            f"{shortlist(asked, 3)}; --classes {which} or --regression {which} says what they are",
-            f"Read as numbers, though their {words} come in no order: {shortlist(asked)}.",
+            f"targets of few whole numbers {are}: {shortlist(asked, 3)} ({words}); --classes "
+            f"{which}, or --regression {which} if their order and distance count",
+            f"Read as numbers, though their {words} {said}: {shortlist(asked)}.",
             "classes",
             asked,
         )

@@ -15,6 +15,7 @@ from .remarks import Remarks
 from .sheets import quoted
 from .table_files import Sheet
 
+NO_LABEL = "words such as none, missing and '-' are no label"
 MOST_FAULTS = 4  # targets that one message names with their fault
 
 
@@ -89,14 +90,18 @@ def find_kinds(sheet: Sheet, roles: Roles, cells: Cells, remarks: Remarks) -> tu
         known = labels[~np.isnan(labels)].astype(np.float64) + cells.offsets.get(name, 0.0)
         kinds.append("regression")
         if not len(known):
-            faults.append(f"{quoted(name)} has no labels")
+            words = f" ({NO_LABEL})" if name in roles.classes else ""
+            faults.append(f"{quoted(name)} has no labels{words}")
             continue
         if name in roles.classes:
             kinds[-1] = "classes"
             named, _ = used_classes(cells.classes[name], labels)
             once = [c for c, n in zip(named.names, named.counts, strict=True) if n == 1]
             if len(named.names) < 2:
-                faults.append(f"{quoted(name)} is {quoted(named.names[0])} in every row")
+                said = f"{quoted(name)} is {quoted(named.names[0])} in every row"
+                if empty := int(np.isnan(labels).sum()):
+                    said += f" with a label (not in {empty:,}: {NO_LABEL})"
+                faults.append(said)
             elif once:
                 raise BadInput(
                     f"{sheet.where}: target {quoted(name)} has one row alone of class "
@@ -134,8 +139,10 @@ def find_kinds(sheet: Sheet, roles: Roles, cells: Cells, remarks: Remarks) -> tu
             )
     for name in [t for t, k in zip(roles.targets, kinds, strict=True) if k == "classes"]:
         found = cells.classes[name]
+        empty = int(np.isnan(cells.y[:, roles.targets.index(name)]).sum())
+        none = f"; rows without a label: {empty:,}" if empty else ""
         remarks.note(
-            f"Target of {len(found)} classes, as asked: {quoted(name)}: {shortlist(found)}.",
+            f"Target of {len(found)} classes, as asked: {quoted(name)}: {shortlist(found)}{none}.",
             "targets",
             [name],
         )

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
-from ..study import CONSTANT, SIGNIFICANCE_LEVEL, Study
+from ..study import CONSTANT, SIGNIFICANCE_LEVEL, Study, half_interval
 from ..tasks import BadInput
 from .drawing import (
     GREY,
@@ -201,7 +201,7 @@ def trade_off(study: Study, metric: str | None = None) -> Drawing:
             f"{name} or {name}' has no score in some run, so there is no trade-off to draw"
         )
     reach = stats.t.ppf(1 - SIGNIFICANCE_LEVEL / 2, len(gap)) * np.sqrt(
-        np.square(gap).mean() / len(gap)
+        np.square(gap).mean() * (1 / len(gap) + study.overlap)
     )
     every = [a for a in t.verdicts if a[0] != CONSTANT]
     away = {a: abs(float((t.mean_by_run[a] - base).mean())) for a in every}
@@ -234,7 +234,7 @@ def trade_off(study: Study, metric: str | None = None) -> Drawing:
                 look=style[m],
                 mean=np.array([float(t.mean_by_run[a].mean()) for a in p]),
                 count=np.array([float(t.counts[a][y]) for a in p]),
-                half=_half_interval(t.mean_by_run[p[-1]] - base),
+                half=float(half_interval(t.mean_by_run[p[-1]] - base, study.overlap)),
             )
             for m, p in paths.items()
         ),
@@ -348,16 +348,6 @@ def _last_finite(values: Float[np.ndarray, " A"]) -> float:
 def _vertical_shifts(count: int) -> Float[np.ndarray, " M"]:
     """How far each path is moved up or down, as a share of the axis, to keep paths apart."""
     return np.linspace(-0.05, 0.05, count) if count > 1 else np.zeros(count)
-
-
-def _half_interval(difference: Float[np.ndarray, " S"]) -> float:
-    """Half the 95% interval of the mean of paired differences."""
-    runs = len(difference)
-    if runs < 2:
-        return 0.0
-    return float(
-        stats.t.ppf(1 - SIGNIFICANCE_LEVEL / 2, runs - 1) * difference.std(ddof=1) / np.sqrt(runs)
-    )
 
 
 def _title_of_trade_off(t: ArmTables, paths: dict[str, list[Arm]], reach: float) -> str:

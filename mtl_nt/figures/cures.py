@@ -6,12 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Float
-from scipy import stats
 
-from ..study import CONSTANT, Study
+from ..study import CONSTANT, Study, half_interval
 
 CONTROLS = ("permuted", "frozen")
 """The last words of the names of controls, which have a figure of their own."""
@@ -57,8 +54,7 @@ def cure_table(studies: Mapping[str, Study], controls: bool = False) -> pd.DataF
             if control and not controls:
                 continue
             delta = study.delta(method)
-            change, within = _mean_and_half_interval(delta.mean(axis=1).to_numpy())
-            over, over_within = _mean_and_half_interval((delta - mtl).mean(axis=1).to_numpy())
+            change, over = (d.mean(axis=1).to_numpy() for d in (delta, delta - mtl))
             rows.append(
                 {
                     "case": case,
@@ -69,10 +65,10 @@ def cure_table(studies: Mapping[str, Study], controls: bool = False) -> pd.DataF
                     "helped": row.helped,
                     "tasks": scored[method],
                     "not_learned": row.not_learned,
-                    "change": change,
-                    "within": within,
-                    "over_mtl": over,
-                    "over_mtl_within": over_within,
+                    "change": change.mean(),
+                    "within": float(half_interval(change, study.overlap)),
+                    "over_mtl": over.mean(),
+                    "over_mtl_within": float(half_interval(over, study.overlap)),
                     "diverged": row.diverged,
                 }
             )
@@ -103,9 +99,3 @@ def _with_wider_trunk(study: Study, others: Iterable[Study]) -> Study:
         results=pd.concat(parts, ignore_index=True),
         training=pd.concat([study.training, training], ignore_index=True),
     )
-
-
-def _mean_and_half_interval(values: Float[np.ndarray, " S"]) -> tuple[float, float]:
-    """The mean over runs, and half of its 95% interval."""
-    wide = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean()), float(wide)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..study import NOT_LEARNED, Study
 from .drawing import Drawing, in_both_forms, method_styles
-from .effects import count_words, effect_title, effect_words, task_groups
+from .effects import count_words, effect_title, effect_words, has_mean, task_groups
 from .method_strips import MOST_INTERVALS, draw_method_strips
 from .tables import PLAIN_MTL, Arm, ArmTables, arm_label, arm_tables, scope_line
 from .task_rows import MOST_ROWS, Panel, TaskRows, draw_task_rows
@@ -131,7 +131,6 @@ def _order(
 def _panel(t: ArmTables, arm: Arm, order: np.ndarray) -> Panel:
     rows, whole = t.verdicts[arm].iloc[order], t.overall[arm]
     delta, low, high = (rows[name].to_numpy() for name in ("delta", "low", "high"))
-    one_unit = whole["unit"] == t.metric and np.isfinite(whole["delta"])
     return Panel(
         method=arm_label(arm),
         colour=method_styles(t.methods)[arm[0]].colour,
@@ -139,7 +138,7 @@ def _panel(t: ArmTables, arm: Arm, order: np.ndarray) -> Panel:
         low=np.where(np.isfinite(low), low, delta),  # one run has no interval
         high=np.where(np.isfinite(high), high, delta),
         verdicts=tuple(rows["verdict"]),
-        mean=(whole["delta"], *_ends(whole)) if one_unit else None,
+        mean=(whole["delta"], *_ends(whole)) if has_mean(t, arm) else None,
         problem="" if t.scored_tasks(arm) else t.why_unscored(arm),
     )
 

@@ -217,7 +217,7 @@ def title_lines(title: str, form: Form = PAGE) -> list[str]:
     """
     most = form.title_lines
     whole = title.replace("null ", "null\N{NO-BREAK SPACE}")
-    lines = textwrap.wrap(whole, form.title_letters)
+    lines = textwrap.wrap(whole, form.title_letters, break_on_hyphens=False)
     rest = [shorten(" ".join(lines[most - 1 :]), form.title_letters)] if len(lines) >= most else []
     return [*lines[: most - 1], *rest]
 

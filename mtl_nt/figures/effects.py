@@ -76,7 +76,7 @@ def effect_title(t: ArmTables, arm: Arm, groups: Mapping[str, str] | None = None
     lost, gained = parts["harmed"], parts["helped"]
     if not lost and not gained:
         said = ["no task is found to lose or to gain"]
-        if len(rows) > 1 and _has_mean(t, arm):
+        if len(rows) > 1 and has_mean(t, arm):
             said = [f"{said[0]}; the mean difference is {signed(t.overall[arm]['delta'])}"]
     else:
         said = (lost or ["no task is found to lose"]) + (gained or ["no task is found to gain"])
@@ -102,7 +102,7 @@ def effect_words(t: ArmTables, arm: Arm) -> str:
     """
     rows, whole = t.verdicts[arm], t.overall[arm]
     said = []
-    if t.runs > 1 and whole["tasks"] > 1 and _has_mean(t, arm):
+    if t.runs > 1 and whole["tasks"] > 1 and has_mean(t, arm):
         ends = f"[{signed(whole['low'])}, {signed(whole['high'])}]"
         tasks = "learned tasks" if t.not_learned(arm) else "tasks"
         said.append(
@@ -125,9 +125,9 @@ def effect_words(t: ArmTables, arm: Arm) -> str:
 
 def count_words(t: ArmTables, arm: Arm) -> str:
     """The counts of tasks beside what chance does to them, for the small print."""
-    if not t.scored_tasks(arm) or t.runs < 2:
-        return ""
     row, of = t.counts[arm], t.scored_tasks(arm) - t.not_learned(arm)
+    if not of or t.runs < 2:
+        return ""
     return (
         f"{arm_label(arm)} harms {row['harmed'] or 'none'} of {of} beyond chance "
         f"({t.harmed_null_words(arm)}); one run counts {row['negative_per_run']:.1f} as worse "
@@ -181,10 +181,10 @@ def _parts(
     return [part for _, part in sorted(found, key=lambda pair: -pair[0])]
 
 
-def _has_mean(t: ArmTables, arm: Arm) -> bool:
-    """Whether the mean over tasks has a unit, and so a meaning."""
-    whole = t.overall[arm]
-    return bool(whole["unit"] == t.metric and np.isfinite(whole["delta"]))
+def has_mean(t: ArmTables, arm: Arm) -> bool:
+    """Whether the mean over tasks has a meaning: it has one unit, and some task is learned."""
+    whole, learned = t.overall[arm], t.scored_tasks(arm) > t.not_learned(arm)
+    return bool(learned and whole["unit"] == t.metric and np.isfinite(whole["delta"]))
 
 
 def _noun(kind: str, plural: bool) -> str:

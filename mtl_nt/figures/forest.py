@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,11 +13,10 @@ from matplotlib.colors import is_color_like
 
 from ..tasks import BadInput, is_finite_number
 from .drawing import HARMS, HELPS, INK, Drawing, in_both_forms, shorten
-from .effects import signed
-from .task_rows import Panel, TaskRows, draw_task_rows
+from .task_rows import Panel, TaskRows, decimals_of, draw_task_rows, number_text
 
 COLUMNS = ("mean", "low", "high")
-MOST_SAID = 12  # rows that the caption says in words
+MOST_SAID = 20  # rows that the caption says in words
 
 
 def forest(
@@ -37,11 +37,13 @@ def forest(
         rows: name -> (mean, low, high), or a mapping or table with the columns mean, low and high,
             and the names as its index. Two more columns are optional: "group" puts rows under
             headings, in their order, and "colour" is a row's own, such as that of its method. A
-            mean of NaN is a row without a mark.
+            mean of NaN is a row without a mark. Ends of NaN are a number without an interval, such
+            as one that a paper reports: its mark is a diamond.
         title: the message.
         about: what is compared with what, in which unit; it stands below the title.
         foot: the small print: data, runs, settings.
-        worse, better: what stands at the ends of the axis.
+        worse, better: what stands at the ends of the axis. Red and blue mean harm and help. So
+            other words for "better" are black where the rows have colours of their own.
 
     Raises:
         BadInput: no rows, a row without three numbers, an interval that does not hold its mean.
@@ -49,28 +51,37 @@ def forest(
     >>> gains = {"LBTW 0.5": (0.004, -0.001, 0.009), "permuted once": (-0.006, -0.008, -0.004)}
     >>> figure = forest(gains, "LBTW gains nothing that chance could not give")
     >>> figure.caption
-    'LBTW 0.5: +0.004 [−0.001, +0.009]; permuted once: −0.006 [−0.008, −0.004].'
+    'LBTW 0.5: +0.0040 [−0.0010, +0.0090]; permuted once: −0.0060 [−0.0080, −0.0040].'
     """
     table = _table(rows)
     mean, low, high = (table[name].to_numpy(dtype=float) for name in COLUMNS)
     verdicts = np.where(low > 0, "helped", np.where(high < 0, "harmed", "undecided"))
+    alone = np.isfinite(mean) & np.isnan(low) & np.isnan(high)
     groups = tuple(table["group"]) if "group" in table else ()
     own = tuple(table["colour"]) if "colour" in table else ()
     sign = {"helped": HELPS, "harmed": HARMS, "undecided": INK}
     colours = own or tuple(sign[verdict] for verdict in verdicts)
-    ends = np.concatenate([[0.0], low, high])
+    ends = np.concatenate([[0.0], low, high, mean])
     ends = ends[np.isfinite(ends)]
     pad = 0.05 * float(np.ptp(ends)) or 1.0
-    open_words = "Open: the interval holds 0." if "undecided" in verdicts[np.isfinite(mean)] else ""
+    holds = (verdicts == "undecided") & np.isfinite(mean) & ~alone
+    marks = ["Open: the interval holds 0."] if holds.any() else []
+    marks += ["Diamond: a number without an interval."] if alone.any() else []
     shown = TaskRows(
         title=title,
-        caption=_words(table),
+        caption="",
         about=about,
-        foot=(foot, open_words),
+        foot=(foot, " ".join(marks)),
         names=tuple(map(str, table.index)),
         groups=groups,
         headed=True,
-        panels=(Panel("", INK, mean, low, high, tuple(verdicts), None, colours=colours),),
+        panels=(
+            Panel(
+                *("", INK, mean, low, high, tuple(verdicts), None),
+                colours=colours,
+                alone=tuple(map(bool, alone)),
+            ),
+        ),
         limits=(float(ends.min()) - pad, float(ends.max()) + pad),
         null=0.0,
         null_words="",
@@ -78,7 +89,9 @@ def forest(
         worse=worse,
         better=better,
         with_legend=False,
+        judged=not own or better == "better",
     )
+    shown = replace(shown, caption=_words(table, decimals_of(shown)))
     return in_both_forms(partial(draw_task_rows, shown))
 
 
@@ -115,12 +128,26 @@ def _table(rows: Mapping[str, Sequence[Any] | Mapping[str, Any]] | pd.DataFrame)
     return table
 
 
-def _words(table: pd.DataFrame) -> str:
-    """The rows in words, by group."""
-    said = [
-        f"{shorten(name, 40)}: "
-        + ("no value" if np.isnan(mean) else f"{signed(mean)} [{signed(low)}, {signed(high)}]")
-        for name, mean, low, high in table[[*COLUMNS]].itertuples(name=None)
+def _words(table: pd.DataFrame, decimals: int) -> str:
+    """The rows in words, by group, with as many decimals as stand beside the rows."""
+
+    def said(name: object, mean: float, low: float, high: float) -> str:
+        if np.isnan(mean):
+            return f"{shorten(name, 40)}: no value"
+        words = f"{shorten(name, 40)}: {number_text(mean, decimals)}"
+        ends = [number_text(end, decimals) for end in (low, high)]
+        return words if np.isnan(low) and np.isnan(high) else f"{words} [{', '.join(ends)}]"
+
+    shown = table.iloc[:MOST_SAID]
+    groups = shown["group"] if "group" in shown else pd.Series("", shown.index)
+    found: dict[str, list[str]] = {}
+    for group, row in zip(groups, shown[[*COLUMNS]].itertuples(name=None), strict=True):
+        found.setdefault(str(group), []).append(said(*row))
+    left = len(table) - len(shown)
+    if left:
+        found[[*found][-1]].append(f"and {left} more")
+    parts = [
+        (f"{shorten(group, 40)}. " if group else "") + "; ".join(rows) + "."
+        for group, rows in found.items()
     ]
-    more = [f"and {len(said) - MOST_SAID} more"] if len(said) > MOST_SAID else []
-    return "; ".join([*said[:MOST_SAID], *more]) + "."
+    return " ".join(parts)

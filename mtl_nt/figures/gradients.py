@@ -10,7 +10,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 
 from ..study import ENOUGH_COMMON_LABELS
-from .drawing import AGREEMENT, CONFLICT, SMALL_SIZE
+from .drawing import AGREEMENT, CONFLICT
+from .forms import PAGE, Form
 
 COSINE_COLOURS = LinearSegmentedColormap.from_list(
     "cosine", [CONFLICT, "#FFFFFF", AGREEMENT]
@@ -47,15 +48,16 @@ def draw_cosines(
     ax.spines[:].set_visible(True)
 
 
-def draw_cosine_scale(figure: Figure, ax: Axes) -> None:
-    """Draw the scale of `draw_cosines` into these axes.
+def draw_cosine_scale(figure: Figure, ax: Axes, form: Form = PAGE) -> None:
+    """Draw the scale of `draw_cosines` into these axes: upright on a page, and lying on a phone.
 
     >>> figure = Figure()
     >>> draw_cosine_scale(figure, figure.subplots())
     """
-    figure.colorbar(ScalarMappable(Normalize(-1, 1), COSINE_COLOURS), cax=ax)
-    ax.tick_params(labelsize=SMALL_SIZE)
-    ax.set_title("cosine", size=SMALL_SIZE, loc="left")
+    way = "vertical" if form is PAGE else "horizontal"
+    figure.colorbar(ScalarMappable(Normalize(-1, 1), COSINE_COLOURS), cax=ax, orientation=way)
+    ax.tick_params(labelsize=form.small_size)
+    ax.set_title("cosine", size=form.small_size, loc="left", pad=None if form is PAGE else 3)
 
 
 def few_common_words(common_labels: Float[np.ndarray, "T T"]) -> str:

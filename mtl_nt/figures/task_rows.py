@@ -55,6 +55,7 @@ class Panel:
     mean: tuple[float, float, float] | None  # over tasks, with its interval
     problem: str = ""  # why no task is scored
     colours: tuple[str, ...] = ()  # of the rows, in place of their verdicts' colours
+    alone: tuple[bool, ...] = ()  # whether a number has no interval and a mark of its own
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class TaskRows:
     better: str
     mean_name: str = "mean over tasks"
     with_legend: bool = True
+    judged: bool = True  # whether the ends of the axis are harm and help, and so red and blue
 
 
 def draw_task_rows(rows: TaskRows, form: Form = PAGE) -> Drawing:
@@ -98,7 +100,7 @@ def draw_task_rows(rows: TaskRows, form: Form = PAGE) -> Drawing:
 
     names = [*rows.names, *([rows.mean_name] if mean_at is not None else [])]
     left = label_width(names, form)
-    decimals = _decimals(rows) if beside < 3 else None  # three methods leave no room for numbers
+    decimals = decimals_of(rows) if beside < 3 else None  # three methods leave no room for numbers
     values = _number_width(rows, decimals, form)
     wide = (form.width - left - 0.05) / beside - values - 0.1 * (beside > 1)
     for k, panel in enumerate(rows.panels):
@@ -131,8 +133,9 @@ def write_directions(ax: Axes, rows: TaskRows, y: float, wide: float, form: Form
     worse = rows.worse if room else rows.worse.partition(" ")[0]
     style: dict[str, Any] = {"size": form.text_size, "va": "center", "transform": ax.transAxes}
     style["parse_math"] = False
-    ax.text(0, y, f"← {worse}", color=HARMS, **style)
-    ax.text(1, y, f"{rows.better} →", color=HELPS, ha="right", **style)
+    left, right = (HARMS, HELPS) if rows.judged else (INK, INK)
+    ax.text(0, y, f"← {worse}", color=left, **style)
+    ax.text(1, y, f"{rows.better} →", color=right, ha="right", **style)
 
 
 def _places(
@@ -184,7 +187,12 @@ def _draw_panel(
     ends = np.clip([panel.low, panel.high], low, high)
     ax.hlines(at, *ends, color=colours, zorder=3, gid="interval", **style)
     area = 14.0 if many else 90.0 * scale**2
-    draw_verdicts(ax, np.clip(panel.delta, low, high), at, panel.verdicts, area, panel.colours)
+    shown, alone = np.clip(panel.delta, low, high), np.array(panel.alone or [False] * len(at))
+    judged = np.where(alone, np.nan, shown)
+    draw_verdicts(ax, judged, at, panel.verdicts, area, panel.colours)
+    if alone.any():
+        own: dict[str, Any] = {"s": 0.7 * area, "marker": "D", "color": INK, "zorder": 5}
+        ax.scatter(shown[alone], at[alone], gid="alone", **own)
     if panel.mean is not None and mean_at is not None:
         middle, a, b = panel.mean
         a, b = np.clip([a, b], low, high)
@@ -230,13 +238,13 @@ def _write_numbers(
         ax.text(
             x,
             y,
-            _number(panel.delta[k], decimals),
+            number_text(panel.delta[k], decimals),
             color=colours[k] if decided else GREY,
             weight="bold" if decided else "normal",
             **style,
         )
     if panel.mean is not None and mean_at is not None:
-        ax.text(x, mean_at, _number(panel.mean[0], decimals), color=INK, **style)
+        ax.text(x, mean_at, number_text(panel.mean[0], decimals), color=INK, **style)
 
 
 def _name_rows(
@@ -312,7 +320,7 @@ def _legend(rows: TaskRows) -> tuple[list[Line2D], list[str]]:
     return handles + line, names + margin
 
 
-def _decimals(rows: TaskRows) -> int:
+def decimals_of(rows: TaskRows) -> int:
     """So many decimals that the largest difference within the axis has two digits at least."""
     shown = np.concatenate([panel.delta[np.isfinite(panel.delta)] for panel in rows.panels])
     largest = min(np.abs(shown).max(initial=0.0), max(map(abs, rows.limits)))
@@ -324,11 +332,16 @@ def _number_width(rows: TaskRows, decimals: int | None, form: Form) -> float:
     if decimals is None:
         return 0.1
     named = _named_tasks(len(rows.names))
-    numbers = [_number(panel.delta[k], decimals) for panel in rows.panels for k in named]
+    numbers = [number_text(panel.delta[k], decimals) for panel in rows.panels for k in named]
     return 0.14 + 0.72 * form.text_size / 72 * max(map(len, numbers))
 
 
-def _number(value: float, decimals: int) -> str:
+def number_text(value: float, decimals: int) -> str:
+    """A number as it stands beside its row.
+
+    >>> number_text(-0.0123, 3), number_text(0.0001, 3)
+    ('−0.012', '0.000')
+    """
     if not np.isfinite(value):
         return "–"
     said = f"{value:+.{decimals}f}"

@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-from scipy import stats
 
-from ..study import SIGNIFICANCE_LEVEL, Study
+from ..study import Study, half_interval
 from .drawing import (
     COLOURS,
     GREY,
@@ -99,7 +98,7 @@ def weight_curves(
         f"{shorten(tasks[i], 40)} {means[i]:.2g} ({runs[:, i].min():.2g}–{runs[:, i].max():.2g})"
         for i in emphasised or order[:1]
     )
-    low, high = _band(smooth)
+    low, high = _band(smooth, study.overlap)
     alphas = list(every) if one_axis else [arm]
     shown = WeightLines(
         title=_title_of_curves(arm, tasks, raw),
@@ -160,14 +159,12 @@ def _about(whose: str, runs: int, steps: Float[np.ndarray, " P"], window: int, a
 
 
 def _band(
-    runs: Float[np.ndarray, "S P T"],
+    runs: Float[np.ndarray, "S P T"], overlap: float
 ) -> tuple[Float[np.ndarray, "P T"], Float[np.ndarray, "P T"]]:
     """The 95% interval of the mean over runs, or the range of a few runs."""
     if len(runs) < FEW_RUNS:
         return np.nanmin(runs, 0), np.nanmax(runs, 0)
-    error = np.nanstd(runs, 0, ddof=1) / np.sqrt(len(runs))
-    reach = stats.t.ppf(1 - SIGNIFICANCE_LEVEL / 2, len(runs) - 1) * error
-    mean = np.nanmean(runs, 0)
+    mean, reach = np.nanmean(runs, 0), half_interval(runs, overlap)
     return np.asarray(mean - reach), np.asarray(mean + reach)
 
 

@@ -22,6 +22,7 @@ A convolution on images of 8 x 8 pixels, with 32 units that all tasks share on t
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import RLock
@@ -40,6 +41,7 @@ LONGEST_NAME = 200
 EXAMPLES = 4  # rows that a body is tried on; half as many are the other batch size
 TOLERANCE = 1e-5
 """Two passes that should be equal may differ by this share of the largest number."""
+MIXED = 1e-4  # the same for a row among other rows, whose sums are made in another order
 
 MakeBody = Callable[[], nn.Module]
 """A class or a function without arguments that returns a new module `[B, ...]` -> `[B, D]`."""
@@ -177,11 +179,17 @@ class OwnBody(str):
         """What a module makes of these rows, if it is one row of features for each.
 
         Raises:
-            BadInput: it gives something else.
+            BadInput: it gives something else, or cannot take rows of this shape.
         """
         try:
             given: object = module(rows)
         except Exception as error:
+            if fault := _shape_fault(error):
+                raise BadInput(
+                    f"{self}: it cannot take a batch of the shape {[*rows.shape]} ({fault:.90}); "
+                    "make its layers for rows as in data.x, here of the shape "
+                    f"{[*rows.shape[1:]]}"
+                ) from error
             error.add_note(f"This was the {self}, with a batch of the shape {[*rows.shape]}.")
             raise
         good = isinstance(given, Tensor) and given.is_floating_point() and given.ndim == 2
@@ -203,7 +211,9 @@ class OwnBody(str):
 
         Raises:
             BadInput: two calls share weights, or one seed gives two initialisations; the features
-                are not `[B, D]` with one D, not finite, or without a gradient.
+                are not `[B, D]` with one D, not finite, or without a gradient; or the features of a
+                row change with the other rows when the body is judged. (Of a body that draws random
+                numbers even then, nobody can tell.)
 
         >>> OwnBody(lambda: nn.Linear(8, 3)).measured(torch.ones(4, 8))
         BodySize(width=3, parameters=27, multiplications=24, activations=8)
@@ -238,7 +248,11 @@ class OwnBody(str):
             restart(0, rows.device)
             again = self.features(other, rows.clone())
             with torch.no_grad():
+                restart(0, rows.device)
                 judged = self.features(one.eval(), rows.clone())
+                last = self.features(one, rows.flip(0)[: len(some)].clone())
+                restart(1, rows.device)
+                sampled = not _same(self.features(one, rows.clone()), judged)
         one.train()
         if not fewer.shape[1] == training.shape[1] == judged.shape[1]:
             raise BadInput(
@@ -249,6 +263,12 @@ class OwnBody(str):
             raise BadInput(
                 f"{self}: with its initial weights it gives numbers that are not finite; divide by "
                 "nothing that can be 0, and scale the features"
+            )
+        if not sampled and not _same(last, judged.flip(0)[: len(last)], MIXED):
+            raise BadInput(
+                f"{self}: when it is judged (eval), the features of a row change with the other "
+                "rows of the batch, so test rows would leak into predictions; let a row's features "
+                "depend on that row alone, as batch norm's running statistics do"
             )
         if any(p.requires_grad for p in one.parameters()) and not training.requires_grad:
             raise BadInput(
@@ -386,11 +406,19 @@ def _state(module: nn.Module) -> list[Tensor]:
     return [*module.parameters(), *module.buffers()]
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
+def _same(one: Tensor, other: Tensor, tolerance: float = TOLERANCE) -> bool:
     if one.shape != other.shape or not one.numel():
         return one.shape == other.shape
     gap = (one.double() - other.double()).abs().amax()
-    return not bool(gap > TOLERANCE * other.double().abs().amax())
+    return not bool(gap > tolerance * other.double().abs().amax())
+
+
+def _shape_fault(error: Exception) -> str:
+    """What an error says of shapes that do not fit; nothing where it is about something else."""
+    said = str(error).partition("\n")[0]
+    about = re.search(r"shape|size|dimension|channel|unflatten|elements", said, re.IGNORECASE)
+    kinds = (RuntimeError, ValueError, IndexError)
+    return said if isinstance(error, kinds) and about and "memory" not in said else ""
 
 
 def _name(make: Any) -> str:

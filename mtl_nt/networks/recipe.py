@@ -269,6 +269,10 @@ NO_SETTING = {
         "tasks are weighed by a method: Method(name, plain(mtl_nt.Fixed, weights=...))",
     ),
     **dict.fromkeys(
+        ("metric", "metrics", "scoring"),
+        "a task's kind has its metrics; scores by any other are judged by Study.from_scores",
+    ),
+    **dict.fromkeys(
         ("seed", "random_state"),
         "the runs have the seeds 0, 1, ... or those of compare(..., seeds=[...])",
     ),

@@ -24,9 +24,13 @@ from ..training import (
     FitResult,
     History,
     Replicas,
+    best_evaluations,
     fit,
     group_means,
+    has_several_metrics,
+    in_spreads,
     limited_threads,
+    mean_scores,
     predictions_by_group,
 )
 from ..weighters import Frozen, Weighter, alpha_column
@@ -293,10 +297,40 @@ def fit_stages(
     weighter = make_weighter(method, arguments)
     if method.frozen:
         moving = fit(runs, replicas, weighter, recipe, **{**options, "checkpoint": "last"})
-        mean = moving.history.weights.nanmean(0).nan_to_num(nan=1.0)  # never labelled
+        mean = moving.history.mean_weights.nan_to_num(nan=1.0)  # never labelled
         weighter = Frozen(make_weighter(method, arguments), mean)
     trunk = pretrained.network if pretrained else None
-    return fit(runs, replicas, weighter, recipe, trunk_from=trunk, **options, **last), weighter
+    found = fit(runs, replicas, weighter, recipe, trunk_from=trunk, **options, **last)
+    check_signs(method, weighter, found.history.weights, runs[0].tasks)
+    return found, weighter
+
+
+def check_signs(
+    method: Method, weighter: Weighter, weights: Float[Tensor, "P R T"], tasks: Sequence[str] = ()
+) -> None:
+    """Refuse weights below 0: a network would climb the task's loss, most likely by a slip.
+
+    Args:
+        method: of the weighter.
+        weighter: it may say that it means them (`Weighter.may_be_negative`).
+        weights: of a training, NaN where a task has none.
+        tasks: the names of all tasks, if the weights are of all of them.
+
+    Raises:
+        BadInput: a weight is below 0, and no weighter says that it means it.
+    """
+    low = torch.where(weights.isfinite(), weights, 0.0)
+    if not low.numel() or low.min() >= 0:
+        return
+    if any(part.may_be_negative for part in weighter.modules() if isinstance(part, Weighter)):
+        return
+    task = int(low.flatten(0, 1).min(0).values.argmin())
+    name = f" of task {tasks[task]!r:.40}" if len(tasks) == low.shape[2] else ""
+    raise BadInput(
+        f"method {method.name!r}: its weight{name} falls to {float(low.min()):.3g}, and below 0 a "
+        "network climbs the loss; mend the sign, or say may_be_negative = True in the weighter's "
+        "class"
+    )
 
 
 def _window(job: TrainingJob) -> int | None:
@@ -315,7 +349,8 @@ def merge_chunks(job: TrainingJob, results: Sequence[ChunkResult]) -> TrainedMet
     """Put the chunks of a job together.
 
     Every group of networks is taken at its checkpoint, and every run and alpha with its best
-    candidate.
+    candidate: the one with the best mean score over tasks. Where tasks have several metrics, each
+    task's scores are divided by their spread over the candidates (see `training.in_spreads`).
 
     Args:
         results: one for each chunk, in the order of `plan_chunks`.
@@ -323,9 +358,10 @@ def merge_chunks(job: TrainingJob, results: Sequence[ChunkResult]) -> TrainedMet
     chunks, stacks, merged = plan_chunks(job), replica_stacks(job), []
     rows = max(len(run.split.test) for run in job.runs)
     checkpoint = job.options.get("checkpoint", "last")
+    several = has_several_metrics(job.runs[0])
     for number, stack in enumerate(stacks):
         own = [r for c, r in zip(chunks, results, strict=True) if c.stack == number]
-        merged.append(_merge_stack(stack, own, rows, checkpoint, job.task_of_output))
+        merged.append(_merge_stack(stack, own, rows, checkpoint, several, job.task_of_output))
     alphas, runs = len(job.alphas), len(job.seeds)
     order = torch.tensor([n for stack in stacks for n in stack.candidates]).argsort()
     networks = len(merged[0][1].diverged) // len(stacks[0].candidates)  # of one candidate
@@ -337,6 +373,9 @@ def merge_chunks(job: TrainingJob, results: Sequence[ChunkResult]) -> TrainedMet
     predictions = by_candidate(0, alphas * runs, [p for p, _, _, _ in merged])
     value = by_candidate(0, alphas * runs, [v for _, _, v, _ in merged])
     validation = by_candidate(0, alphas * runs, [v for _, _, _, v in merged])
+    if several:
+        mean = in_spreads(validation).nanmean(-1)
+        value = torch.where(value.isneginf(), value, mean)
     # The first of the best candidates.
     chosen = torch.from_numpy(value.nan_to_num(nan=-math.inf).numpy().argmax(0))
     replicas = make_replicas(job.method, alphas, job.seeds, job.tasks)
@@ -372,6 +411,7 @@ def _merge_stack(
     results: Sequence[ChunkResult],
     rows: int,
     checkpoint: str,
+    several: bool,
     task_of_output: Int[Tensor, " O"] | None,
 ) -> tuple[Float[Tensor, "G N O"], History, Float[Tensor, " G"], Float[Tensor, "G T"]]:
     """Predictions, history, mean validation score and that of every task, of a stack's groups."""
@@ -379,7 +419,7 @@ def _merge_stack(
     group = stack.replicas.group[replica]
     scores = own_scores = torch.cat([r.scores for r in results], 1)
     if checkpoint == "best_mean" and len(scores):
-        scores = group_means(scores, group)[:, group]
+        scores = mean_scores(scores, group, several)
     comparable = scores.nan_to_num(nan=-math.inf)
     pair = torch.arange(len(group))  # of each column of outputs
     if task_of_output is not None:
@@ -390,9 +430,7 @@ def _merge_stack(
         evaluations, columns, n = r.outputs.shape
         best = torch.zeros(columns, dtype=torch.int64)
         if evaluations > 1:  # the checkpoint is still to be chosen
-            column_scores = comparable[:, pair[start : start + columns]]
-            best = torch.from_numpy(column_scores.numpy().argmax(0))
-            best[column_scores.isinf().all(0)] = evaluations - 1
+            best = best_evaluations(comparable[:, pair[start : start + columns]])
         kept = r.outputs[best, torch.arange(columns)]
         outputs.append(torch.nn.functional.pad(kept, (0, rows - n)))
         start += columns

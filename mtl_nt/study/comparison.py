@@ -18,6 +18,7 @@ from torch import Tensor
 from ..bits import Bits
 from ..networks import RESEED_OFFSET, Recipe, generator
 from ..tasks import BadInput, TaskData, is_finite_number, is_whole_number, suggestion
+from ..terminal import warn
 from ..training import (
     CHECKPOINTS,
     PRECISIONS,
@@ -47,7 +48,7 @@ from .result_store import MethodResult, ResultStore
 from .schema import ValidationTable, empty_table
 from .scoring import HISTORY, result_rows
 from .study import MAX_RUNS, Study, parse_margin
-from .variance import overlap_of_runs
+from .variance import overlap_limit, overlap_of_runs
 
 DataSource = TaskData | Callable[[int], TaskData]
 """A data set, or a function that makes the data of a seed."""
@@ -86,7 +87,8 @@ def compare(
 
     Args:
         data: a `TaskData`, or a function that makes one for a seed.
-        methods: names (see `mtl_nt.METHODS`) or `Method`s; by default all but the tuned ones.
+        methods: names (see `mtl_nt.METHODS`) or `Method`s; by default all but the tuned ones,
+            and but those that cannot take these tasks.
         alphas: for the methods that have an alpha; each 0 or more.
         seeds: the number of runs (with seeds 0, 1, ...), or a list of seeds.
         trunk: hidden widths, or a preset's name; by default the data's own.
@@ -94,6 +96,8 @@ def compare(
         checkpoint: "last", "best_mean" or "best_per_task"; one rule for all methods.
         trials: the tuning budget, which is the number of candidates that every tuned method trains
             on every run. A run takes the candidate with the best mean score on its validation rows.
+            Where tasks have several metrics, each task's scores are divided by their spread over
+            the candidates before; "best_mean" divides by the spread over the evaluations.
         folder: where finished results are kept. The same call goes on from there.
         executor: any `concurrent.futures.Executor`, which then trains the methods.
         device: "cpu", "cuda" or "auto".
@@ -163,6 +167,11 @@ def compare(
     options = {"checkpoint": checkpoint, "device": parse_device(device), "precision": precision}
     jobs = {}
     for m in arms:
+        if why := refusal(m, runs[0]):
+            if methods is not UNTUNED or m in twins:
+                raise BadInput(f"{m.name} {why}; leave the method out, or mend the data")
+            warn(f"left out: {m.name} ({why})")  # nobody has asked for it
+            continue
         on_one_task = m.networks == "single" and not m.pretrain
         method_recipe = replace(single if on_one_task else recipe, **m.settings)
         method_recipe = replace(method_recipe, steps=budget.get(m.name, method_recipe.steps))
@@ -173,8 +182,6 @@ def compare(
         if m.predictor is None:
             check_loss(method_recipe, runs[0], m.networks == "one")
             example_weighter(job).check(method_recipe.dropout)
-        if why := refusal(m, runs[0]):
-            raise BadInput(f"{m.name} {why}; leave the method or the task out")
     check_methods(jobs.values())
     store = ResultStore(folder, runs, jobs) if folder is not None else None
     finished = {n: result for n in jobs if store and (result := store.get(n)) is not None}
@@ -212,7 +219,7 @@ def _study(
     results = [r.results for r in finished]
     for seed, run, outputs in zip(seeds, runs, constant_predictions(runs), strict=True):
         results.append(pd.DataFrame(result_rows(run, CONSTANT, math.nan, seed, outputs)))
-    free = all(run.split.kind == "free" for run in runs)
+    shared = shared_rows(runs) if all(run.split.kind == "free" for run in runs) else None
     histories = [r.history for r in finished if len(r.history)]
     validations = [r.validation for r in finished if len(r.validation)]
     return Study(
@@ -220,7 +227,8 @@ def _study(
         training=pd.concat([r.training for r in finished], ignore_index=True),
         history=pd.concat(histories or [pd.DataFrame(columns=HISTORY)], ignore_index=True),
         metric=primary_metrics(runs[0]),
-        overlap=overlap_of_runs(*shared_rows(runs)) if free else 0.0,
+        overlap=overlap_of_runs(*shared) if shared else 0.0,
+        overlap_limit=overlap_limit(*shared) if shared else None,
         recipe=recipe,
         checkpoint=checkpoint,
         baselines=tuple(baselines),

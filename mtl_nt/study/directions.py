@@ -46,10 +46,50 @@ def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.replace("²", "2").casefold())
 
 
+UNBOUNDED = {_plain(name) for name in ("log likelihood", "enrichment factor", "PSNR")}
+"""Of the metrics in `HIGHER`, those that may be above 1 in any unit."""
+SIGNED = {_plain(name) for name in ("loss", "NLL", "negative log likelihood", "cross entropy")}
+"""Of the metrics in `LOWER`, those that may be below 0."""
+PREFIX = re.compile(r"^(test|val|valid|validation|eval|dev)[\W_]+", re.IGNORECASE)
+"""What scikit-learn and trackers of experiments put before a metric's name."""
 Directions = bool | str | Iterable[str] | Mapping[str, bool] | None
 """How a caller states the directions of metrics (see `parse_directions`)."""
 MOST_NAMED = 5  # names at most that a message lists
 _KNOWN = {_plain(n): names is LOWER for names in (LOWER, HIGHER) for n in names}
+
+
+def _is_known_lower(metric: str) -> bool | None:
+    """What the lists say of a name; None where it is in none of them.
+
+    >>> _is_known_lower("test_roc_auc"), _is_known_lower("neg_mean_squared_error")
+    (False, False)
+    """
+    for name in (_plain(metric), _plain(PREFIX.sub("", metric))):
+        if name in _KNOWN:
+            return _KNOWN[name]
+        if name.startswith("neg") and _KNOWN.get(name.removeprefix("neg")):
+            return False  # scikit-learn's errors, with their sign turned
+    return None
+
+
+def is_never_negative(metric: str) -> bool:
+    """Whether it is an error that cannot be below 0, by its name.
+
+    >>> is_never_negative("RMSE"), is_never_negative("neg_RMSE"), is_never_negative("NLL")
+    (True, False, False)
+    """
+    name = _plain(PREFIX.sub("", metric))
+    return bool(_KNOWN.get(name)) and name not in SIGNED
+
+
+def is_at_most_one(metric: str) -> bool:
+    """Whether it is a share, or the like, that is at most 1 (or 100 in percent), by its name.
+
+    >>> is_at_most_one("ROC-AUC"), is_at_most_one("PSNR")
+    (True, False)
+    """
+    name = _plain(PREFIX.sub("", metric))
+    return _KNOWN.get(name) is False and name not in UNBOUNDED
 
 
 def is_lower_better(metric: str, stated: Mapping[str, bool] | None = None) -> bool:
@@ -72,7 +112,7 @@ def is_lower_better(metric: str, stated: Mapping[str, bool] | None = None) -> bo
     Traceback (most recent call last):
     mtl_nt.tasks.BadInput: metric 'my loss': is lower or higher better? Say ...
     """
-    known, said = _KNOWN.get(_plain(metric)), (stated or {}).get(metric)
+    known, said = _is_known_lower(metric), (stated or {}).get(metric)
     if known is None and said is None:
         name = metric[:40]
         raise BadInput(
@@ -129,7 +169,7 @@ def parse_directions(said: Any, metrics: Collection[str]) -> dict[str, bool]:
             )
     for metric in metrics:
         is_lower_better(metric, stated)
-    return {name: lower for name, lower in stated.items() if _plain(name) not in _KNOWN}
+    return {name: lower for name, lower in stated.items() if _is_known_lower(name) is None}
 
 
 def hint(name: object, known: Iterable[str]) -> str:

@@ -124,14 +124,16 @@ class FittedPlan:
         trained as a logarithm. A binary task has the probability of 1. A task of classes has a
         column for each class, "task: class", with its probability; these add up to 1.
 
-        A plan of a table reads new rows as it read the table (see `datasets.new_rows`): the file or
-        the table needs the same feature columns, in any order, and may have others. A row whose
-        molecule cannot be read has no prediction, NaN.
+        A plan that was trained on a table reads new rows as it read that table (see
+        `datasets.new_rows`): the file or the table needs the same feature columns, in any order,
+        and may have others. A row whose molecule cannot be read has no prediction, NaN. Such a plan
+        takes no features: `data.x` was scaled by the training rows of one split, and the plan by
+        all rows.
 
         Args:
-            x: the path of a table, or a table in memory, where the plan was trained on a table. Or
-                features, of the same kind, order and scale as `data.x` of the data that the plan
-                was trained on.
+            x: the path of a table, or a table in memory, where the plan was trained on a table.
+                Elsewhere features, of the same kind, order and scale as `data.x` of the data that
+                the plan was trained on.
             say: gets one line for each thing that the training rows had not: an unknown category,
                 say. By default they go to standard error.
 
@@ -140,12 +142,26 @@ class FittedPlan:
             or of the row in a Parquet.
 
         Raises:
-            BadInput: a column is missing, a cell is no number, or features have another shape or
-                kind or are not finite.
+            BadInput: a column is missing, or a cell is no number; features have another shape or
+                kind, or are not finite; or features where the plan needs a table, or the other way
+                round.
         """
-        if self._is_table(x):
-            return self._predict_table(x, say)  # type: ignore[arg-type]
-        rows = self._checked(x)  # type: ignore[arg-type]
+        if self.reading is not None:
+            if not isinstance(x, (str, Path, pd.DataFrame)):
+                raise BadInput(
+                    f"{self.name!r} was trained on a table; give new rows as a table or a file"
+                )
+            return self._predict_table(x, self.reading, say)
+        if isinstance(x, (str, Path)):
+            raise BadInput(
+                f"{self.name!r} was trained on data that are no table, so no file of new rows "
+                "can be read; give features as in data.x"
+            )
+        return self._predict_features(x)
+
+    def _predict_features(self, x: pd.DataFrame | Features | np.ndarray) -> pd.DataFrame:
+        """Predict rows from features that are scaled as those of the training were."""
+        rows = self._checked(x)
         places = self._places()
         table = np.empty((len(rows), len(self.columns)))
         kinds = np.repeat(self.kinds, [len(own) for own in places])  # of every column
@@ -176,30 +192,11 @@ class FittedPlan:
 
         return save_plan(self, Path(folder))
 
-    def _is_table(self, x: object) -> bool:
-        """Whether new rows are a table whose columns have to be read."""
-        if isinstance(x, (str, Path)):
-            if self.reading is None:
-                raise BadInput(
-                    f"{self.name!r} was trained on data that are no table, so no file of new rows "
-                    "can be read; give features as in data.x"
-                )
-            return True
-        if not isinstance(x, pd.DataFrame) or self.reading is None:
-            return False
-        # A table without any of the names, and as wide as the features, has features already.
-        wanted = {
-            *self.reading["numbers"]["name"],
-            *(c["name"] for c in self.reading["categories"]),
-        }
-        named = not wanted.isdisjoint(map(str, x.columns)) or self.reading["molecules"] is not None
-        return named or (x.shape[1],) != self.features
-
     def _predict_table(
-        self, table: str | Path | pd.DataFrame, say: Callable[[str], object]
+        self, table: str | Path | pd.DataFrame, reading: ReadingCard, say: Callable[[str], object]
     ) -> pd.DataFrame:
-        assert self.reading is not None
-        found: NewRows = read_new_rows(table, self.reading)
+        """Predict the rows of a table, read as the training's table was."""
+        found: NewRows = read_new_rows(table, reading)
         where = "new rows" if isinstance(table, pd.DataFrame) else Path(table).name
         for note in found.notes:
             say(f"{where}: {note}")
@@ -209,7 +206,7 @@ class FittedPlan:
         predicted = np.full((len(found.known), len(self.columns)), math.nan)
         whole = pd.DataFrame(predicted, columns=[*self.columns], index=index)
         if found.known.any():
-            whole.iloc[found.known] = self.predict(found.x).to_numpy()
+            whole.iloc[found.known] = self._predict_features(found.x).to_numpy()
         return whole
 
     def _checked(self, x: Features | np.ndarray | pd.DataFrame) -> Features:

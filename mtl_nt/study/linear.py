@@ -124,12 +124,8 @@ def group_mean(run: TaskData) -> Float[Tensor, "N T"]:
     >>> group_mean(TaskData("two groups", y, y, ("label",), "regression", split, **options))
     tensor([[2.]], dtype=torch.float64)
     """
-    _check(run)
-    if run.row_groups is None:
-        raise BadInput(
-            f"data set {run.name!r}: no row_groups to take means of; give every row's group, "
-            "or use 'Ridge'"
-        )
+    _check(run, of_groups=True)
+    assert run.row_groups is not None
     y, train, test = run.targets.double(), run.split.train, run.split.test
     names = sorted({*run.row_groups})
     group = torch.tensor([names.index(g) for g in run.row_groups])
@@ -210,19 +206,31 @@ def _best(guesses: Float[np.ndarray, "n S"], y: Float[np.ndarray, " n"]) -> int:
     return int(np.square(guesses - y[:, None]).mean(0).argmin())
 
 
-def _check(run: TaskData) -> None:
-    if not run.regression.all():
-        first = int((~run.regression).nonzero()[0])
-        kind = "is binary" if run.kinds[first] == "binary" else "has classes"
-        raise BadInput(
-            f"data set {run.name!r}: {run.tasks[first]!r} {kind} and these predictors are for "
-            "regression; use the method 'STL' instead"
-        )
+def unsuited(run: TaskData, of_groups: bool = False) -> str:
+    """Why these predictors cannot be fitted to the data, in words; nothing where they can.
+
+    Args:
+        of_groups: whether the predictor takes means of groups of rows.
+
+    >>> from mtl_nt import load
+    >>> unsuited(load("digits"))
+    "is for regressions, and 'digit 0' is binary"
+    """
+    for kind, words in (("classes", "has classes"), ("binary", "is binary")):
+        if kind in run.kinds:
+            return f"is for regressions, and {run.tasks[run.kinds.index(kind)]!r} {words}"
     if run.weights is not None:
-        raise BadInput(
-            f"data set {run.name!r}: these predictors know no weights of rows; use the method "
-            "'STL' instead"
-        )
+        return "knows no weights of rows, and these data have some"
+    if of_groups and run.row_groups is None:
+        return "takes means of groups of rows, and these data have no row_groups"
+    return ""
+
+
+def _check(run: TaskData, of_groups: bool = False) -> None:
+    if why := unsuited(run, of_groups):
+        kind = "the mean of a group" if of_groups else "a linear model"
+        instead = "STL" if unsuited(run) else "Ridge"
+        raise BadInput(f"data set {run.name!r}: {kind} {why}; use the method {instead!r} instead")
 
 
 def _fit_each_task(run: TaskData, predict: _Predict) -> Float[Tensor, "N T"]:

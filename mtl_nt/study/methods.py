@@ -216,7 +216,8 @@ class Method:
         reseeded: whether initialisation and batch order are other ones, on the same runs.
         settings: settings of the training, in place of the recipe's.
         search: a function (trials, tasks, recipe) -> candidates. Each run takes the candidate with
-            the best mean score on its validation rows.
+            the best mean score on its validation rows. Of several metrics, each task's scores are
+            divided by their spread over the candidates before.
         predictor: predicts in place of networks. It is called with the run's `TaskData`, and with
             `seed`, the run's seed, if it has a parameter of this name. It gives `[N, T]`, one row
             for each test row, as a tensor or a NumPy array. A regression task has its target there
@@ -541,14 +542,14 @@ def refusal(method: Method, run: TaskData) -> str:
     """Why a method cannot train these tasks, in words; nothing where it can.
 
     >>> from mtl_nt import load
-    >>> refusal(METHODS["RMTL"], load("dial"))
-    ''
+    >>> refusal(METHODS["RMTL"], load("dial")), refusal(METHODS["OLS"], load("digits"))
+    ('', "is for regressions, and 'digit 0' is binary")
     """
-    if not run.classes:
-        return ""
-    if getattr(method.predictor, "func", None) is _linear:
-        return f"is for regressions, and {[*run.classes][0]!r} has classes"
-    if method.predictor is not None:
+    if isinstance(method.predictor, partial) and method.predictor.func is _linear:
+        from .linear import unsuited
+
+        return unsuited(run, of_groups=method.predictor.args == ("Group mean",))
+    if method.predictor is not None or not run.classes:
         return ""
     ones = torch.ones(1, len(run.tasks), dtype=torch.float64)
     weighter = make_weighter(method, WeighterArguments(ones[:, :1], torch.tensor([0]), ones))

@@ -24,7 +24,7 @@ from ..networks import RESEED_OFFSET, Recipe, example_rows, generator
 from ..tasks import BadInput, Split, TaskData
 from ..training import Replicas, fit
 from ..weighters import Fixed, Weighter
-from .chunks import TrainingJob, replica_stacks
+from .chunks import TrainingJob, check_signs, replica_stacks
 from .identity import in_package
 from .methods import Method, WeighterArguments, WeighterFactory, make_weighter, takes_seed
 from .search import check_candidates
@@ -42,9 +42,9 @@ def check_methods(jobs: Iterable[TrainingJob]) -> None:
 
     Raises:
         BadInput: a weighter reads an alpha, a target or task weights that its method does not have;
-            its weights depend on the networks beside it or on an earlier training; it draws random
-            numbers of its own; a search gives what is no candidate; or a predictor does not say its
-            units.
+            its weights are below 0, or depend on the networks beside it or on an earlier training;
+            it draws random numbers of its own; a search gives what is no candidate; or a predictor
+            does not say its units.
 
     A weighter that divides by the sum over all networks, not over tasks:
 
@@ -74,6 +74,8 @@ one row for each network
         for part in weighter.modules():
             if isinstance(part, Fixed):
                 part.check_tasks(job.tasks)
+                given = part.given.detach().float().reshape(1, -1, job.tasks)
+                check_signs(method, weighter, given, job.runs[0].tasks)
         if not _is_the_packages(method, weighter) and method.weighter not in tried:
             tried.append(method.weighter)
             _check_weighter(job)
@@ -255,6 +257,7 @@ class _Trial:
                 f"method {self.job.method.name!r}: its weights are not finite in the first step; "
                 "divide by nothing that can be 0"
             )
+        check_signs(self.job.method, weighter, found.history.weights)
         return found.history.weights.nan_to_num(0.0), found.outputs[-1].nan_to_num(0.0)
 
 

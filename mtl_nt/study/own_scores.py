@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ..datasets.sheets import quoted
-from ..tasks import BadInput, is_finite_number
+from ..tasks import BadInput, is_finite_number, is_whole_number
 from .directions import Directions, hint, parse_directions
 from .methods import CONSTANT, STL
 from .schema import SPLITS, HistoryTable, TrainingTable, empty_table
+from .score_doubts import check_ranges, check_runs_differ
 from .score_table import (
     HALF_A_PAIR,
     ScoreTable,
@@ -29,9 +31,11 @@ from .score_table import (
     read_scores,
 )
 from .study import Study, parse_margin
+from .variance import overlap_of_rounds
 
 METRIC = "score"
 """What a metric is called that nobody has named."""
+MOST_OVERLAP = 10  # test rows for each training row; more is a slip, such as 25 for .25
 
 
 def studies_from_scores(
@@ -42,6 +46,7 @@ def studies_from_scores(
     margin: float | Mapping[str, float] = 0.0,
     overlap: float | None = None,
     metric: str | Mapping[str, str] | None = None,
+    folds: int | None = None,
 ) -> dict[str, Study]:
     """One study for each data set of a table of scores, by the name of the data set.
 
@@ -71,7 +76,7 @@ def studies_from_scores(
         if task not in tasks:
             raise BadInput(f"metric of unknown task {quoted(task)}; {hint(task, tasks)}")
     directions = parse_directions(lower_is_better, metrics)
-    share = _overlap(overlap, scores)
+    share = _overlap(overlap, folds, scores)
     split = _split(scores, share)
     scores.rows["run"], labels = number_runs(scores)
     studies = {}
@@ -80,6 +85,8 @@ def studies_from_scores(
         check_methods(of_data, baseline)
         check_once(of_data, labels)
         check_complete(of_data, labels)
+        check_ranges(of_data)
+        check_runs_differ(of_data, baseline)
         rows, judged = _with_twin(of_data, baseline, twin), _judged_by(of_data, metric)
         results = pd.DataFrame(
             {
@@ -97,6 +104,7 @@ def studies_from_scores(
             empty_table(HistoryTable),
             metric=judged,
             overlap=share,
+            overlap_limit=1 / (folds - 1) if folds else None,
             recipe=None,
             checkpoint=None,
             baselines=(baseline,),
@@ -122,22 +130,47 @@ def study_from_scores(
     return studies[dataset or names[0]]
 
 
-def _overlap(said: float | None, scores: ScoreTable) -> float:
-    """Test rows / training rows, which somebody must say where runs are folds of the same rows."""
+def _overlap(said: float | None, folds: int | None, scores: ScoreTable) -> float:
+    """How far the runs share rows, which somebody must say where they are of the same rows."""
+    if said is not None and folds is not None:
+        raise BadInput("overlap and folds both say how far runs share rows; give one")
     if said is not None:
-        if not is_finite_number(said) or said < 0:
-            raise BadInput(f"overlap {said!r:.40}: must be test rows / training rows, 0 or more")
+        if not is_finite_number(said) or not 0 <= said <= MOST_OVERLAP:
+            raise BadInput(
+                f"overlap {said!r:.40}: must be test rows / training rows, from 0 to {MOST_OVERLAP}"
+            )
         return float(said)
     rows, ask = scores.rows, "say overlap=test rows / training rows"
+    if folds is not None:
+        return _overlap_of_folds(folds, scores)
     if "fold" in rows:
-        folds = max(rows["fold"].nunique(), 2)
+        count = max(rows["fold"].nunique(), 2)
         raise BadInput(
             f"{scores.where}: folds train on the same rows, so their scores are not independent; "
-            f"{ask}, {1 / (folds - 1):.3g} for {folds} folds (--folds {folds})"
+            f"say folds={count} (--folds {count}), or overlap=test rows / training rows"
         )
     if "split" in rows and (rows["split"] == "free").any():
         raise BadInput(f"{scores.where}: runs split the same rows anew; {ask}, .25 for 5 folds")
     return 0.0
+
+
+def _overlap_of_folds(folds: int, scores: ScoreTable) -> float:
+    """The overlap of the runs of a cross-validation, repeated or not.
+
+    Where the table has a fold and a seed for every run, a seed is one round. Elsewhere the runs
+    are taken in the order of the table, so many a round.
+    """
+    if not is_whole_number(folds, 2):
+        raise BadInput(f"folds {folds!r:.40}: a cross-validation has 2 or more")
+    keys = [key for key in ("seed", "fold") if key in scores.rows]
+    runs = scores.rows[keys].drop_duplicates()
+    if "fold" in keys and (there := runs["fold"].nunique()) != folds:
+        raise BadInput(f"{scores.where}: the column fold has {there} values, and folds is {folds}")
+    whole = len(keys) == 2
+    rounds = runs["seed"].to_numpy() if whole else np.arange(len(runs)) // folds
+    size = np.unique(rounds, return_counts=True)[1]
+    pairs = max(len(runs) * (len(runs) - 1), 1)
+    return overlap_of_rounds(1 / (folds - 1), float((size * (size - 1)).sum() / pairs))
 
 
 def _split(scores: ScoreTable, overlap: float) -> str:

@@ -28,7 +28,7 @@ from .progress import ProgressBar
 from .result_store import MethodResult, ResultStore
 from .scoring import result_rows
 from .study import Study
-from .variance import overlap_of_runs
+from .variance import overlap_limit, overlap_of_runs
 
 
 def piece_job(
@@ -147,6 +147,8 @@ def join_pieces(
     ['STL', 'MTL', 'Constant']
     """
     first, own = facts[seeds[0]], [facts[seed] for seed in seeds]
+    free = all(run.split == "free" for run in own)
+    rows = [run.train for run in own], [run.test for run in own]
     tables: dict[str, list[pd.DataFrame]] = {name: [] for name in MethodResult._fields}
     for piece in pieces:
         for name, table in piece._asdict().items():
@@ -162,9 +164,8 @@ def join_pieces(
         joined["history"],
         validation=joined["validation"],
         metric=first.metric,
-        overlap=overlap_of_runs([run.train for run in own], [run.test for run in own])
-        if all(run.split == "free" for run in own)
-        else 0.0,
+        overlap=overlap_of_runs(*rows) if free else 0.0,
+        overlap_limit=overlap_limit(*rows) if free else None,
         recipe=first.recipe,
         checkpoint="last",
         null_identity={STL.name: first.null_identity},

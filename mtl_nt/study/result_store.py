@@ -247,8 +247,14 @@ def _schema(name: str, job: TrainingJob) -> Any:
     ]
 
 
-def _identity(runs: Sequence[TaskData], jobs: Mapping[str, TrainingJob]) -> dict[str, Any]:
-    """Everything that changes a study's numbers, as text."""
+def data_digest(runs: Sequence[TaskData]) -> str:
+    """A checksum of all that a training reads of these runs.
+
+    >>> from mtl_nt import load
+    >>> digits = load("digits")
+    >>> data_digest([digits]) == data_digest([load("digits")]) != data_digest([digits, digits])
+    True
+    """
     digest = hashlib.sha256()
     for run in runs:
         split = run.split
@@ -263,6 +269,11 @@ def _identity(runs: Sequence[TaskData], jobs: Mapping[str, TrainingJob]) -> dict
             digest.update(repr(([*run.classes.items()], run.class_weight)).encode())
         if run.weights is not None:
             digest.update(run.weights.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _identity(runs: Sequence[TaskData], jobs: Mapping[str, TrainingJob]) -> dict[str, Any]:
+    """Everything that changes a study's numbers, as text."""
     methods = {}
     for name, job in jobs.items():
         m = job.method
@@ -276,7 +287,7 @@ def _identity(runs: Sequence[TaskData], jobs: Mapping[str, TrainingJob]) -> dict
         if job.recipe.own_body is not None and job.method.predictor is None
     }
     return {
-        "data": digest.hexdigest(),
+        "data": data_digest(runs),
         "code": code_digest(*CODE),
         "torch": torch.__version__.partition("+")[0],
         "methods": methods,

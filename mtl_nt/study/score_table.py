@@ -21,6 +21,7 @@ from ..datasets.sheets import Column, TextColumn, quoted
 from ..datasets.table_files import open_sheet, stem
 from ..tasks import BadInput
 from .directions import hint
+from .methods import STL
 from .spreadsheets import restore_texts
 
 COLUMNS = ("method", "seed", "task", "value", "fold", "metric", "alpha", "dataset", "split")
@@ -47,23 +48,30 @@ class ScoreTable:
 def read_scores(table: pd.DataFrame | str | Path) -> ScoreTable:
     """The known columns of a table, as texts and numbers, all of them checked."""
     if isinstance(table, pd.DataFrame):
-        _check_columns(list(table.columns), "table")
-        known = [column for column in COLUMNS if column in table.columns]
-        scores = ScoreTable(table[known].reset_index(drop=True), "table", "row")
-        name = "scores"
+        called = _columns(list(table.columns), "table")
+        rows = table[[*called.values()]].set_axis([*called], axis=1).reset_index(drop=True)
+        where, unit, name = "table", "row", "scores"
     else:
         sheet = open_sheet(table)
-        _check_columns(sheet.names, sheet.where)
-        known = [column for column in COLUMNS if column in sheet.names]
-        texts = [column for column in known if column not in NUMBERS]
+        called = _columns(sheet.names, sheet.where)
+        texts = [there for column, there in called.items() if column in COLUMNS]
+        texts = [there for there in texts if there not in (called.get(n) for n in NUMBERS)]
         chunks = [
-            pd.DataFrame({c: _cells(chunk.columns[c]) for c in known}, index=chunk.positions)
-            for chunk in sheet.chunks(known, texts)
+            pd.DataFrame(
+                {column: _cells(chunk.columns[there]) for column, there in called.items()},
+                index=chunk.positions,
+            )
+            for chunk in sheet.chunks([*called.values()], texts)
         ]
         sheet.digest()  # which also says whether the file has changed meanwhile
-        rows = pd.concat(chunks) if chunks else pd.DataFrame(columns=known)
-        scores = ScoreTable(restore_texts(rows), sheet.where, sheet.unit)
+        rows = restore_texts(pd.concat(chunks) if chunks else pd.DataFrame(columns=[*called]))
+        where, unit = sheet.where, sheet.unit
         name = stem(Path(table)).encode("utf-8", "backslashreplace").decode()
+    known = [column for column in COLUMNS if column in called]
+    if "value" not in called:  # a column for each task
+        rows = rows.melt(known, var_name="task", value_name="value", ignore_index=False)
+        known = [column for column in COLUMNS if column in (*known, "task", "value")]
+    scores = ScoreTable(rows, where, unit)
     if not len(scores.rows):
         raise BadInput(f"{scores.where}: no scores; give a row for each method, seed and task")
     for column in known:
@@ -83,17 +91,35 @@ def _cells(column: Column) -> np.ndarray:
     return column
 
 
-def _check_columns(names: Sequence[Any], where: str) -> None:
-    missing = [name for name in COLUMNS[:4] if name not in names]
-    if missing and not (missing == ["seed"] and "fold" in names):
-        there = ", ".join(quoted(name, 20) for name in names[:8])
+def _columns(names: Sequence[Any], where: str) -> dict[str, Any]:
+    """Which columns are read, and what each is called in the table; case does not matter.
+
+    Where a table has neither a task nor a value, every other column is a task, and holds its
+    scores.
+    """
+    found = {
+        column: [n for n in names if str(n).strip().casefold() == column] for column in COLUMNS
+    }
+    for column, there in found.items():
+        if len(there) > 1:
+            raise BadInput(f"{where}: two columns are named {column!r}; rename or drop one")
+    known = {column: there[0] for column, there in found.items() if there}
+    missing = [name for name in COLUMNS[:4] if name not in known]
+    missing = [name for name in missing if name != "seed" or "fold" not in known]
+    tasks = [n for n in names if n not in known.values() and str(n) != "" and n == n]
+    if missing == ["task", "value"] and tasks:
+        for task in tasks:
+            if names.count(task) > 1:
+                raise BadInput(f"{where}: two columns are named {str(task)!r}; rename or drop one")
+        return known | {str(task): task for task in tasks}
+    if missing:
+        listing = ", ".join(quoted(name, 20) for name in names[:8])
         raise BadInput(
-            f"{where}: no column {missing[0]!r}; give {', '.join(COLUMNS[:4])} (there: "
-            f"{there or 'none'}{', ...' if len(names) > 8 else ''})"
+            f"{where}: no column {missing[0]!r}; give {', '.join(COLUMNS[:4])}, or method, seed "
+            f"and a column of scores for each task (there: {listing or 'none'}"
+            f"{', ...' if len(names) > 8 else ''})"
         )
-    for name in COLUMNS:
-        if list(names).count(name) > 1:
-            raise BadInput(f"{where}: two columns are named {name!r}; rename or drop one")
+    return known
 
 
 def _names(scores: ScoreTable, column: str) -> np.ndarray:
@@ -160,9 +186,10 @@ def check_methods(scores: ScoreTable, baseline: str) -> None:
     alphas = scores.rows.groupby("method", sort=False)["alpha"].agg(["count", "size"])
     known = [*alphas.index]
     if baseline not in known:
-        raise BadInput(
-            f"{scores.where}: no scores of the baseline {quoted(baseline)}; {hint(baseline, known)}"
-        )
+        which = f"say which method it is: --baseline NAME, of {listed([*map(quoted, known)])}"
+        if baseline != STL.name:  # a slip of whoever named it
+            which = hint(baseline, known)
+        raise BadInput(f"{scores.where}: no scores of the baseline {quoted(baseline)}; {which}")
     if len(known) == 1:
         raise BadInput(
             f"{scores.where}: {quoted(baseline)} is the only method; give another as well"

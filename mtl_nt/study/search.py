@@ -70,6 +70,8 @@ def check_candidates(candidates: Any, tasks: int, recipe: Recipe, where: str) ->
             raise BadInput(f"{of} {len(weights)} weights for {tasks} tasks; give one each")
         if not all(map(is_finite_number, weights or ())):
             raise BadInput(f"{of} weights {weights!r:.40}; give finite numbers")
+        if min(weights or (0,)) < 0:
+            raise BadInput(f"{of} weights {weights!r:.40}; give numbers of 0 or more")
         if alpha is not None and not (is_finite_number(alpha) and alpha >= 0):
             raise BadInput(f"{of} alpha {alpha!r}; give a number, 0 or more")
 

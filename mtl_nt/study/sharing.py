@@ -30,7 +30,7 @@ from torch import Tensor
 
 from ..networks import Recipe
 from ..tasks import BadInput, TaskData, suggestion
-from ..training import Replicas, fit
+from ..training import Replicas, fit, has_several_metrics
 from ..weighters import Uniform
 from .chunks import limited_threads
 from .scoring import result_rows, still_improving
@@ -74,7 +74,8 @@ def add_sharing(
     - "with A", for every task A: every other task shares a network with A alone. For A itself, the
       method has what A's twin has, so that chance stands beside the rest.
     - "Groups, found": each run takes the grouping with the largest sum of the gains that pairs had
-      over STL on its own validation rows.
+      over STL on its own validation rows. Where tasks have several metrics, each task's gains are
+      divided by their usual size (see `usual_gains`).
 
     Args:
         study: results of `compare`, with STL, its twin, and scores on validation rows.
@@ -106,7 +107,10 @@ def add_sharing(
     first = [*pairs, *(group for group in named if group not in pairs)]
     plain = [replace(run, redraw=None) for run in runs]  # which another process can get
     trained = _each(executor, plain, seeds, recipe, [first] * len(runs))
-    found = [best_grouping(pair_gains(*each)) for each in zip(trained, alone, strict=True)]
+    gains = [pair_gains(*each) for each in zip(trained, alone, strict=True)]
+    if has_several_metrics(runs[0]):
+        gains = [usual_gains(each) for each in gains]
+    found = [best_grouping(each) for each in gains]
     later = [[group for group in grouping if group not in first] for grouping in found]
     more = _each(executor, plain, seeds, recipe, later)
     trained = [_joined(*each) for each in zip(trained, more, strict=True)]
@@ -207,6 +211,31 @@ def pair_gains(trained: TrainedSets, alone: Float[np.ndarray, " T"]) -> Float[np
     return np.nan_to_num(gains)  # a task without validation labels says nothing
 
 
+def usual_gains(gains: Float[np.ndarray, "T T"]) -> Float[np.ndarray, "T T"]:
+    """The gains of each task in units of their usual size, so that several metrics can be added up.
+
+    The usual size of a task's gains is their median size, or the root of their mean square where
+    most are 0. A gain of many such units counts by its logarithm (asinh). A gain keeps its sign,
+    and the gains of a task keep their order.
+
+    Args:
+        gains: what every task (column) gains by every partner (row).
+
+    The third task is judged by another metric than the first two:
+
+    >>> gains = np.array([[0, 0.02, 500.0], [0.02, 0, -500.0], [0.02, -0.02, 0]])
+    >>> usual_gains(gains).round(2).tolist()
+    [[0.0, 0.88, 0.88], [0.88, 0.0, -0.88], [0.88, -0.88, 0.0]]
+    """
+    tasks = len(gains)
+    others = gains.T[~np.eye(tasks, dtype=bool)].reshape(tasks, max(tasks - 1, 0))
+    if tasks < 2:
+        return gains
+    size = np.median(np.abs(others), 1)
+    size = np.where(size > 0, size, np.sqrt(np.square(others).mean(1)))
+    return np.asarray(np.arcsinh(gains / np.where(size > 0, size, 1.0)))
+
+
 def best_grouping(gains: Float[np.ndarray, "T T"]) -> list[TaskSet]:
     """The grouping of all tasks that promises most.
 
@@ -214,7 +243,8 @@ def best_grouping(gains: Float[np.ndarray, "T T"]) -> list[TaskSet]:
     gains nothing. The sum of these promises is compared for all groupings.
 
     Args:
-        gains: what every task (column) gains by every partner (row).
+        gains: what every task (column) gains by every partner (row), in units that can be added up
+            (see `usual_gains`).
 
     Raises:
         BadInput: more than 13 tasks.

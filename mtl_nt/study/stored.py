@@ -75,6 +75,7 @@ def keep(study: Study, folder: str | Path, **notes: Any) -> Path:
     about = {
         "metric": dict(study.metric),
         "overlap": study.overlap,
+        "overlap_limit": study.overlap_limit,
         "recipe": None if study.recipe is None else asdict(study.recipe),
         "checkpoint": study.checkpoint,
         "baselines": list(study.baselines),
@@ -162,7 +163,8 @@ def stored(name: str | Path) -> Study:
         for table, schema in tables:
             validate({name: column.unique().tolist() for name, column in table.items()}, schema)
         said = {key: about[key] for key in DESCRIPTION_KEYS}
-        said = validate({**said, **{key: about.get(key, {}) for key in LATER_KEYS}}, Description)
+        later = {key: about.get(key, missing) for key, missing in LATER_KEYS.items()}
+        said = validate({**said, **later}, Description)
         if not {*results["task"]} <= {*said["metric"]}:
             raise ValueError("a task without its metric")
         training = training if len(training) else empty_table(TrainingTable)
@@ -220,10 +222,14 @@ class Description(TypedDict):
     margin: dict[str, FiniteFloat]
     lower_is_better: dict[str, bool]
     null_identity: dict[str, str]
+    overlap_limit: FiniteFloat | None
 
 
-LATER_KEYS = ("margin", "lower_is_better", "null_identity")
-"""The keys that older studies lack."""
+LATER_KEYS: Mapping[str, Any] = {
+    **{"margin": {}, "lower_is_better": {}, "null_identity": {}},
+    "overlap_limit": None,
+}
+"""The keys that older studies lack, and what they mean by it."""
 DESCRIPTION_KEYS = tuple(key for key in Description.__annotations__ if key not in LATER_KEYS)
 """The keys that every `study.json` has."""
 

@@ -75,6 +75,8 @@ class Study:
         null_identity: by baseline, under which name a null of many pairs may be kept (see `nulls`).
         pairs: further pairs of the baseline and its twin, on other runs, for the null of a count
             (see `nulls.pair_signs`); by baseline.
+        overlap_limit: what `overlap` grows to with the number of runs (`variance.overlap_limit`);
+            None where it stays.
 
     >>> from mtl_nt.study import stored
     >>> study = stored("cure-noisy")
@@ -95,6 +97,7 @@ class Study:
     null_identity: Mapping[str, str] = field(default_factory=dict)
     pairs: Mapping[str, PairSigns] = field(default_factory=dict)
     validation: pd.DataFrame = field(default_factory=partial(empty_table, ValidationTable))
+    overlap_limit: float | None = None
     # Tables that are computed once.
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, init=False, compare=False)
 
@@ -108,6 +111,7 @@ class Study:
         overlap: float | None = None,
         metric: str | Mapping[str, str] | None = None,
         dataset: str | None = None,
+        folds: int | None = None,
     ) -> Study:
         """A study of scores that somebody else has trained. All that a study has works on it.
 
@@ -125,12 +129,14 @@ class Study:
             twin: the method that is the baseline, trained again with another seed: the null.
             margin: the smallest difference that matters to you, in units of the metric, and stated
                 before you look at the scores; one number, or one for each metric.
-            overlap: test rows / training rows, where the runs split the same rows anew. For the
-                folds of a cross-validation, repeated or not, it is 1 / (folds - 1). By default the
-                runs are independent; but a table with a column fold must say it.
+            overlap: test rows / training rows, where the runs split the same rows anew. By default
+                the runs are independent.
             metric: the metric by which the tasks are judged, or one for each task, where there are
                 several; the metric's name, where the table has no such column.
             dataset: which data set, where the table has several (see `studies_from_scores`).
+            folds: of the cross-validation, if the runs are its folds; repeated or not. A table with
+                a column fold must say this, or `overlap`. Intervals are then those of a study whose
+                runs are folds (`variance.overlap_of_runs`).
 
         Raises:
             BadInput: a score twice, a method without some run or task, an unknown baseline, a
@@ -154,6 +160,7 @@ class Study:
             twin=twin,
             margin=margin,
             overlap=overlap,
+            folds=folds,
             metric=metric,
         )
 

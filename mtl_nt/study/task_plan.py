@@ -70,7 +70,7 @@ class TaskPlan:
     >>> from mtl_nt.study import stored
     >>> plan = stored("cure-unrelated").task_plan(["MTL"])
     >>> print(plan)  # doctest: +ELLIPSIS
-    This plan: +...
+    This plan: left out +... on average (apparent +...), ... tasks below STL per run where MTL ...
     """
 
     table: pd.DataFrame
@@ -105,9 +105,13 @@ class TaskPlan:
             )
         digits = self.digits
         interval = f" [{low:.{digits}f}, {high:.{digits}f}]" if math.isfinite(low) else ""
-        left_out = f" (left out {mean:+.{digits}f}{interval})" if math.isfinite(mean) else ""
         unit = f" {self.unit}" if self.unit == STANDARD_ERRORS else ""
-        said = f"This plan: {self.apparent:+.{digits}f}{unit} on average{left_out}"
+        said = f"This plan: apparent {self.apparent:+z.{digits}f}{unit} on average"
+        if math.isfinite(mean):  # the gain to expect comes first
+            said = (
+                f"This plan: left out {mean:+z.{digits}f}{interval}{unit} on average "
+                f"(apparent {self.apparent:+z.{digits}f})"
+            )
         if math.isfinite(self.below):
             count = f"{self.below:.1f}".removesuffix(".0")
             said += f", {count} task{'' if count == '1' else 's'} below {self.baseline} per run"
@@ -429,7 +433,9 @@ def _why(baseline: str, arm: Arm, verdict: str, scored: bool, learned: bool) -> 
         return f"{SHARED} helps it" if verdict == HELPED else f"{SHARED} is better, undecided"
     if not verdict:
         return f"better than {baseline}"
-    return f"{SHARED} harms it, this is better" if verdict == HARMED else "better than STL and MTL"
+    if verdict == HARMED:
+        return f"{SHARED} harms it, this is better"
+    return f"better than {baseline} and {SHARED}"
 
 
 def _digits(width: float) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import special, stats
 
-from .variance import moderated_variance
+from .variance import FOLDS_SHARE, moderated_variance
 
 SIGNIFICANCE_LEVEL = 0.05
 """The false discovery rate of the verdicts, and the share of intervals that miss."""
@@ -151,11 +151,18 @@ def runs_needed(
     level: float = SIGNIFICANCE_LEVEL,
     margin: float | Float[np.ndarray, " T"] = 0.0,
     units: Sequence[str] | None = None,
+    overlap_limit: float | None = None,
 ) -> Float[np.ndarray, " T"]:
     """How many runs in all would decide each task, if its mean and variance are as they seem.
 
     This is the smallest number of runs with which `paired_test` finds the present mean difference
-    in four of five cases, at its present threshold. Arguments are as in `paired_test`.
+    in four of five cases, at its present threshold.
+
+    Args:
+        delta, overlap, level, margin, units: as in `paired_test`.
+        overlap_limit: what the overlap grows to with the number of runs; None where it stays. Runs
+            of one round of a cross-validation share less than runs of different rounds do
+            (see `variance.overlap_of_runs`).
 
     Returns:
         The number of runs for every task. It is infinite where no number is enough: a difference
@@ -179,10 +186,27 @@ def runs_needed(
     counts = np.unique(np.geomspace(2, MAX_RUNS, 400).round())[:, None]  # numbers of runs
     freedom = np.maximum(df + counts - runs, 1.0)
     reach = special.stdtrit(freedom, 1 - tail) + special.stdtrit(freedom, POWER)
-    relative = np.sqrt((1 / counts + overlap) / (1 / runs + overlap))  # to the present error
+    then = _overlap_with(counts, runs, overlap, overlap_limit)
+    relative = np.sqrt((1 / counts + then) / (1 / runs + overlap))  # to the present error
     enough = np.abs(centre) - allowed >= reach * relative * error
     needed[usable] = np.where(enough.any(0), counts[enough.argmax(0), 0], np.inf)
     return needed
+
+
+def _overlap_with(
+    counts: Float[np.ndarray, "C 1"], runs: int, overlap: float, limit: float | None
+) -> Float[np.ndarray, "C 1"]:
+    """The overlap of other numbers of runs.
+
+    A run has the same few partners in its own round, whatever the number of runs. So the share of
+    pairs within a round falls as 1 / (runs - 1).
+    """
+    if limit is None:
+        return np.full_like(counts, overlap)
+    rho, most = overlap / (1 + overlap), limit / (1 + limit)
+    share = np.minimum((runs - 1) / (counts - 1), (1 - FOLDS_SHARE) / max(1 - rho / most, 1e-9))
+    then = most - (most - rho) * share
+    return np.asarray(then / (1 - then))
 
 
 def standard_errors(
@@ -197,6 +221,25 @@ def standard_errors(
     errors = np.full(delta.shape[1], np.nan)
     errors[usable] = error
     return errors
+
+
+def half_interval(
+    values: Float[np.ndarray, "S *rest"], overlap: float = 0.0
+) -> Float[np.ndarray, "*rest"]:
+    """Half of the 95% interval of a mean over runs. It is NaN for one run.
+
+    Args:
+        values: by run; a missing one is left out.
+        overlap: as in `paired_test`.
+
+    >>> runs = np.array([0.1, 0.2, 0.3])
+    >>> round(float(half_interval(runs)), 3), round(float(half_interval(runs, overlap=0.25)), 3)
+    (0.248, 0.329)
+    """
+    if len(values) < 2:
+        return np.full(values.shape[1:], np.nan)
+    spread = np.nanstd(values, axis=0, ddof=1) * np.sqrt(1 / len(values) + overlap)
+    return np.asarray(special.stdtrit(len(values) - 1, 1 - SIGNIFICANCE_LEVEL / 2) * spread)
 
 
 def _moderated(

@@ -4,13 +4,20 @@
 - `batches` says which networks there are and draws their batches; `combined_table` holds the rows.
 - `history` records losses and weights. `checkpoints` keeps the test predictions of the best moment.
 - `metrics` scores predictions, those by the order of rows with `rankings`. `original_units` scores
-  targets that are trained as logarithms.
+  targets that are trained as logarithms. `spreads` makes scores of several metrics comparable.
 
 This room uses the weighters, the networks and the ground.
 """
 
 from .batches import BatchSampler, Replicas
-from .checkpoints import CHECKPOINTS, ROWS_AT_ONCE, Checkpoint, group_means
+from .checkpoints import (
+    CHECKPOINTS,
+    ROWS_AT_ONCE,
+    Checkpoint,
+    best_evaluations,
+    group_means,
+    mean_scores,
+)
 from .combined_table import LARGE_TABLE, CombinedTable
 from .history import History
 from .loop import (
@@ -25,6 +32,7 @@ from .loop import (
     predictions_by_group,
 )
 from .metrics import LOWER_IS_BETTER, constant_outputs, metric_names, primary_metrics, scores
+from .spreads import has_several_metrics, in_spreads
 
 __all__ = [
     "BatchSampler",
@@ -40,11 +48,15 @@ __all__ = [
     "ROWS_AT_ONCE",
     "Replicas",
     "Stopped",
+    "best_evaluations",
     "check_loss",
     "constant_outputs",
     "fit",
     "group_means",
+    "has_several_metrics",
+    "in_spreads",
     "limited_threads",
+    "mean_scores",
     "metric_names",
     "no_classes",
     "predictions_by_group",

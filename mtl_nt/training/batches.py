@@ -69,7 +69,8 @@ class BatchSampler:
         at_least: smallest number of rows in a batch; a last batch with fewer is left out.
 
     Raises:
-        BadInput: a network has fewer training rows than `at_least`, or none with its focus.
+        BadInput: a full batch, or a network's training rows, are fewer than `at_least`; or a
+            network has no row with its focus.
 
     >>> from mtl_nt import load
     >>> all_tasks, zero = torch.ones(1, 10, dtype=torch.bool), torch.tensor([0])
@@ -82,6 +83,11 @@ class BatchSampler:
     def __init__(
         self, runs: Sequence[TaskData], replicas: Replicas, batch_size: int, at_least: int = 1
     ) -> None:
+        if batch_size < at_least:  # every batch would be left out
+            raise BadInput(
+                f"batch_size {batch_size}: a batch norm needs {at_least} rows or more in a batch; "
+                f"give batch_size={at_least} or more"
+            )
         self.batch_size, self.at_least = batch_size, at_least
         self._pools: list[tuple[np.ndarray, np.ndarray | None]] = []
         self._seeds: list[int] = []

@@ -16,6 +16,7 @@ from ..weighters import Weighter
 from .batches import Replicas
 from .combined_table import CombinedTable
 from .metrics import primary_score, primary_scores
+from .spreads import has_several_metrics, in_spreads
 
 Checkpoint = Literal["last", "best_mean", "best_per_task"]
 CHECKPOINTS: tuple[Checkpoint, ...] = ("last", "best_mean", "best_per_task")
@@ -36,7 +37,8 @@ class CheckpointKeeper:
             it.
         complete_groups: whether all networks of every group are here. If not, "best_mean" cannot be
             settled before the groups are put together, so the predictions of every evaluation are
-            kept.
+            kept. They are kept, too, until the end of a training with several metrics, whose
+            spreads nobody knows before (see `spreads`).
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class CheckpointKeeper:
         self.table, self.checkpoint, self.score_validation = table, checkpoint, score_validation
         self.weighter, self.exclusive = weighter, table.runs[0].exclusive
         self.seeds = replicas.seed.tolist()
-        self.keep_all = checkpoint == "best_mean" and not complete_groups
+        self.several = checkpoint == "best_mean" and has_several_metrics(table.runs[0])
+        self.complete = complete_groups
+        self.keep_all = self.several or (checkpoint == "best_mean" and not complete_groups)
         self.data = replicas.data.to(table.columns.device)
         self.same_data = bool((replicas.data == replicas.data[0]).all())
         self.replica, self.task = replicas.scored.nonzero(as_tuple=True)
@@ -75,7 +79,12 @@ class CheckpointKeeper:
     @property
     def outputs(self) -> Float[Tensor, "L C N"]:
         """Test predictions of every column, at the checkpoint or at every evaluation."""
-        return torch.stack(self.kept)
+        kept = torch.stack(self.kept)
+        if not self.several or not self.complete or len(kept) == 1:
+            return kept
+        scores = mean_scores(torch.stack(self.scores), self.group, self.several)
+        best = best_evaluations(scores)
+        return kept[best[self.pair], torch.arange(kept.shape[1])].unsqueeze(0)
 
     @torch.no_grad()
     def evaluate(self, network: Network, last: bool) -> None:
@@ -175,7 +184,7 @@ class CheckpointKeeper:
 
     def _improved(self, scores: Float[Tensor, " C"]) -> Bool[Tensor, " C"]:
         """Columns whose networks are better than ever; `best` follows."""
-        if self.checkpoint == "best_mean":
+        if self.checkpoint == "best_mean" and not self.several:  # else all evaluations are kept
             scores = group_means(scores, self.group)[self.group]
         better = scores > self.best
         better |= self.best.isinf()  # at the first evaluation, and for tasks without a score
@@ -203,6 +212,36 @@ class _Truth(NamedTuple):
         """Labels of these tasks in their unit, and their weights."""
         weight = None if self.weight is None else self.weight[tasks]
         return self.y[tasks] / self.unit[tasks, None], weight
+
+
+def mean_scores(
+    scores: Float[Tensor, "E C"], group: Int[Tensor, " C"], several: bool
+) -> Float[Tensor, "E C"]:
+    """The mean score of every column's group, for each evaluation: what "best_mean" compares.
+
+    Args:
+        scores: one score per column, NaN where a column has none.
+        group: the group of every column.
+        several: whether the columns have several metrics. Then each column's scores are divided by
+            their spread over the evaluations (see `spreads.in_spreads`).
+
+    >>> scores = torch.tensor([[0.2, -900.0], [0.9, -901.0], [0.1, -901.0]])
+    >>> [int(mean_scores(scores, torch.tensor([0, 0]), s)[:, 0].argmax()) for s in (False, True)]
+    [0, 1]
+    """
+    return group_means(in_spreads(scores) if several else scores, group)[:, group]
+
+
+def best_evaluations(compared: Float[Tensor, "E C"]) -> Int[Tensor, " C"]:
+    """The first of the best evaluations of every column, or the last one where none has a score.
+
+    >>> best_evaluations(torch.tensor([[0.1, torch.nan], [0.3, torch.nan], [0.3, torch.nan]]))
+    tensor([1, 2])
+    """
+    compared = compared.nan_to_num(nan=-math.inf)
+    best = torch.from_numpy(compared.numpy().argmax(0))
+    best[compared.isinf().all(0)] = len(compared) - 1
+    return best
 
 
 def group_means(scores: Float[Tensor, "*L C"], group: Int[Tensor, " C"]) -> Float[Tensor, "*L G"]:

@@ -33,13 +33,33 @@ class History:
     weights: Float[Tensor, "P R T"]  # mean weight over the steps with a label
     validation: Float[Tensor, "E R T"]  # loss on the validation rows; E = 0 without any
     diverged: Bool[Tensor, " R"]  # a loss or prediction was not finite, or a loss exploded
+    counts: Float[Tensor, "P R T"] | None = None  # steps with a label; None where chunks are merged
+
+    @property
+    def mean_weights(self) -> Float[Tensor, "R T"]:
+        """The mean weight over all steps with a label; NaN for a task that never had one.
+
+        Windows with more such steps count more.
+
+        >>> weights, none = torch.tensor([[[1.0]], [[4.0]]]), torch.zeros(1, dtype=torch.bool)
+        >>> steps = torch.tensor([[[3.0]], [[1.0]]])  # 1, 1, 1 in one window; 4, - and - in another
+        >>> History(3, weights, weights, weights, none, steps).mean_weights
+        tensor([[1.7500]])
+        """
+        if self.counts is None:
+            return self.weights.nanmean(0)
+        share = self.counts / self.counts.sum(0)
+        mean = (share * torch.where(self.counts > 0, self.weights, 0.0)).sum(0)
+        # Where all windows count alike, this is the plain mean, and is rounded as such.
+        return torch.where((self.counts == self.counts[0]).all(0), self.weights.nanmean(0), mean)
 
     def spread(self, only_task: Int[Tensor, " R"], tasks: int) -> History:
         """The history of networks with one task each, in a table of all tasks: NaN elsewhere."""
         own = torch.nn.functional.one_hot(only_task, tasks).bool()
         tables = (self.losses, self.weights, self.validation)
         losses, weights, validation = (torch.where(own, table, math.nan) for table in tables)
-        return History(self.window, losses, weights, validation, self.diverged)
+        counts = None if self.counts is None else torch.where(own, self.counts, 0.0)
+        return History(self.window, losses, weights, validation, self.diverged, counts)
 
 
 class HistoryRecorder:
@@ -53,7 +73,7 @@ class HistoryRecorder:
     def __init__(self, window: int, like: Tensor) -> None:
         self.window, self.steps = window, 0
         self.sums = [torch.zeros(like.shape, device=like.device) for _ in range(3)]
-        self.means: list[tuple[Tensor, Tensor]] = []
+        self.means: list[tuple[Tensor, Tensor, Tensor]] = []
         self.diverged = torch.zeros(len(like), dtype=torch.bool, device=like.device)
 
     def add(self, labelled: Tensor, losses: Tensor, weights: Tensor) -> None:
@@ -67,7 +87,8 @@ class HistoryRecorder:
     def _close_window(self) -> None:
         count, loss, weight = self.sums
         self.diverged |= ~(loss.isfinite() & weight.isfinite()).all(1)
-        self.means.append(((loss / count).cpu(), (weight / count).cpu()))  # 0 / 0: no label
+        # 0 / 0: no label
+        self.means.append(((loss / count).cpu(), (weight / count).cpu(), count.cpu().clone()))
         for total in self.sums:
             total.zero_()
 
@@ -80,14 +101,15 @@ class HistoryRecorder:
         """
         if self.steps % self.window:
             self._close_window()
-        losses = torch.stack([loss for loss, _ in self.means])
+        losses, weights, counts = (torch.stack(of) for of in zip(*self.means, strict=True))
         exploded = (losses[-1] > EXPLODED * losses[0].clamp_min(SMALL)).any(1)
         return History(
             window=self.window,
             losses=losses,
-            weights=torch.stack([weight for _, weight in self.means]),
+            weights=weights,
             validation=torch.stack(validation).cpu()
             if validation
             else torch.empty(0, *self.means[0][0].shape),
             diverged=(self.diverged | ~finite).cpu() | exploded,
+            counts=counts,
         )

@@ -126,7 +126,8 @@ def fit(
         recipe: the settings of the training.
         trunk_from: networks whose trunks (with batch-norm statistics) are the start.
         checkpoint: the moment whose test predictions count. "last" is the last step. "best_mean" is
-            the evaluation with the best mean validation score, for every group. "best_per_task"
+            the evaluation with the best mean validation score, for every group (of several
+            metrics, each task's in units of its spread over the evaluations). "best_per_task"
             takes its own best evaluation for every task.
         record: number of steps in a window of the history; by default a 200th of the training.
         spread: whether the history of networks with one task each has a column for every task.

@@ -150,7 +150,10 @@ def _regression_scores(
     weight: Float[np.ndarray, "T N"],
     unit: Float[np.ndarray, " T"],
 ) -> dict[str, Float[np.ndarray, " T"]]:
-    """All scores of regression tasks; NaN without labels, or with a guess that is not finite."""
+    """All scores of regression tasks; NaN without labels, or with a guess that is not finite.
+
+    R2, RAE and Spearman's correlation are NaN where all labels are equal.
+    """
     there = weight > 0
     able = there.any(1) & _finite(guess, there)
     found = {name: np.full(len(truth), math.nan) for name in OF_KIND["regression"]}
@@ -164,7 +167,9 @@ def _regression_scores(
     squared, absolute = mean(np.square(truth - guess)), mean(np.abs(truth - guess))
     gap = np.where(there, truth - mean(truth)[:, None], 0.0)
     variance = mean(np.square(gap))
-    varies = variance > 0
+    # By the labels themselves: the mean of equal labels is rounded, and leaves them a variance.
+    lowest, highest = (np.where(there, truth, end) for end in (np.inf, -np.inf))
+    varies = (lowest.min(1) < highest.max(1)) & (variance > 0)
     per = np.where(varies, variance, 1.0), np.where(varies, mean(np.abs(gap)), 1.0)
     found[MSE][able], found[MSE_RAW][able] = squared / unit**2, squared
     found[MAE][able] = absolute

@@ -33,6 +33,8 @@ def original_scores(
 ) -> dict[str, Float[np.ndarray, " T"]]:
     """Mean absolute error and R2 in the original unit, `[T]`; NaN for tasks without a logarithm.
 
+    R2 is NaN where all labels are equal.
+
     A prediction of a logarithm is turned back as it is: 10 to its power. That is the median of what
     it expects, and below the mean.
 
@@ -56,7 +58,8 @@ def original_scores(
         w = None if weight is None else weight[labelled, t]
         table[MAE_ORIGINAL][t] = np.average(np.abs(truth - guess), weights=w)
         centred = truth - np.average(truth, weights=w)
-        if (variance := np.average(np.square(centred), weights=w)) > 0:
+        variance = np.average(np.square(centred), weights=w)
+        if truth.min() < truth.max() and variance > 0:  # equal labels have a rounded mean
             with np.errstate(over="ignore"):
                 r2 = 1 - np.average(np.square((truth - guess) / np.sqrt(variance)), weights=w)
             table[R2_ORIGINAL][t] = r2 if np.isfinite(r2) else math.nan

@@ -20,7 +20,12 @@ The contract of a weighter:
   network is an `nn.Parameter`, and `learning_rate` says how fast (by default, as fast as the
   network); all other state is plain tensors, which `after` updates.
 
-`compare` checks the last three of any weighter that is not the package's own, before it trains.
+- **Weights are 0 or more.** The network climbs the loss of a task whose weight is below 0. No
+  method of the papers does so, and a slip of a sign does. A weighter that means it says
+  `may_be_negative = True`.
+
+`compare` checks all but the first of any weighter that is not the package's own, before it trains,
+and looks for negative weights once more when a training has ended.
 """
 
 from __future__ import annotations
@@ -56,7 +61,7 @@ class Step:
     tensor([[1., 1.]])
     """
 
-    losses: Float[Tensor, "R T"]  # per task, mean over labelled rows; without graph
+    losses: Float[Tensor, "R T"]  # mean over labelled rows, 0 without any; without graph
     labelled: Bool[Tensor, "R T"]  # the replica trains on the task and the batch has a label
     first_batch: Bool[Tensor, " R"]  # of an epoch of the replica's own rows
     epoch: Int[Tensor, " R"]
@@ -139,23 +144,27 @@ class Weighter(nn.Module):
 
     A network has one output for each task, and one for each class of a task of classes (see
     `Step.classes`). A weighter whose mathematics need one output for each task sets `takes_classes`
-    to False; methods with it then refuse such tasks.
+    to False; methods with it then refuse such tasks. A weighter whose weights may be below 0 sets
+    `may_be_negative`; without it, such weights are refused.
 
-    A weighter in full, which gives each task the inverse of its loss:
+    A weighter in full, which gives each task the inverse of its loss. The weights of the tasks that
+    have a label in the batch are 1 on average:
 
     >>> class Inverse(Weighter):
     ...     def weights(self, step):
-    ...         inverse = 1 / step.losses.clamp_min(1e-6)
-    ...         return inverse / inverse.mean(dim=1, keepdim=True)
+    ...         inverse = step.labelled / step.losses.clamp_min(1e-6)
+    ...         return inverse * step.labelled.sum(1, keepdim=True) / inverse.sum(1, keepdim=True)
     >>> from types import SimpleNamespace
-    >>> Inverse().weights(SimpleNamespace(losses=torch.tensor([[0.2, 0.6]])))
-    tensor([[1.5000, 0.5000]])
+    >>> losses = torch.tensor([[0.2, 0.6, 0.0]])  # the third task has no label in this batch
+    >>> Inverse().weights(SimpleNamespace(losses=losses, labelled=losses > 0))
+    tensor([[1.5000, 0.5000, 0.0000]])
     """
 
     learning_rate: float | None = None
     decodes: bool = False
     passes: int = 1  # of every batch, whose activations are kept for the backward pass
     takes_classes: bool = True
+    may_be_negative: bool = False  # True: a weight below 0 is meant, and raises the task's loss
 
     def __init__(self) -> None:
         super().__init__()

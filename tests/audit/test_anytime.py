@@ -13,9 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,12 +31,13 @@ from mtl_nt.audit.bench import Bench
 from mtl_nt.audit.costs import STEPS, Costs, measure_costs
 from mtl_nt.audit.findings import findings, sentences
 from mtl_nt.audit.folder import AuditFolder
-from mtl_nt.audit.plan import parse_methods
+from mtl_nt.audit.plan import Plan, parse_methods
 from mtl_nt.audit.result import Audit, resume_command
-from mtl_nt.audit.schedule import Group, Item, Timer, work_through
+from mtl_nt.audit.schedule import Ended, Group, Item, Timer, work_through
 from mtl_nt.audit.work import USE, Work
 from mtl_nt.figures import cure_table
 from mtl_nt.study import CURES, STL, Study, methods_at_widths, stored, twin
+from mtl_nt.study.chunks import plan_chunks
 from mtl_nt.study.nulls import joined_pairs, pair_signs
 from mtl_nt.study.pieces import piece_job, train_piece
 from mtl_nt.tasks import BadInput
@@ -338,15 +341,94 @@ def test_a_budget_binds_and_what_it_leaves_out_is_trained_by_the_next_call(
     """The clock ticks at every step of every training, so a busy machine changes nothing."""
     ticks = itertools.count()
     monkeypatch.setattr(audit_module, "Timer", partial(Timer, clock=lambda: next(ticks) / 1000))
+    costs = SimpleNamespace(
+        seconds=lambda job: (
+            1.2 * job.steps * (1 + job.method.pretrain) * len(plan_chunks(job)) / 1000
+        )
+    )
+    monkeypatch.setattr("mtl_nt.audit.work.measure_costs", lambda *_: costs)
     given = {**FEW, "methods": ["Fine-Tuning", "RMTL"], "steps": 200, "folder": tmp_path}
     found = audit("dial-unrelated", say=quiet, budget=1.2, **given)
     assert found.provenance["seconds"] < 1.4 and next(ticks) < 1500
     assert found.plan.unfinished and found.plan.left_out and not found.plan.interrupted
     assert "The time was over. To go on from here" in sentences(found)[-1]
     again = audit("dial-unrelated", say=quiet, budget=1.2, **given)
+    assert {*found.plan.methods} <= {*again.plan.methods}  # nothing leaves the page
+    assert {*found.plan.seeds} <= {*again.plan.seeds} and found.plan.widths <= again.plan.widths
     more_runs = len(again.plan.seeds) > len(found.plan.seeds)
     more_methods = {*found.plan.methods} < {*again.plan.methods}
     assert more_runs or more_methods or len(again.plan.left_out) < len(found.plan.left_out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("budget", "ends"), [(11.0, False), (15.0, False), (24.0, True)])
+def test_a_later_call_never_shows_less(
+    budget: float, ends: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the time is cut, runs are not bought with a remedy that was there."""
+    now, train = [0.0], Bench.train
+
+    def seconds(job: Any) -> float:
+        return len(job.seeds) * (2.0 if job.method.name == "Fine-Tuning" else 1.0)
+
+    def trains(bench: Bench, method: Any, seeds: Any, *more: Any) -> None:
+        if not bench.is_kept(method, seeds):
+            now[0] += seconds(bench.outline(method, seeds))
+            if bench.stop():
+                raise Stopped
+        train(bench, method, seeds, *more)
+
+    @contextmanager
+    def one_core(data: Any) -> Iterator[tuple[Executor, int]]:
+        with ThreadPoolExecutor(1) as executor:
+            yield executor, 1
+
+    monkeypatch.setattr(Bench, "train", trains)
+    monkeypatch.setattr(audit_module, "Timer", partial(Timer, clock=lambda: now[0]))
+    monkeypatch.setattr(audit_module, "on_all_cores", one_core)
+    costs = SimpleNamespace(seconds=seconds)
+    monkeypatch.setattr("mtl_nt.audit.work.measure_costs", lambda *_: costs)
+    given = {**FEW, "methods": ["Fine-Tuning", "Uncertainty"], "steps": 5, "folder": tmp_path}
+    shown: list[Audit] = []
+    for _ in range(8):
+        shown.append(audit("dial-unrelated", say=quiet, budget=budget, **given))
+        if not shown[-1].plan.unfinished:
+            break
+    assert shown[-1].plan.unfinished != ends
+    assert len(shown[-1].plan.seeds) == 5 and len(shown[-1].plan.methods) == 3
+    assert len(shown) > 1
+    for before, after in itertools.pairwise(shown):
+        assert {*before.plan.methods} <= {*after.plan.methods}
+        assert {*before.plan.seeds} <= {*after.plan.seeds}
+        assert before.plan.widths <= after.plan.widths
+        assert before.plan.affinity <= after.plan.affinity
+
+
+def test_a_remedy_that_lacks_the_new_runs_keeps_the_page_on_its_own(work: Work) -> None:
+    """The runs that it lacks are named, and are not counted."""
+    runs = tuple(range(100, 105))
+    shown = Plan(("MTL", "Uncertainty"), False, False, (0.5,), runs[:3], 1.0)
+    made = Work(work.bench, work.asked, runs, Timer(), quiet, False, shown)
+    for name in ("STL", "STL'", "MTL"):
+        made.bench.results[name] = {runs: None}  # type: ignore[dict-item]
+    made.bench.results["Uncertainty"] = {runs[:3]: None}  # type: ignore[dict-item]
+    plan = made._plan(Ended({}, [], None), 1.0)
+    assert plan.seeds == runs[:3] and plan.methods == ("MTL", "Uncertainty")
+    assert "2 of 5 runs (some of the methods shown are not trained on them yet)" in plan.left_out
+    made.bench.results["Uncertainty"][runs[3:]] = None  # type: ignore[assignment]
+    assert made._plan(Ended({}, [], None), 1.0).seeds == runs
+
+
+def test_a_call_with_no_time_at_all_shows_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = stopped_at("first verdict", **FEW, folder=tmp_path)
+    said: list[str] = []
+    monkeypatch.setattr(audit_module, "Timer", partial(Timer, clock=iter(np.arange(1e6)).__next__))
+    again = audit("dial-unrelated", say=said.append, budget=1.0, folder=tmp_path, **FEW)
+    pd.testing.assert_frame_equal(again.study.results, early.study.results)
+    assert again.plan.methods == early.plan.methods and resume_command(again) is not None
+    assert not again.plan.interrupted
 
 
 def test_a_budget_without_room_for_a_verdict_is_refused_before_it_is_spent(

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import math
+import re
 import shlex
 import sys
 from dataclasses import replace
@@ -148,6 +149,12 @@ def test_the_first_screen_is_in_the_order_in_which_one_decides(found: Audit) -> 
         for tile in soup.select(".tiles li")
     }
     assert tiles == {"harmed": 2, "helped": 1, "same": 5, "undecided": 0}
+    (line,) = soup.select("p.gain")
+    (bold,) = line.select("strong")  # the number that a reader sees first is the one to expect
+    assert line.text.startswith(f"This plan: {bold.text} (apparent ")
+    assert re.fullmatch(r"left out [+-][\d.]+ \[[-\d.]+, [-\d.]+\] on average", bold.text)
+    heads = [head.text for head in soup.select(".plan th")]
+    assert heads.index("gain, left out") < heads.index("gain, apparent")
     heading = soup.select("details")[0].find_previous("h2").text  # type: ignore[union-attr]
     assert heading == "The plan: STL for 5 tasks; MTL for 2; LBTW (alpha 0.5) for 2"
     assert "Read as it is." in soup.find("summary", string="How the data were read").parent.text  # type: ignore[union-attr]
@@ -326,7 +333,7 @@ def test_runs_of_a_table_are_folds_everywhere(found: Audit) -> None:
 @pytest.mark.slow
 def test_a_plan_that_gains_nothing_says_so(found: Audit) -> None:
     worse = dict.fromkeys(found.labels["task"], -1.0)
-    assert "Its interval includes 0" in soup_of(changed(found, {"MTL": worse})).text
+    assert "The first number's interval includes 0" in soup_of(changed(found, {"MTL": worse})).text
     soup = soup_of(changed(found, dict.fromkeys(("MTL", "LBTW", "RMTL"), worse)))
     assert "This plan: STL for every task. No other method was clearly better" in soup.text
     assert "The plan: STL for every task" in [h.text for h in soup.select("h2")]
@@ -510,8 +517,8 @@ def test_the_page_fits_a_phone_and_paper_in_light_and_dark(found: Audit, tmp_pat
     with chromium() as browser, Visit(browser, path, width=390) as visit:
         page = visit.page
         assert page.evaluate("document.documentElement.scrollWidth") == 390
-        hidden = page.locator(".plan th:nth-child(6)")
-        assert not hidden.is_visible() and page.locator(".plan th:nth-child(5)").is_visible()
+        hidden = page.locator(".plan th:nth-child(5)")
+        assert not hidden.is_visible() and page.locator(".plan th:nth-child(4)").is_visible()
         page.set_viewport_size({"width": 1280, "height": 900})
         assert hidden.is_visible()
         ground = "getComputedStyle(document.body).backgroundColor"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 
 from mtl_nt import load, load_plan
 from mtl_nt.__main__ import main
@@ -54,6 +56,41 @@ def test_fit_and_predict_go_from_a_plan_to_predictions(
     assert data.forms is not None and data.forms[1].log == "log10(y)"
     assert main(["predict", "my.fitted", "new.csv"]) == 0  # its own file may be replaced
     assert "replaced new.predictions.csv" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_commands_under_use_this_plan_work_as_they_stand(
+    here: Path, kept: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the options of reading, the budget, and the folder of results where there is one."""
+    read = ["--targets", "y_*", "--log", "y_two", "--ignore", "b", "--missing=-9", "--yes"]
+    table = pd.read_csv("my.csv")
+    table.loc[3, "a"] = -9
+    table.to_csv("my.csv", index=False)
+    few = ["--methods", "MTL", "--seeds", "2", "--steps", "20", "--margin", "0.1"]
+    results = ["--results", "mine"] if kept else []
+    asked = ["report", "my.csv", *read, *few, "--budget", "1h", "--out", "own.html", *results]
+    if kept:  # all of it is there, and no pair is missing
+        asked = [word for word in asked if word not in ("--budget", "1h")]
+    assert main(asked) == 0
+    page = BeautifulSoup(Path("own.html").read_text(), "html.parser")
+    fold = page.find("summary", string="Use this plan").parent  # type: ignore[union-attr]
+    first, then, _, file = fold.select("pre")  # type: ignore[union-attr]
+    wrote = shlex.split(first.text)
+    for option in (*read, "--margin", *(results or ["--budget", "1h"]), "own.html"):
+        assert option in wrote
+    assert wrote[-2:] == ["--plan", "plan.json"] and wrote.count("--plan") == 1
+    Path("plan.json").unlink()
+    capsys.readouterr()
+    assert main(wrote[3:]) == 0
+    assert ("nothing is trained" in capsys.readouterr().err) == kept
+    plan = json.loads(Path("plan.json").read_text())
+    assert plan["tasks"] == json.loads(file.text)["tasks"]
+    fit, predict = then.text.strip().splitlines()
+    assert main([*shlex.split(fit)[3:], "--steps", "5"]) == 0
+    assert main(shlex.split(predict)[3:]) == 0
+    assert len(pd.read_csv("predictions.csv")) == 7
 
 
 def test_a_fit_reads_the_table_as_the_report_did(

@@ -16,8 +16,10 @@ from pages import Visit
 from playwright.sync_api import Browser, Locator, expect
 from samples import png
 
+from mtl_nt import figures
 from mtl_nt.book import report
 from mtl_nt.book.explorers import Live, explorer
+from mtl_nt.study import stored
 
 pytestmark = [
     pytest.mark.browser,
@@ -291,3 +293,51 @@ def test_the_index_leads_to_the_page(browser: Browser, exported: Path) -> None:
         visit.page.get_by_role("link", name="Does sharing hurt?").click()
         expect(visit.page).to_have_title("Does sharing hurt?")
         assert visit.said == []
+
+
+def test_every_link_to_another_page_opens_one_and_there_is_a_way_back(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """Links to chapters lead to their pages where these lie beside; others are plain text."""
+    texts = {
+        "00_start": "# First?\n\n[the second](01_more.ipynb), [a third](02_none.ipynb)",
+        "01_more": "# Second?\n\n## A part\n\n[the first](00_start.ipynb)",
+    }
+    for _ in range(2):  # a page knows of those that lie beside it
+        for name, text in texts.items():
+            nbformat.write(
+                new_notebook(cells=[new_markdown_cell(text)]), tmp_path / f"{name}.ipynb"
+            )
+            report.write_page(tmp_path / f"{name}.ipynb", tmp_path / f"{name}.html")
+    report.write_index(tmp_path)
+    with Visit(browser, tmp_path / "00_start.html") as visit:
+        page = visit.page
+        expect(page.get_by_text("a third")).to_be_visible()
+        assert page.get_by_role("link", name="a third").count() == 0
+        for link, title in (("the second", "Second?"), ("the first", "First?")):
+            page.get_by_role("link", name=link).click()
+            expect(page.get_by_role("heading", level=1)).to_contain_text(title)
+        page.get_by_role("link", name="All pages").first.click()
+        hrefs = [a.get_attribute("href") for a in page.get_by_role("link").all()]
+        assert {"00_start.html", "01_more.html"} <= {*hrefs}
+        for href in hrefs:
+            if href and href.endswith(".html"):
+                page.goto((tmp_path / href).as_uri())
+        assert visit.said == []
+
+
+def test_a_screen_reader_hears_the_finding_once_and_shortly_and_the_rest_as_text(
+    browser: Browser, tmp_path: Path
+) -> None:
+    study = stored("cure-noisy")
+    drawn = figures.captioned_png(figures.task_differences(study, methods=["MTL"]))
+    finding = drawn[1].partition(". ")[0]
+    cell = shown(explorer({"MTL": [drawn]}, [0.5]))
+    nbformat.write(new_notebook(cells=[cell]), tmp_path / "page.ipynb")
+    with Visit(
+        browser, report.write_page(tmp_path / "page.ipynb", tmp_path / "page.html")
+    ) as visit:
+        (picture,) = visit.page.get_by_role("img").all()  # of two forms, one is there
+        assert picture.get_attribute("alt") == finding and len(finding) < 150
+        caption = visit.page.locator("figcaption").inner_text()
+        assert finding not in caption and "difference from STL" in caption

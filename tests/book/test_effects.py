@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,9 +24,10 @@ def test_runs_that_share_rows_have_a_wider_interval_by_the_corrected_variance() 
     assert wide[2 / 7] / wide[0.0] == pytest.approx(((1 / 8 + 2 / 7) * 8) ** 0.5)
 
 
-def test_tasks_are_averaged_within_a_run_and_no_score_is_left_out() -> None:
-    table = pd.DataFrame({"a": [0.1, 0.3], "b": [0.3, np.nan]})
-    assert effect(table).mean == pytest.approx(0.25)
+def test_tasks_are_averaged_within_a_run_and_one_without_a_score_is_left_out_of_all() -> None:
+    table = pd.DataFrame({"a": [0.1, 0.3], "b": [-0.5, np.nan]})
+    assert effect(table).mean == pytest.approx(0.2)  # and not lower in the run that scored b
+    assert math.isnan(effect(table[["b"]]).mean)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ import mtl_nt.book.live
 from mtl_nt import BadInput
 from mtl_nt.book import playground
 from mtl_nt.book.explorers import Explorer, Live, explorer, running_headless
+from mtl_nt.book.live import AnyNumber, SliderAndBox
 from mtl_nt.book.outputs import static_outputs
 from mtl_nt.figures.picture import Captioned, data_url
 
@@ -505,6 +506,72 @@ def test_numbers_become_a_slider_and_words_a_menu() -> None:
 def test_a_start_outside_the_options_is_bad_input() -> None:
     with pytest.raises(BadInput, match=r"alpha: cannot start at 0\.3; the options are 0, 0\.5"):
         Live(lambda *_: (png(), ""), {"alpha": ([0.0, 0.5], 0.3)})
+
+
+def test_any_number_of_a_range_is_taken_from_a_slider_or_from_a_box() -> None:
+    shown = Live(lambda values, *_: (png(), str(values)), {"alpha": AnyNumber(0, 2, start=0.5)})
+    kinds = widgets.FloatSlider, widgets.BoundedFloatText
+    (slider,), (box,) = (all_of(shown.widget, kind) for kind in kinds)
+    assert (slider.min, slider.max, slider.step) == (box.min, box.max, box.step) == (0, 2, 0.05)
+    assert (slider.description, box.description) == ("alpha", "any number, 0 to 2")
+    (control,) = shown._controls.values()
+    control.unobserve_all()
+    for typed, taken, at in ((0.123, 0.123, 0.1), (7, 2, 2), (-1, 0, 0), (0.126, 0.126, 0.15)):
+        box.value = typed  # no number outside the range is taken
+        assert (shown.values["alpha"], slider.value) == (taken, at)
+    slider.value = 0.3
+    assert (shown.values["alpha"], box.value) == (0.3, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((0, 2, 3), "a start that lies in it"),
+        ((1, 1, 1), "give a range"),
+        ((0, float("inf"), 1), "finite numbers"),
+        ((0, 2, "0.5"), "finite numbers"),
+    ],
+)
+def test_a_range_that_cannot_be_used_is_bad_input(given: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        AnyNumber(*given)
+
+
+def test_a_control_that_means_nothing_is_out_of_sight_and_not_trained_with() -> None:
+    given: list[dict[str, Any]] = []
+
+    def train(values: dict[str, Any], *_: object) -> tuple[bytes, str]:
+        given.append(values)
+        return png(), "a picture"
+
+    shown = Live(
+        train,
+        {"method": (["LBTW", "MTL"], "LBTW"), "alpha": AnyNumber(0, 2, start=0.5)},
+        needed={"alpha": lambda values: values["method"] == "LBTW"},
+    )
+    (menu,), (slider,) = (all_of(shown.widget, k) for k in (widgets.Dropdown, SliderAndBox))
+    assert slider.layout.display != "none"
+    shown.run_sync()
+    menu.value = "MTL"
+    assert slider.layout.display == "none"
+    until(lambda: "method = MTL: trained in" in status(shown))
+    assert "alpha" not in fragment(shown).p.text
+    menu.value = "LBTW"
+    assert slider.layout.display != "none"
+    until(lambda: "method = LBTW, alpha = 0.5: trained in" in status(shown))
+    assert given == [{"method": "LBTW", "alpha": 0.5}, {"method": "MTL"}, given[0]]
+
+
+def test_a_control_that_starts_without_a_meaning_starts_out_of_sight() -> None:
+    shown = Live(
+        lambda values, *_: (png(), str(values)),
+        {"method": (["MTL"], "MTL"), "alpha": AnyNumber(0, 2, start=0.5)},
+        needed={"alpha": lambda values: values["method"] == "LBTW"},
+    )
+    (slider,) = all_of(shown.widget, SliderAndBox)
+    assert slider.layout.display == "none"
+    with pytest.raises(BadInput, match="no control is named 'alhpa'"):
+        Live(lambda *_: (png(), ""), {"alpha": ([0.0], 0.0)}, needed={"alhpa": lambda _: True})
 
 
 def test_a_plain_program_is_not_a_headless_notebook() -> None:

@@ -60,7 +60,6 @@ NEEDED = (
     "check",
     "published",
     "live",
-    "picker",
 )  # what cells of the case begin with
 EXPLORERS = {
     START: ["explorer"],
@@ -112,6 +111,15 @@ CELLS = (
     from mtl_nt.audit.tables import sortable_table
     rows = [[(name, name), (str(value), value)] for name, value in zip("abc", (2, 10, 1))]
     HTML(sortable_table(["task", "difference"], rows, "Tasks"))
+    """,
+)
+STUDY = "study"  # a live cell as the method chapters have it
+STUDY_CELLS = (
+    """
+    from mtl_nt.book import live_study
+    """,
+    """
+    live_study(["dial", "dial-noisy"], ["LBTW", "MTL"], seeds=2, steps=5)
     """,
 )
 
@@ -334,6 +342,7 @@ def desk(
     tests = repr(str(Path(__file__).parents[1]))
     cells = [cell.replace("TESTS", tests) for cell in CELLS]
     write(folder / "notebooks" / f"{SMALL}.ipynb", *cells, kernel=True)
+    write(folder / "notebooks" / f"{STUDY}.ipynb", *STUDY_CELLS, kernel=True)
     with jupyterlab(folder / "notebooks", folder / "settings", warm=True) as address:
 
         @cache
@@ -407,6 +416,46 @@ def test_in_jupyterlab_the_explorer_moves_and_live_training_trains_stops_and_say
     slider.press("End")
     expect(live.locator(".nt-error")).to_have_text("alpha 1: give less")
     expect(made).to_have_text("live at 0.5")
+    assert opened.complaints == []
+
+
+@pytest.mark.parametrize("opened", [STUDY], indirect=True)
+def test_a_live_study_takes_any_alpha_and_hides_it_where_the_method_has_none(
+    opened: Opened,
+) -> None:
+    live = opened.page.locator(".nt-live")
+    slider = live.get_by_role("slider", name="alpha")
+    number = live.get_by_role("spinbutton", name="any number, 0 to 2")
+    method, data = (live.get_by_role("combobox", name=name) for name in ("method", "data"))
+
+    def says(words: str) -> None:
+        expect(live.locator(".nt-status")).to_contain_text(f"{words}: trained in")
+
+    says("data = dial, method = LBTW, alpha = 0.5")
+    slider.press("ArrowRight")
+    says("alpha = 0.55")
+    expect(slider).to_have_attribute("aria-valuetext", "0.55")
+    expect(number).to_have_value("0.55")
+    for typed, taken, at in (("0.123", "0.123", "0.1"), ("7", "2", "2")):
+        number.fill(typed)
+        number.press("Enter")
+        says(f"alpha = {taken}")
+        expect(number).to_have_value(taken)
+        expect(slider).to_have_attribute("aria-valuetext", at)
+    number.press("ArrowDown")
+    says("alpha = 1.95")
+    number.press("ArrowUp")
+    says("alpha = 2")
+    expect(live.locator("figcaption")).to_contain_text("LBTW 2: difference from STL in MSE")
+    method.select_option("MTL")
+    says("data = dial, method = MTL")
+    expect(slider).to_be_hidden()
+    expect(number).to_be_hidden()
+    data.select_option("dial-noisy")
+    says("data = dial-noisy, method = MTL")
+    method.select_option("LBTW")
+    says("data = dial-noisy, method = LBTW, alpha = 2")
+    expect(slider).to_be_visible()
     assert opened.complaints == []
 
 
@@ -744,27 +793,36 @@ def test_the_mouse_drags_a_live_dial_and_only_where_it_rests_is_trained(opened: 
 @pytest.mark.parametrize("opened", [CASE], indirect=True)
 def test_live_pickers_train_other_data_and_bring_back_the_same_picture(opened: Opened) -> None:
     box = opened.page.locator(".nt-live")
-    menus = {name: box.get_by_role("combobox", name=name) for name in ("dataset", "method")}
-    slider, pictures = box.get_by_role("slider", name="alpha"), {}
+    menus = {name: box.get_by_role("combobox", name=name) for name in ("data", "method")}
+    slider = box.get_by_role("slider", name="alpha")
+    number = box.get_by_role("spinbutton", name="any number, 0 to 3")
+    pictures = {}
 
-    def shown(dataset: str, method: str, alpha: str) -> str:
-        words = f"dataset = {dataset}, method = {method}, alpha = {alpha}: trained in"
+    def shown(data: str, method: str, alpha: str) -> str:
+        at = f", alpha = {alpha}" if alpha else ""
+        words = f"data = {data}, method = {method}{at}: trained in"
         expect(box.locator(".nt-status")).to_contain_text(words, timeout=4e3 * PATIENCE)
-        expect(box.locator("figcaption")).to_contain_text(f"{method} {alpha}")
+        arm = f"{method} {alpha}" if alpha else method
+        expect(box.locator("figcaption")).to_contain_text(f"{arm}: difference from STL")
         return box.locator("img:visible").get_attribute("src") or ""
 
     pictures["start"] = shown("assays", "LBTW", "0.5")
-    menus["dataset"].select_option("digits")
+    menus["data"].select_option("digits")
     pictures["digits"] = shown("digits", "LBTW", "0.5")
     slider.press("End")
-    pictures["alpha"] = shown("digits", "LBTW", "2")
+    pictures["alpha"] = shown("digits", "LBTW", "3")
     menus["method"].select_option("GradNorm")
-    pictures["method"] = shown("digits", "GradNorm", "2")
-    assert len({*pictures.values()}) == 4
-    (_,) = drag(slider, 2, 1)
+    pictures["method"] = shown("digits", "GradNorm", "3")
+    menus["method"].select_option("MTL")
+    pictures["without alpha"] = shown("digits", "MTL", "")
+    expect(slider).to_be_hidden()
+    assert len({*pictures.values()}) == 5
     menus["method"].select_option("LBTW")
+    shown("digits", "LBTW", "3")
+    number.fill("0.5")
+    number.press("Enter")
     assert shown("digits", "LBTW", "0.5") == pictures["digits"]
-    menus["dataset"].select_option("assays")
+    menus["data"].select_option("assays")
     assert shown("assays", "LBTW", "0.5") == pictures["start"]
     assert opened.complaints == []
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from bs4 import BeautifulSoup
@@ -247,6 +249,36 @@ def test_the_start_can_be_dragged(browser: Browser, tmp_path: Path) -> None:
         visit.page.mouse.move(x + 200, y + 40, steps=2)  # let go: it stays
         a, b = box.evaluate("box => [...box.simulation.problem.initial()]")
         assert a < -0.3 and b < 0.8
+
+
+GRADIENTS = """box => {
+  const { problem, together, settings } = box.simulation;
+  const rows = Array.from({ length: settings.rows }, (_, i) => i);
+  return problem.pass(together.at(-1).values, rows).headGradients.map((g) => [...g]);
+}"""
+
+
+@NEEDED
+@pytest.mark.browser
+def test_below_the_weights_stand_the_angles_of_rmtl_and_the_s_of_uncertainty(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with played(browser, "sawtooth", tmp_path) as visit:
+        box = visit.page.locator(".mtl-playground")
+        below, method = box.locator(".stage p"), box.get_by_label("method")
+        expect(below).to_have_count(0)
+        method.select_option("RMTL")
+        settle(visit)
+        *others, own = np.array(box.evaluate(GRADIENTS))
+        angles = [
+            np.degrees(np.arccos(g @ own / np.linalg.norm(g) / np.linalg.norm(own))) for g in others
+        ]
+        first, second = (f"alike {k} {angle:.0f}°" for k, angle in enumerate(angles, 1))
+        expect(below).to_have_text(f"angle to the outsider's gradient: {first}, {second}")
+        method.select_option("Uncertainty")
+        settle(visit)
+        expect(below).to_have_text(re.compile(r"log variances s: alike 1 -?\d\.\d\d, .*outsider"))
+        assert visit.said == []
 
 
 @NEEDED

@@ -48,7 +48,35 @@ def test_a_target_of_texts_is_one_of_classes_if_it_is_named_so(tmp_path: Path, e
         == frame["y_stage"].astype(object).where(frame["y_stage"].notna(), None).to_list()
     )
     (note,) = [n for n in table.notes if "3 classes" in n]
-    assert str(note) == "Target of 3 classes, as asked: 'y_stage': 'I', 'II', 'III'."
+    assert str(note) == (
+        "Target of 3 classes, as asked: 'y_stage': 'I', 'II', 'III'; rows without a label: 1."
+    )
+
+
+@pytest.mark.parametrize("word", ["none", "NONE", "Nil", "n.d.", "missing", "?"])
+def test_a_word_for_no_value_is_empty_in_every_kind_of_column(tmp_path: Path, word: str) -> None:
+    frame = staged().astype({"dose": object}).assign(kind=["a", "b", "c"] * (ROWS // 3))
+    empty = frame.copy()
+    for name, row in (("dose", 3), ("kind", 4), ("y_stage", 5)):
+        frame.loc[row, name], empty.loc[row, name] = word, None
+    read, blank = (
+        read_table(write(f, tmp_path / n), classes="y_stage", ignore="counts")
+        for f, n in ((frame, "words.csv"), (empty, "empty.csv"))
+    )
+    assert stage(read) == stage(blank) and stage(read)[5] is None
+    assert read.data.x.equal(blank.data.x)  # type: ignore[union-attr]
+    said = " ".join(str(note) for note in read.notes if note.severity == "matters")
+    assert f"No label of 'y_stage': '{word}' (rows: 1). If it is a class, give it another" in said
+    assert f"'{word}' in" in said and "'kind'" in said
+    assert "(cells: " in said and "If it is a category, give it another name in the table" in said
+
+
+def test_plus_and_minus_are_signs_in_features_and_in_classes(tmp_path: Path) -> None:
+    frame = staged()
+    frame["kind"] = frame["y_stage"] = np.where(np.arange(ROWS) % 2, "+", "-")
+    data = read_table(write(frame, tmp_path / "my.csv"), classes="y_stage", ignore="counts").data
+    assert data.classes == {"y_stage": ("+", "-")} and bool(data.labelled.all())
+    assert data.x[:, -2:].sum(1).eq(1).all()  # type: ignore[index, union-attr]
 
 
 def test_numbers_are_classes_in_their_order_and_1_and_1_0_are_one(tmp_path: Path) -> None:
@@ -94,7 +122,7 @@ def test_whole_numbers_in_no_order_become_classes_by_the_option_that_the_questio
     place = (frame["dose"].rank() * 9 / 401).astype(int)
     frame["y_1"] = random.permutation(9)[place]
     path = write(frame, tmp_path / "my.csv")
-    with pytest.raises(Unanswered, match=r"--classes 'y_1' or --regression 'y_1' says what"):
+    with pytest.raises(Unanswered, match=r"--classes 'y_1', or --regression 'y_1' if"):
         read_table(path)
     data = read_table(path, classes="y_1").data
     assert data.kinds[0] == "classes"
@@ -174,6 +202,16 @@ FAULTS: dict[str, tuple[Any, dict[str, Any], tuple[str, ...]]] = {
         lambda frame: frame.assign(y_stage="I"),
         CLASSES,
         ("'y_stage'", "is 'I' in every row"),
+    ),
+    "one class beside a word for no value": (
+        lambda frame: frame.assign(y_stage=["I", "-"] * (ROWS // 2)),
+        CLASSES,
+        ("'y_stage'", "is 'I' in every row with a label (not in 60:", "'-' are no label"),
+    ),
+    "words for no value alone": (
+        lambda frame: frame.assign(y_stage=["none", "nil"] * (ROWS // 2)),
+        CLASSES,
+        ("'y_stage' has no labels (words such as none",),
     ),
     "too many classes": (
         lambda frame: frame,

@@ -17,11 +17,14 @@ import pytest
 import torch
 from refusals import refused
 
-from mtl_nt import Recipe, load
+from mtl_nt import Recipe, fit_plan, load
 from mtl_nt.__main__ import main
 from mtl_nt.bits import Bits
 from mtl_nt.datasets import SOURCES, expansionrx
 from mtl_nt.datasets import downloads as files
+from mtl_nt.study import reproduce
+from mtl_nt.training.metrics import metric_names
+from mtl_nt.training.original_units import ORIGINAL
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
 COLUMNS = [expansionrx.IDENTIFIER, expansionrx.SMILES, *expansionrx.ENDPOINTS]
@@ -329,3 +332,26 @@ def test_the_real_file_is_as_described(monkeypatch: pytest.MonkeyPatch) -> None:
         for part in ("train", "validation", "test"):
             labels = each.labelled[getattr(each.split, part)].sum(0)
             assert int(labels.min()) >= 25, "MGMB has few, and each part has some"
+
+
+def test_a_plan_predicts_what_was_measured_and_not_its_logarithm(put: Callable[..., Path]) -> None:
+    table = made_up()
+    put(table)
+    plan = {"tasks": {task: {"method": "MTL"} for task in TASKS}}
+    measured = table[[*expansionrx.ENDPOINTS]].to_numpy()
+    for log in (True, False):
+        data = load("expansionrx", log=log)
+        fitted = fit_plan(data, plan, steps=200, progress=False)
+        found = fitted.predict(data.x).to_numpy()
+        off = np.nanmean(np.abs(found - measured), 0)
+        assert (off < np.nanstd(measured, 0)).all(), log  # of logarithms it is far more
+        assert found[:, 1:].max() > 50  # of labels up to 99, whose logarithms are 2 at most
+    assert data.forms is None
+
+
+def test_a_case_keeps_no_score_in_original_units(put: Callable[..., Path]) -> None:
+    put(made_up())
+    small = {"steps": 2, "trunk": (4,), "trials": 1}
+    study = reproduce.run_case("expansionrx-time", seeds=1, progress=False, **small)
+    assert {*study.results["metric"]} == {*metric_names(load("expansionrx"))} - {*ORIGINAL}
+    assert {*ORIGINAL} < {*metric_names(load("expansionrx"))}

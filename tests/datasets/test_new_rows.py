@@ -106,7 +106,32 @@ def test_what_training_had_not_is_said_and_what_is_empty_is_imputed(path: Path) 
     assert categories[:2].eq(0).all() and categories[2:].sum(1).eq(1).all()
     assert read_new_rows(table(), card).notes == (
         "Empty numbers are the median of the training rows: 9, in 'age'.",
+        "Empty categories count as none of the known ones: 1, in 'colour'.",
     )
+
+
+def test_empty_categories_are_counted_whatever_says_that_they_are_empty(tmp_path: Path) -> None:
+    frame = table()
+    frame.loc[[8, 9], "site"] = ["none", "unclear"]
+    old, new = tmp_path / "old.csv", tmp_path / "new.csv"
+    frame.to_csv(old, index=False)
+    x, card = card_of(load(old, missing="unclear"))
+    assert {c["name"]: c["values"] for c in card["categories"]}["site"] == ["1", "2", "A"]
+    rows = frame[:8].assign(
+        age=50.0, colour="red", site=["1", None, "n.d.", "None", "", "2", "B", "A"]
+    )
+    rows.loc[7, "site"] = "unclear"
+    rows.to_csv(new, index=False)
+    found = read_new_rows(new, card)
+    assert found.notes == (
+        "Empty categories count as none of the known ones: 5, in 'site'.",
+        "Categories unknown to training count as none: 'B' in 'site' (rows: 1).",
+    )
+    ones = found.x[:, -3:].sum(1).tolist()  # type: ignore[index, union-attr]
+    assert ones == [1, 0, 0, 0, 0, 1, 0, 0]
+    assert x[[8, 9], -3:].sum() == 0  # as in training
+    in_memory = read_new_rows(rows, card)
+    assert in_memory.notes == found.notes and torch.equal(in_memory.x, found.x)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

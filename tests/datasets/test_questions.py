@@ -216,11 +216,13 @@ def test_numbered_classes_in_no_order_are_asked_about(tmp_path: Path) -> None:
     frame["y_kind"] = np.array([4, 0, 6, 2, 5, 1, 3])[step]
     frame["y_step"] = step
     path = write(frame, tmp_path / "my.csv")
-    (asked,) = questions(path)
+    asked, other = questions(path)
     assert "in no order" in asked and "'y_kind'" in asked and "y_step" not in asked
     assert "--classes 'y_kind'" in asked and "--regression 'y_kind'" in asked
-    assert not questions(path, regression="y_kind") and not questions(path, ignore="y_kind")
-    assert not questions(path, classes="y_kind")
+    assert "in no order" not in other and "'y_step'" in other and "'y_kind'" not in other
+    assert not questions(path, regression="y_kind,y_step")
+    assert not questions(path, regression="y_step", ignore="y_kind")
+    assert not questions(path, regression="y_step", classes="y_kind")
     assert said(read_table(path, yes=True), "come in no order", "'y_kind'")
 
 
@@ -481,12 +483,9 @@ def ordinary() -> dict[str, pd.DataFrame]:
     base = plain(rows)
     grid = np.array([(a, b, c) for a in (0, 1, 2) for b in (10, 20) for c in (0.5, 1.5)])
     design = pd.DataFrame(grid.repeat(20, 0), columns=["time", "heat", "acid"])
-    rating = pd.cut(base["y_1"] + base["heat"], 6, labels=False) + 3
     rain = np.where(random.random(rows) < 0.6, 0, random.exponential(5, rows))
     return {
-        "ratings that follow the features": base.assign(y_rating=rating),
-        "opinions that follow nothing": base.assign(y_1=random.integers(1, 6, rows)),
-        "counts": base.assign(y_1=random.poisson(2, rows)),
+        "counts of many values": base.assign(y_1=random.poisson(20, rows)),
         "rain": base.assign(dose=rain, y_1=rain[::-1]),
         "prices with a cap": base.assign(y_1=np.minimum(random.lognormal(0.5, 0.6, rows), 5.00001)),
         "a designed experiment": design.assign(
@@ -501,9 +500,57 @@ def ordinary() -> dict[str, pd.DataFrame]:
         ),
         "one class of an iris": base.assign(y_3=(base["heat"] > 0.5).astype(int)),
         "temperatures below zero": base.assign(dose=random.normal(-1, 8, rows).round()),
-        "a label of three steps": base.assign(y_1=random.integers(0, 3, rows)),
         "outliers": base.assign(mass=np.where(np.arange(rows) == 5, 500.0, base["mass"])),
     }
+
+
+def grades() -> dict[str, pd.DataFrame]:
+    """Targets of few whole numbers, which nobody but their owner can tell from classes."""
+    random, base, rows = np.random.default_rng(6), plain(60), 60
+    ends = np.r_[1, random.integers(2, 5, rows - 2), 5]
+    return {
+        "ratings that follow the features": base.assign(
+            y_1=1 + pd.qcut(base["y_1"], 5, labels=False)
+        ),
+        "opinions that follow nothing": base.assign(y_1=random.integers(1, 6, rows)),
+        "counts": base.assign(y_1=random.poisson(1, rows)),
+        "three steps": base.assign(y_1=random.integers(1, 4, rows)),
+        "an end that occurs once": base.assign(y_1=ends),
+        "a grade that never occurs": base.assign(y_1=random.choice([1, 2, 3, 5, 6, 7], rows)),
+        "features of texts alone": base.assign(
+            y_1=random.integers(1, 6, rows),
+            **{c: base[c].gt(0).map(str) + "!" for c in base[["dose", "mass", "heat", "flow"]]},
+        ),
+    }
+
+
+@pytest.mark.parametrize("case", grades())
+def test_few_whole_numbers_are_asked_about_once_in_one_line(tmp_path: Path, case: str) -> None:
+    frame = grades()[case]
+    path = write(frame, tmp_path / "my.csv")
+    (asked,) = questions(path)
+    assert "targets of few whole numbers that may be numbered classes: 'y_1'" in asked
+    assert f"({frame['y_1'].nunique()} values)" in asked
+    assert "--classes 'y_1', or --regression 'y_1' if their order" in asked
+    numbers = read_table(path, regression="y_1")
+    assert numbers.data.kinds[0] == "regression"
+    assert not [note for note in numbers.notes if "few" in note or "values may be" in note]
+    guessed = read_table(path, yes=True)
+    assert guessed.data.kinds[0] == "regression"
+    assert said(guessed, "Read as numbers, though their", "may be classes: 'y_1'")
+    if frame["y_1"].value_counts().min() > 2:
+        assert read_table(path, classes="y_1").data.kinds[0] == "classes"
+
+
+def test_several_targets_of_grades_are_one_question(tmp_path: Path) -> None:
+    random, frame = np.random.default_rng(6), plain()
+    frame = frame.drop(columns="y_3").assign(
+        y_1=random.integers(1, 6, ROWS), y_2=random.integers(1, 4, ROWS)
+    )
+    path = write(frame, tmp_path / "my.csv")
+    (asked,) = questions(path)
+    assert "'y_1', 'y_2' (few values); --classes 'y_*'" in asked
+    assert not questions(path, regression="y_*")
 
 
 @pytest.mark.parametrize("case", ordinary())

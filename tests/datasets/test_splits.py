@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,64 @@ def test_times_that_cannot_be_ordered_are_refused(tmp_path: Path) -> None:
     refused(lambda: read_table(path, split="time:when", group="dose"), "give group or split")
     refused(lambda: read_table(path, split="by:when"), "split 'by:when'", "scaffold, time:COLUMN")
     refused(lambda: read_table(path, split="sometimes"), "no split column 'sometimes'")
+
+
+MINUTES = 10 * np.random.default_rng(3).permutation(200)
+"""The true time of every row of a table whose times are written in two ways."""
+
+
+def clock(minutes: int) -> str:
+    return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda m, k: f"2026-01-{1 + m // 1440:02d}{'T' if k % 2 else ' '}{clock(m)}",
+        lambda m, k: f"2026-01-{1 + m // 1440:02d}T{clock(m)}{':00.5' if k % 2 else ''}",
+        lambda m, k: (
+            f"2026-01-{1 + (m + 540 * (k % 2)) // 1440:02d}T{clock(m + 540 * (k % 2))}"
+            f"{'+09:00' if k % 2 else 'Z'}"
+        ),
+    ],
+    ids=["a T or a blank", "with seconds or without", "two time zones"],
+)
+def test_times_are_ordered_as_moments_and_not_as_texts(
+    written: Callable[[int, int], str], tmp_path: Path
+) -> None:
+    when = [written(int(m), k) for k, m in enumerate(MINUTES)]
+    path = write(plain(200).assign(when=when), tmp_path / "my.csv")
+    train, validation, test = parts_of(read_table(path, split="time:when").data)
+    rows = [MINUTES[part].tolist() for part in (train, validation, test)]
+    assert [len(part) for part in rows] == [140, 20, 40]
+    assert max(rows[0]) < min(rows[1]) and max(rows[1]) < min(rows[2])
+
+
+def test_one_moment_is_one_time_however_it_is_written(tmp_path: Path) -> None:
+    when = ["2026-01-01T09:00+09:00", "2026-01-01T00:00Z"] * 90 + ["2026-01-02T00:00Z"] * 20
+    path = write(plain(200).assign(when=when), tmp_path / "my.csv")
+    words = ("most rows have one time",)  # nine rows of ten, so no time is left for the training
+    refused(lambda: read_table(path, split="time:when"), "column 'when'", *words)
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        (("2026-02-30", "2026-01-01"), ("'2026-02-30' is no time", "2026-12-01T09:30")),
+        (("2026-01-01Tnoon", "2026-01-01"), ("'2026-01-01Tnoon' is no time",)),
+        (("now", "2026-01-01"), ("'now' is no time",)),
+        (
+            ("2026-01-01T10:00Z", "2026-01-01T10:00"),
+            ("'2026-01-01T10:00Z' has a time zone", "'2026-01-01T10:00' has none", "or none"),
+        ),
+        (("2026-01-01T10:00-05", "2026-01-01"), ("has a time zone", "'2026-01-01' has none")),
+    ],
+)
+def test_dates_that_are_none_or_do_not_compare_are_refused(
+    times: tuple[str, str], words: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = write(plain(200).assign(when=[*times] * 100), tmp_path / "my.csv")
+    refused(lambda: read_table(path, split="time:when"), "column 'when'", *words)
 
 
 def test_a_group_can_be_given_as_a_split(tmp_path: Path) -> None:

@@ -559,7 +559,7 @@ TABLES: dict[str, tuple[Change, dict[str, Any], tuple[str, ...]]] = {
     "no name of a target": (
         lambda f: f.rename(columns=lambda n: n.replace("y_", "z_")),
         {},
-        ("no column is named as a target", "give --targets", "'a', 'b', 'flag'"),
+        ("no column is named as a target", "such as --targets z_2,z_3"),
     ),
     "an unknown target": (
         unchanged,

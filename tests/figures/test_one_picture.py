@@ -25,7 +25,7 @@ from test_figures import (
     words,
 )
 
-from mtl_nt import BadInput, Study, figures
+from mtl_nt import BadInput, Study, compare, figures, load
 from mtl_nt.book.markup import sanitized
 from mtl_nt.book.outputs import static_outputs
 from mtl_nt.figures.drawing import AGREEMENT, CONFLICT, HARMS, HELPS
@@ -110,6 +110,19 @@ def test_means_over_several_metrics_are_not_said_and_not_drawn() -> None:
     )
     assert title(figure) == "Under MTL, two a tasks lose; two b tasks gain"
     assert not found(figure, "mean") and "mean over tasks" not in names(figure)
+
+
+def test_where_no_task_is_learned_no_mean_is_said_or_drawn() -> None:
+    given = {"seeds": 2, "steps": 2, "trunk": [4], "progress": False}
+    figure = figures.task_differences(compare(load("dial"), ["MTL"], **given), methods=["MTL"])
+    assert figure.title.startswith(
+        "Nine of nine tasks are not learned; under MTL, no task is found"
+    )
+    assert "mean" not in figure.caption
+    for form in both_forms(figure):
+        said = " ".join(text.get_text() for text in form.findobj(Text))
+        assert "mean" not in said
+        assert "beyond chance" not in said
 
 
 def test_groups_come_from_names_or_from_the_reader_and_strangers_are_refused() -> None:
@@ -357,6 +370,33 @@ def test_a_forest_takes_a_table_with_groups_and_colours() -> None:
     assert figure.caption.endswith("$two$: no value.") and "–" in words(figure)
     for form in both_forms(figure):
         assert_readable("forest", form)
+
+
+def test_a_forests_caption_has_the_numbers_and_the_groups_of_the_picture() -> None:
+    columns = ["mean", "low", "high", "group"]
+    rows = [(0.0304, 0.02, 0.04, "b"), (0.0049, -0.0044, 0.0111, "a"), (-0.01, -0.02, 0.0, "b")]
+    figure = figures.forest(pd.DataFrame(rows, columns=columns, index=["x", "y", "z"]), "A title")
+    said = (
+        "b. x: +0.030 [+0.020, +0.040]; z: −0.010 [−0.020, 0.000]. a. y: +0.005 [−0.004, +0.011]."
+    )
+    assert figure.caption == said
+    assert {"+0.030", "−0.010", "+0.005"} <= {*words(figure)}
+    many = {f"row {k}": (0.1, 0.0, 0.2) for k in range(30)}
+    assert figures.forest(many, "A title").caption.endswith("; and 10 more.")
+
+
+def test_a_number_without_an_interval_has_a_mark_of_its_own() -> None:
+    rows = {"the paper": (-0.06, np.nan, np.nan), **GAINS}
+    figure = figures.forest(rows, "A title")
+    (alone,) = found(figure, "alone")
+    assert alone.get_offsets().tolist() == [[-0.06, 0.0]]
+    marks = [offset for v in ("harmed", "helped", "undecided") for offset in found(figure, v)]
+    assert sum(len(mark.get_offsets()) for mark in marks) == len(GAINS)
+    assert figure.caption.startswith("the paper: −0.060; LBTW: +0.040 [−0.010, +0.090]")
+    assert "Diamond: a number without an interval" in " ".join(words(figure))
+    for form in both_forms(figure):
+        assert_readable("forest", form)
+    assert "Diamond" not in " ".join(words(figures.forest(GAINS, "A title")))
 
 
 @pytest.mark.parametrize(

@@ -387,7 +387,62 @@ def test_a_version_must_be_a_number_or_a_text() -> None:
     refused(lambda: stack([0], "own body Noisy"), "own body Noisy", "no file has", "architecture")
 
 
+class OfTheBatch(nn.Module):
+    """Gives what a function makes of a layer's features of all rows, when it is judged."""
+
+    def __init__(self, make: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.layer, self.make = nn.Linear(F, 5), make
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.layer(x)
+        return h if self.training else self.make(h)
+
+
+MIXING: dict[str, Callable[[], nn.Module]] = {
+    "batch statistics": lambda: nn.Sequential(
+        nn.Linear(F, 5), nn.BatchNorm1d(5, track_running_stats=False)
+    ),
+    "attention over the batch": lambda: OfTheBatch(lambda h: torch.softmax(h @ h.T, 1) @ h),
+    "the mean of the batch": lambda: OfTheBatch(lambda h: h - h.mean(0)),
+    "the row before": lambda: OfTheBatch(lambda h: h + h.roll(1, 0)),
+    "the place in the batch": lambda: OfTheBatch(lambda h: h + torch.arange(len(h)).unsqueeze(1)),
+}
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_a_body_that_mixes_rows_when_it_is_judged_is_refused(name: str) -> None:
+    rows = torch.randn(4, F, generator=torch.Generator().manual_seed(0))
+    body = OwnBody(MIXING[name])
+    refused(lambda: body.measured(rows), "when it is judged (eval)", "test rows would leak")
+
+
+@pytest.mark.parametrize("body", [Noisy, Sampled, nn.Flatten, lambda: nn.LayerNorm(F)])
+def test_a_body_whose_rows_are_judged_one_by_one_passes(body: Any) -> None:
+    for seed in range(5):
+        rows = 1e3 * torch.randn(4, F, generator=torch.Generator().manual_seed(seed))
+        assert OwnBody(body).measured(rows).width in (5, F)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (partial(Wide, F + 1), ("own body Wide", "[4, 6]", "4x6 and 7x5", "here of the shape [6]")),
+        (lambda: nn.Conv2d(3, 8, 3), ("own body lambda", "[4, 6]", "here of the shape [6]")),
+        (lambda: nn.Unflatten(1, (1, 7)), ("[4, 6]", "here of the shape [6]")),
+        (lambda: nn.BatchNorm1d(F + 1), ("[4, 6]", "here of the shape [6]")),
+    ],
+)
+def test_a_body_for_rows_of_another_shape_is_one_line(body: Any, words: tuple[str, ...]) -> None:
+    refused(lambda: stack([0], body), *words)
+
+
+class Broken(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.no_such_layer(x)
+
+
 def test_an_error_of_the_body_says_whose_it_was() -> None:
-    with pytest.raises(RuntimeError) as caught:
-        stack([0], partial(Wide, F + 1))
-    assert any("own body Wide" in note and "[4, 6]" in note for note in caught.value.__notes__)
+    with pytest.raises(AttributeError) as caught:
+        stack([0], Broken)
+    assert any("own body Broken" in note and "[4, 6]" in note for note in caught.value.__notes__)

@@ -8,7 +8,9 @@ import re
 from pathlib import Path
 
 import book
+import hints
 import nbformat
+import numpy as np
 import pages
 import pytest
 from book import BOOK
@@ -29,12 +31,22 @@ def minutes(notebook: NotebookNode) -> list[int]:
     return [int(n) for n, part in re.findall(r"(\d+)([^,]*)", said) if "exercises" not in part]
 
 
+@pytest.mark.parametrize("name", [*BOOK][:5])
+def test_a_chapter_opens_with_two_sentences_and_the_playground(name: str) -> None:
+    title, parameters, playground, *_ = BOOK[name].cells
+    _, text = title.source.split("\n\n")
+    answer, prompt = re.fullmatch(r"(.+?) (\*\*[^*]+\*\*)", text).groups()  # type: ignore[union-attr]
+    assert len(re.findall(r"[.!?](?= |$)", answer)) == 2
+    assert max(len(said.split()) for said in re.split(r"[.!?] ?", f"{answer} {prompt}")) <= 25
+    assert (parameters.id, playground.id) == ("parameters", "playground")
+
+
 class TestStartHere(book.Lesson):
     name = "00_start_here"
     pictures = 0
     wrong = (
-        "[(check_1, [[1, 0, 0], [0, 1, 0], [0, 0, 1]]), (check_2, lambda rows: [1, 3]), "
-        "(check_3, 'none of these', studies)]"
+        "[(check_1, [[1, 0, 0], [0, 1, 0], [0, 0, 1]]), (check_1, [[0, 1], [1]]), "
+        "(check_2, lambda rows: [1, 3]), (check_3, 'none of these', studies)]"
     )
     refusals = [
         ({"dataset": "digit"}, "did you mean 'digits'?"),
@@ -63,6 +75,26 @@ class TestStartHere(book.Lesson):
         assert {"digits", "dial-unrelated", "dial-dominant"} <= set(given["datasets"])
         wanted = {"LBTW", "GradNorm", "Uncertainty", "RMTL", "Fine-Tuning", "MTL"}
         assert wanted <= set(given["methods"])
+
+    def test_each_wrong_answer_that_people_give_has_a_hint_of_its_own(self) -> None:
+        rows = [{"method": "RMTL", "harmed": 2}, {"method": "Fine-Tuning", "harmed": 0}]
+        studies = {"one": hints.Counts(rows), "two": hints.Counts(rows)}
+        known = hints.checks(self.name, menu={"RMTL": False, "Fine-Tuning": False})
+        one, two, three = (known[f"check_{k}"] for k in (1, 2, 3))
+        others = 1 - np.eye(3)
+        assert "second stage" in hints.hint(one, np.eye(3))
+        assert "MTL" in hints.hint(one, [[1] * 3] * 3)
+        assert "need not add up" in hints.hint(one, others / 2)
+        assert "each of the three" in hints.hint(one, [[0, 1, 1]])
+        assert one([[0, 1, 1], [1, 0, 1], [1, 1, 0]]) == "Right."
+        below = "not yet harmed: look at its verdict"
+        assert below in hints.hint(two, lambda rows: [(rows["delta"] < 0).sum()] * 2)
+        assert "First the tasks below zero" in hints.hint(two, lambda rows: (1, 3))
+        assert "RMTL has 4 red marks" in hints.hint(three, "RMTL", studies)
+        assert "One method has no red mark" in hints.hint(three, "none", studies)
+        assert "one of RMTL, Fine-Tuning" in hints.hint(three, "STL", studies)
+        assert three("Fine-Tuning", studies) == "Right."
+        hints.solutions_name_wrong_answers(self.name)
 
     def test_the_smallest_code_is_real(self) -> None:
         (block,) = re.findall(r"```python\n(.+?)```", self.prose, re.S)

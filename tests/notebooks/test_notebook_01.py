@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import book
+import hints
 import lessons
 import pytest
 from nbformat import NotebookNode
@@ -14,6 +15,7 @@ class TestNegativeTransfer(book.Lesson):
     name = "01_negative_transfer"
     wrong = (
         "[(check_1, lambda e, s: 0), (check_1, lambda e, s: int((s <= e).sum())), "
+        "(check_1, lambda e, s: negative(s, e)), "
         "(check_2, -1, by_width), (check_3, (one, replace(two, angle=80))), "
         "(check_3, (one, replace(two, independent=True)))]"
     )
@@ -36,6 +38,25 @@ class TestNegativeTransfer(book.Lesson):
         *(("rows-explorer", 1, 2), ("real-explorer", 1, 2)),
     ]
     pictures = 0
+
+    def test_each_wrong_answer_that_people_give_has_a_hint_of_its_own(self) -> None:
+        known = hints.checks(self.name, counted=lambda harmed, verdict: harmed)
+        one, two = known["check_1"], known["check_2"]
+        for said, wrong in {
+            "that are better": lambda error, alone: ((error - alone).mean(0) < 0).sum(),
+            "runs and tasks": lambda error, alone: (alone < error).sum(),
+            "in each run": lambda error, alone: (alone < error).sum(1).mean(),
+            "ties": lambda error, alone: ((alone - error).mean(0) <= 0).sum(),
+        }.items():
+            assert said in hints.hint(one, wrong)
+        assert one(lambda error, alone: ((alone - error).mean(0) < 0).sum()) == "Right."
+        harmed = {2: 3, 4: 0, 16: 1, 32: 0}  # by width
+        assert "With 16 units, the test calls 1" in hints.hint(two, 16, harmed)
+        assert "narrower trunk" in hints.hint(two, 32, harmed)
+        assert "There is a width" in hints.hint(two, "none", harmed)
+        assert "widths [2, 4, 16, 32]" in hints.hint(two, 3, harmed)
+        assert two(4, harmed) == "Right." == two("none", {2: 3, 16: 1})
+        hints.solutions_name_wrong_answers(self.name)
 
     def test_its_dials_have_equal_rows_and_stops_near_zero(self) -> None:
         given = book.parameters(self.name)

@@ -6,8 +6,11 @@ import re
 from typing import Any
 
 import book
+import hints
 import lessons
+import pandas as pd
 import pytest
+import torch
 from nbformat import NotebookNode
 
 CASES = {"slow": "more", "noise": "less", "few labels": "more"}  # what each deserves
@@ -17,6 +20,7 @@ class TestLBTW(book.Lesson):
     name = "02_lbtw"
     wrong = (
         "[(check_1, lambda l, r, a: l), (check_1, lambda l, r, a: (l / r) ** a), "
+        "(check_1, lambda l, r, a: scaled_weights(l, r, a) / 4), "
         "(check_2, 'none of these', counted), (check_3, CASES['few labels'])]"
     )
     refusals = [
@@ -35,6 +39,34 @@ class TestLBTW(book.Lesson):
     ]
     explorers = [("tasks-explorer", 1, 3), ("picker-explorer", 2, 3)]
     pictures = 0
+
+    def test_each_wrong_answer_that_people_give_has_a_hint_of_its_own(self) -> None:
+        known = hints.checks(self.name)
+        one, two = known["check_1"], known["check_2"]
+
+        def ratio(losses: Any, reference: Any) -> Any:
+            return torch.where(reference > 0, losses / reference, 1.0)
+
+        for said, wrong in {
+            "divided by": lambda losses, reference, alpha: losses / reference,
+            "Algorithm 1": lambda losses, reference, alpha: ratio(losses, reference),
+            "add up to 1": lambda losses, reference, alpha: ratio(losses, reference) / 5.5,
+            "the other way": lambda losses, reference, alpha: 12 / 13 / ratio(losses, reference),
+        }.items():
+            assert said in hints.hint(one, wrong)
+        assert one(lambda losses, reference, alpha: ratio(losses, reference) * 4 / 5.5) == "Right."
+        row = {"method": "LBTW", "negative_null_low": 2.0, "negative_null_high": 8.0}
+        counted = {
+            "inside": pd.DataFrame([{**row, "harmed": 3, "negative_per_run": 7.0}]),
+            "outside": pd.DataFrame([{**row, "harmed": 3, "negative_per_run": 9.0}]),
+            "unharmed": pd.DataFrame([{**row, "harmed": 0, "negative_per_run": 7.0}]),
+        }
+        assert "outside the band" in hints.hint(two, "outside", counted)
+        assert "no task of LBTW harmed" in hints.hint(two, "unharmed", counted)
+        assert "There is one" in hints.hint(two, "none", counted)
+        assert "one of inside, outside, unharmed" in hints.hint(two, "MTL", counted)
+        assert two("inside", counted) == "Right."
+        hints.solutions_name_wrong_answers(self.name)
 
     def test_its_controls_have_twenty_runs_that_no_slider_has_shown(self) -> None:
         assert book.parameters(self.name)["many"] >= 20

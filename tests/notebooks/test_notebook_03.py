@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import book
+import hints
 import lessons
+import pandas as pd
 import pytest
 from nbformat import NotebookNode
 
@@ -33,6 +35,36 @@ class TestGradNorm(book.Lesson):
     ]
     explorers = [("picker-explorer", 2, 2)]
     pictures = 0
+
+    def test_each_wrong_answer_that_people_give_has_a_hint_of_its_own(self) -> None:
+        known = hints.checks(self.name, alphas=[0.0, 1.0])
+        one, two, three = (known[f"check_{k}"] for k in (1, 2, 3))
+
+        def targets(norms: Any, losses: Any, first: Any, alpha: float) -> Any:
+            return norms.mean() * (losses / first / (losses / first).mean()) ** alpha
+
+        assert "favours the fast" in hints.hint(one, lambda n, x, f, a: targets(n, x, f, -a))
+        own = "not each task's own"
+        assert own in hints.hint(one, lambda n, x, f, a: n * targets(n, x, f, a) / n.mean())
+        assert one(targets) == "Right."
+
+        class Gains:
+            def __init__(self, *means: float) -> None:
+                self.means = dict(zip([0.0, 1.0], means, strict=True))
+
+            def delta(self, method: str, alpha: float) -> Any:
+                assert method == "GradNorm"
+                return pd.DataFrame([[self.means[alpha]]])
+
+        studies = {"falls": Gains(0.3, 0.1), "rises": Gains(0.1, 0.3)}
+        assert "There, alpha 1 has the best mean" in hints.hint(two, "rises", studies)
+        assert "best at its left end" in hints.hint(two, "none", studies)
+        assert "one of falls, rises" in hints.hint(two, "digits", studies)
+        assert two("falls", studies) == "Right."
+        assert "makes that loss larger" in hints.hint(
+            three, lambda g: 3 / g.norm(dim=1) / (1 / g.norm(dim=1)).sum()
+        )
+        hints.solutions_name_wrong_answers(self.name)
 
     @pytest.mark.slow
     def test_its_guesses_are_checked_in_the_page(self, done: NotebookNode) -> None:

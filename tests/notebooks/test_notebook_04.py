@@ -7,8 +7,11 @@ import re
 from typing import Any
 
 import book
+import hints
 import lessons
+import numpy as np
 import pytest
+import torch
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 
@@ -44,6 +47,30 @@ class TestRMTL(book.Lesson):
     ]
     pictures = 0
     explorers = [("focus-explorer", 5, 2), ("alpha-explorer", 2, 2), ("heat-explorer", 2, 5)]
+
+    def test_each_wrong_answer_that_people_give_has_a_hint_of_its_own(self) -> None:
+        known = hints.checks(self.name, pairs=lambda cosines: cosines)
+        one, two, three = (known[f"check_{k}"] for k in (1, 2, 3))
+
+        def cosines(g: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.normalize(g) @ torch.nn.functional.normalize(g).T
+
+        for said, wrong in {
+            "Cut each cosine": lambda g: cosines(g).mean(0).clamp(min=0),
+            "the sum": lambda g: cosines(g).clamp(min=0).sum(0),
+            "own weight of 1": lambda g: (cosines(g).clamp(min=0) - torch.eye(3)).mean(0),
+            "The own one": lambda g: (cosines(g).clamp(min=0) - torch.eye(3)).sum(0) / 2,
+            "each focus in turn": lambda g: cosines(g)[0],
+        }.items():
+            assert said in hints.hint(one, wrong)
+        assert one(lambda g: cosines(g).clamp(min=0).mean(0)) == "Right."
+        by_stage = {"digits": [np.array([0.9])], "dial-unrelated": [np.array([0.2])]}
+        assert "+0.20 there" in hints.hint(two, "dial-unrelated", by_stage)
+        assert "one of digits, dial-unrelated" in hints.hint(two, "none", by_stage)
+        assert two("digits", by_stage) == "Right."
+        opposite = ([(1.0, 0.1), (1.0, 0.2)], [0.9, 0.1], [-0.9, -0.1])
+        assert "the same sign" in hints.hint(three, opposite)
+        hints.solutions_name_wrong_answers(self.name)
 
     def test_its_menus_have_real_and_made_data(self) -> None:
         given = book.parameters(self.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import book
+import lessons
 import pytest
 from nbformat import NotebookNode
 
@@ -29,7 +30,7 @@ class TestUncertainty(book.Lesson):
         ({"steps": -5}, "steps -5"),
     ]
     explorers = [("follow-explorer", 2, 2)]
-    pictures = 4
+    pictures = 0  # as PNG alone: see below
 
     def test_it_has_scale_noise_and_neglect_as_causes_and_real_digits(self) -> None:
         given = book.parameters(self.name)
@@ -44,9 +45,43 @@ class TestUncertainty(book.Lesson):
         assert shown.text.startswith("✓ the lines above train the package's network")
 
     @pytest.mark.slow
+    def test_the_pictures_are_described_and_their_guesses_checked(self, done: NotebookNode) -> None:
+        lessons.pictures_are_described(done, 6)
+        boxes = [("predict-weight", 10, 20), ("predict-rare", "is it a 9?", "is it a 0?")]
+        lessons.guesses_are_checked_in_the_page(done, boxes)
+
+    @pytest.mark.slow
+    def test_a_picture_has_one_y_axis_and_says_which_way_is_better(
+        self, done: NotebookNode
+    ) -> None:
+        for cell in ("help-figure", "rate-figure", "rarest-figure"):
+            source = next(c.source for c in done.cells if c.id == cell)
+            assert "about=" in source
+            assert ("one_scale=True" in source) == (cell != "rate-figure"), "two units are two axes"
+
+    @pytest.mark.slow
+    def test_rarity_is_turned_round_and_taken_away(self, done: NotebookNode) -> None:
+        said = book.outputs(done, "rarest-change")[0].data["text/markdown"]
+        for kind in ("Frequencies as they are", "Frequencies turned round"):
+            (line,) = (line for line in said.splitlines() if kind in line)
+            assert line.count("[") == 3, "at first, at the end, and ease, with their intervals"
+        text = book.seen(book.outputs(done, "rarest-figure")[0])
+        assert "weight and rarity:" in text and "weight and ease:" in text
+
+    @pytest.mark.slow
+    def test_uncertainty_is_also_compared_with_a_larger_step(self, done: NotebookNode) -> None:
+        text = book.outputs(done, "rarest-words")[0].data["text/markdown"]
+        rows = [line for line in text.splitlines() if " – MTL" in line]
+        pairs = ["Uncertainty – MTL", "MTL at 2x – MTL", "Uncertainty – MTL at 2x"]
+        assert [row.split(" | ")[0].strip("| ") for row in rows] == pairs
+        assert all(row.count("[") == row.count("**") / 2 == 2 for row in rows), (
+            "all, and the rarest"
+        )
+
+    @pytest.mark.slow
     def test_every_control_stands_in_the_same_picture(self, done: NotebookNode) -> None:
         text = book.seen(book.outputs(done, "control-figure")[0])
-        for control in ("MTL, twice the rate", "frozen weights", "to others", "FollowTheLoss"):
+        for control in ("MTL at 2x", "frozen weights", "frozen, others'", "FollowTheLoss"):
             assert control in text
 
     @pytest.mark.slow

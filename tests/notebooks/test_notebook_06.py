@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import book
+import lessons
 import pytest
 from nbformat import NotebookNode
 
@@ -38,7 +41,7 @@ class TestUAMTFL(book.Lesson):
         ({"steps": -5}, "steps -5"),
     ]
     explorers = [("alpha-explorer", 3, 2), ("gamma-explorer", 2, 2)]
-    pictures = 3
+    pictures = 0  # as PNG alone: see below
 
     def test_its_sliders_have_many_stops_on_real_and_made_data(self) -> None:
         given = book.parameters(self.name)
@@ -53,6 +56,13 @@ class TestUAMTFL(book.Lesson):
         for cell in ("claim-equal", "claim-readings"):
             (shown,) = book.outputs(done, cell)
             assert shown.text.startswith("✓ ")
+
+    @pytest.mark.slow
+    def test_the_pictures_are_described_and_their_guesses_checked(self, done: NotebookNode) -> None:
+        lessons.pictures_are_described(done, 10)
+        boxes = [("predict-noise", "the clean tasks", "the noisy tasks")]
+        boxes += [("predict-scale", "the tasks with small labels", "the tasks with large labels")]
+        lessons.guesses_are_checked_in_the_page(done, boxes)
 
     @pytest.mark.slow
     def test_u_amtfl_is_first_compared_with_mtl_at_twice_the_rate(self, done: NotebookNode) -> None:
@@ -71,8 +81,21 @@ class TestUAMTFL(book.Lesson):
     def test_the_lead_of_u_amtfl_is_held_against_a_larger_step_at_every_budget(
         self, done: NotebookNode
     ) -> None:
-        (shown,) = book.outputs(done, "budget-figure")
-        assert "U-AMTFL" in (alt := shown.metadata["image/png"]["alt"]) and "MTL at 2x" in alt
+        text = book.seen(book.outputs(done, "budget-figure")[0])
+        assert "minus MTL's: U-AMTFL " in text and "MTL at 2x " in text
+        table = book.outputs(done, "budget-words")[0].data["text/markdown"]
+        assert "| steps | U-AMTFL – MTL | MTL at 2x – MTL |" in table
+        rows = [line for line in table.splitlines() if "**" in line]
+        assert len(rows) == 2 and all(row.count("[") == 2 for row in rows), "two fast budgets"
+
+    @pytest.mark.slow
+    def test_every_larger_gamma_is_held_against_the_authors_on_every_data_set(
+        self, done: NotebookNode
+    ) -> None:
+        table = book.outputs(done, "gamma-words")[0].data["text/markdown"]
+        assert table.startswith("| against gamma 0.01 | gamma 1 |"), "the fast gammas"
+        rows = [line for line in table.splitlines() if "[" in line]
+        assert [row.split(" | ")[0].strip("| ") for row in rows] == ["digits", "dial-dominant"]
 
     def test_the_readings_that_matter_little_are_folded(self) -> None:
         prose = [c.source for c in book.BOOK[self.name].cells if c.cell_type == "markdown"]
@@ -95,9 +118,9 @@ class TestUAMTFL(book.Lesson):
     ) -> None:
         for cell, rows in (("support-figure", 3), ("outside-figure", 6), ("inside-figure", 3)):
             text = book.seen(book.outputs(done, cell)[0])
-            assert (
-                sum(text.count(said) for said in ("second:", "noisy tasks:", "loud tasks:")) == rows
-            )
+            pairs = ("second – first:", "noisy – clean:", "loud – quiet:")
+            assert sum(text.count(pair) for pair in pairs) == rows
+            assert text.count("U-AMTFL, ") == (cell != "support-figure"), "each reading is named"
 
     @pytest.mark.slow
     def test_the_open_task_says_whether_the_second_group_gives_less(
@@ -106,3 +129,4 @@ class TestUAMTFL(book.Lesson):
         for cell in ("open", "open-solution"):
             said = book.outputs(done, cell)[0].data["text/plain"]
             assert said.startswith(("'Right: the second group", "'Not yet: the second group"))
+            assert re.search(r"gives \d+\.\d\d (less|more) \[[+-]", said), "no negative more"

@@ -20,7 +20,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 CLAIMS = {
     "claim-harm": 4,
     "claim-labels": 2,
-    "claim-groups": 3,
+    "claim-groups": 4,
     "claim-pairs": 4,
     "claim-plan": 4,
     "claim-plan-read": 1,

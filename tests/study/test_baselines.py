@@ -366,8 +366,8 @@ def test_the_linear_models_are_the_package_s_own() -> None:
 
 @pytest.mark.slow
 def test_a_predictor_that_does_not_suit_the_data_is_refused_in_one_line() -> None:
-    refused(lambda: quick(methods="Group mean"), "row_groups", "every row's group")
-    refused(lambda: quick(one_hot, methods="Ridge"), "'three'", "binary", "regression")
+    refused(lambda: quick(methods="Group mean"), "groups of rows", "no row_groups")
+    refused(lambda: quick(one_hot, methods="Ridge"), "Ridge is for regressions", "is binary")
 
 
 CALLS: list[str] = []

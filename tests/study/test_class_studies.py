@@ -109,9 +109,20 @@ def test_methods_that_cannot_train_classes_are_refused_before_anything_trains(na
     refused(lambda: compare(data(), [name], **SETTINGS), name, "'stage' has classes", "leave")
 
 
+def test_where_nobody_names_the_methods_those_that_cannot_train_classes_stay_out_and_it_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    study = compare(data(), **SETTINGS)
+    trained = {*study.training["method"]}
+    assert {"STL", "MTL", "LBTW"} <= trained
+    said = capsys.readouterr().err
+    for name in {"RMTL", "Deep-AMTFL", "U-AMTFL"}:
+        assert name not in trained and f"left out: {name} (" in said
+
+
 def test_predictors_of_weighted_data_that_know_no_weights_are_refused() -> None:
     plain = replace(data(), kind="regression", classes={}, class_weight=None)
-    refused(lambda: compare(plain, ["Ridge"], **SETTINGS), "no weights", "STL")
+    refused(lambda: compare(plain, ["Ridge"], **SETTINGS), "no weights", "leave the method out")
 
 
 def guess(run: TaskData) -> Tensor:

@@ -115,6 +115,21 @@ def test_frozen_weights_are_the_means_of_the_methods_own_training(name: str) -> 
     torch.testing.assert_close(still.predictions, trained(fixed).predictions)
 
 
+@pytest.mark.parametrize("name", ["LBTW", "RMTL"])
+def test_frozen_weights_are_means_over_steps_and_not_over_windows(name: str) -> None:
+    """Three steps are one window here, of which a rare label is in none, in one or in more."""
+    recipe = replace(RECIPE, steps=500, batch_size=4)
+    every = trained(name, recipe, record=1).history.weights
+    still = trained(frozen(name), recipe).history.weights
+    counts = (~every[:498].isnan()).unflatten(0, (166, 3)).sum(1)
+    assert {0, 1, 2, 3} <= {*counts.flatten().tolist()}
+    seen = ~still.isnan()
+    wanted = every.nanmean(0).expand_as(still)
+    torch.testing.assert_close(still[seen], wanted[seen], rtol=1e-5, atol=1e-6)
+    off = trained(name, recipe).history.weights.nanmean(0) / every.nanmean(0) - 1
+    assert off.abs().max() > 1e-3  # so a mean over windows is another one
+
+
 def test_every_run_alpha_and_candidate_has_its_own_frozen_weights() -> None:
     runs = [load("dial", seed=s) for s in SEEDS]
     weights = train(frozen("LBTW"), runs, SEEDS, RECIPE, (0.5, 2.0)).history.weights[0]

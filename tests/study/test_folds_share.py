@@ -18,8 +18,8 @@ import torch
 
 from mtl_nt import Split, TaskData, compare, load
 from mtl_nt.datasets.folds import assign_folds, split_round
-from mtl_nt.study.transfer import paired_test
-from mtl_nt.study.variance import overlap_of_runs
+from mtl_nt.study.transfer import paired_test, runs_needed
+from mtl_nt.study.variance import overlap_limit, overlap_of_runs
 
 ROWS, FEATURES, TASKS, RUNS, TABLES = 200, 20, 9, 5, 150
 RESPLITS, FOLDS = "re-splits", "folds"
@@ -146,3 +146,97 @@ def test_re_splits_in_another_order_of_the_rows_are_taken_for_re_splits() -> Non
 
     study = compare(shuffled, "MTL", seeds=4, steps=1, trunk=(2,), progress=False)
     assert study.overlap == 10 / 40
+
+
+def rounds_of_five(runs: int) -> list[np.ndarray]:
+    """The test rows of so many runs; those of different rounds share some rows."""
+    return [
+        test
+        for turn in range(-(-runs // 5))
+        for test in np.random.default_rng(turn).permutation(ROWS).reshape(5, 40)
+    ][:runs]
+
+
+def test_further_rounds_share_more_than_the_folds_of_one_and_runs_needed_knows() -> None:
+    delta = np.random.default_rng(0).normal(size=(RUNS, 40))
+    delta = (delta - delta.mean(0)) / delta.std(0, ddof=1) + np.linspace(0.8, 3, 40)
+    limit = overlap_limit([140] * RUNS, rounds_of_five(RUNS))
+    needed = runs_needed(delta, OVERLAP[FOLDS], overlap_limit=limit)
+    hoped = runs_needed(delta, OVERLAP[FOLDS])
+    assert (needed >= hoped).all() and (needed > hoped).any()
+    for task in np.flatnonzero(np.isfinite(needed) & (needed > 10)):
+        then = overlap_of_runs([140] * int(needed[task]), rounds_of_five(int(needed[task])))
+        error = math.sqrt(1 / needed[task] + then)
+        # Within 5 %, as rounds share some pairs without a common row, and numbers are rounded.
+        assert delta[:, task].mean() > 0.95 * error * (1.96 + 0.84)
+    assert runs_needed(delta, limit, overlap_limit=limit).tolist() == pytest.approx(
+        runs_needed(delta, limit).tolist()
+    )
+
+
+def test_a_comparison_and_an_audit_know_what_the_overlap_grows_to() -> None:
+    data = load("digits", split="free")
+    few = [data.for_seed(seed) for seed in range(3)]
+    study = compare(data, ["MTL"], seeds=3, steps=2, progress=False)
+    ratio = len(few[0].split.test) / len(few[0].split.train)
+    assert study.overlap_limit == pytest.approx(ratio, rel=0.01)
+    assert compare(load("dial"), ["MTL"], seeds=2, steps=2, progress=False).overlap_limit is None
+
+
+@pytest.mark.release  # two minutes
+def test_networks_share_less_than_the_corrected_variance_allows() -> None:
+    """MTL against STL on 40 tables of one population, in ten folds each: two rounds of five."""
+    tables, rows, width = 40, 150, 32
+    random = np.random.default_rng(1)
+    weights = random.standard_normal((12, 5))
+    weights[:, :3] = weights[:, :1] + 0.5 * weights[:, :3]
+    found = np.zeros((tables, 10, 5))
+    for number in range(tables):
+        x = random.standard_normal((rows, 12))
+        y = np.tanh(2 * x @ weights / math.sqrt(12)) + 0.5 * random.standard_normal((rows, 5))
+        test = np.concatenate([random.permutation(rows).reshape(5, -1) for _ in range(2)])
+        rest = (np.setdiff1d(np.arange(rows), part) for part in test)
+        train = np.stack([random.permutation(part)[: int(0.7 * rows)] for part in rest])
+        parts = [torch.tensor(of[which]).float() for of in (x, y) for which in (train, test)]
+        shared = errors_of_networks(*parts, width, number)
+        alone = [
+            errors_of_networks(*parts[:2], *(p[..., t : t + 1] for p in parts[2:]), width, number)
+            for t in range(5)
+        ]
+        found[number] = np.concatenate(alone, 1) - shared
+    found -= found.mean((0, 1))
+    runs = np.arange(10)
+    for together in (True, False):  # in one round
+        pairs = [(i, j) for i in runs for j in runs[:i] if (i // 5 == j // 5) == together]
+        shared_part = np.mean([(found[:, i] * found[:, j]).mean(0) for i, j in pairs])
+        assert shared_part / np.square(found).mean() < SHARED / 2
+
+
+def errors_of_networks(
+    x: torch.Tensor,
+    x_test: torch.Tensor,
+    y: torch.Tensor,
+    y_test: torch.Tensor,
+    width: int,
+    seed: int,
+) -> np.ndarray:
+    """The mean squared errors of networks with one hidden layer, by run and task."""
+    random = torch.Generator().manual_seed(1000 * seed + y.shape[2])
+    shapes = (x.shape[2], width), (1, width), (width, y.shape[2]), (1, y.shape[2])
+    state = [
+        (torch.randn(len(x), a, b, generator=random) * (a > 1) / a**0.5).requires_grad_()
+        for a, b in shapes
+    ]
+
+    def predicted(rows: torch.Tensor) -> torch.Tensor:
+        hidden = torch.relu(torch.baddbmm(state[1], rows, state[0]))
+        return torch.baddbmm(state[3], hidden, state[2])
+
+    adam = torch.optim.Adam(state, lr=0.01)
+    for _ in range(300):
+        batch = torch.randint(x.shape[1], (64,), generator=random)
+        adam.zero_grad()
+        (predicted(x[:, batch]) - y[:, batch]).square().mean(1).sum().backward()
+        adam.step()
+    with torch.no_grad():
+        return (predicted(x_test) - y_test).square().mean(1).numpy()

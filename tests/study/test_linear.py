@@ -14,7 +14,7 @@ from refusals import refused
 from sklearn.linear_model import ElasticNet, ElasticNetCV, LinearRegression, Ridge, RidgeCV
 from sklearn.model_selection import KFold
 
-from mtl_nt import Split, TaskData
+from mtl_nt import Split, TaskData, compare
 from mtl_nt.bits import Bits
 from mtl_nt.study import linear
 from mtl_nt.study.linear import (
@@ -306,3 +306,25 @@ def test_rows_without_groups_have_no_group_mean() -> None:
 
 def test_the_predictors_are_known_by_name() -> None:
     assert list(PREDICTORS) == ["OLS", "Ridge", "ElasticNet", "Group mean"]
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "words"),
+    [
+        ("Ridge", {"kind": ("binary", "regression", "regression")}, "Ridge is for regressions"),
+        ("OLS", {"weights": torch.full((TRAIN + VALIDATION + TEST,), 2.0)}, "OLS knows no weights"),
+        ("Group mean", {}, "Group mean takes means of groups of rows"),
+    ],
+)
+def test_a_comparison_refuses_what_it_cannot_fit_before_it_trains(
+    method: str, changes: dict, words: str
+) -> None:
+    data = table()
+    y = torch.cat([(data.y[:, :1] > 0).to(data.y), data.y[:, 1:]], 1)
+    data = replace(data, y=y if "kind" in changes else data.y, row_groups=None, **changes)
+
+    def trains(done: float, name: str) -> None:
+        raise AssertionError(f"{name} has trained")
+
+    call = {"seeds": 1, "steps": 2, "trunk": (4,), "progress": trains}
+    refused(lambda: compare(data, ["MTL", method], **call), words, "leave the method out")

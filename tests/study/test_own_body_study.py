@@ -333,3 +333,11 @@ def test_the_example_of_the_readme_runs() -> None:
     exec(fast, defined)
     assert {"STL", "MTL", "GradNorm"} <= {*defined["study"].results["method"]}
     assert defined["study"].recipe.architecture == "own body convolution"
+
+
+def test_batches_of_one_row_are_refused_where_a_body_has_a_batch_norm() -> None:
+    small = {"trunk": (4,), "steps": 2, "seeds": 1, "progress": False}
+    words = ("batch_size 1", "a batch norm needs 2 rows", "batch_size=2")
+    refused(lambda: compare(DATA, "MTL", architecture=Body, batch_size=1, **small), *words)
+    compare(DATA, "MTL", architecture=Body, batch_size=2, **small)
+    compare(DATA, "MTL", batch_size=1, **small)

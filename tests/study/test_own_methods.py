@@ -47,7 +47,7 @@ from mtl_nt import (
     with_alpha,
     with_target,
 )
-from mtl_nt.study import with_weights
+from mtl_nt.study import permuted, with_weights
 from mtl_nt.study.chunks import TrainingJob
 from mtl_nt.study.identity import identity
 from mtl_nt.study.own_methods import check_methods, made_run, predictions
@@ -925,6 +925,51 @@ def test_weights_that_are_not_finite_are_refused_in_one_line() -> None:
     refused(lambda: checked(method), "method 'Mine'", "not finite in the first step")
 
 
+def turned(self: Any, step: Step) -> Tensor:
+    """A slip of a sign: the network climbs the loss of the first task."""
+    return torch.ones_like(step.losses) * torch.tensor([-0.5, 1.0, 1.0])
+
+
+class Climbing(Own):
+    may_be_negative = True
+
+
+class Later(Own):
+    """Weights that fall below 0 after more steps than a check takes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            lambda self, step: 1 - self.steps.expand_as(step.losses) / 20,
+            lambda self, like: setattr(self, "steps", torch.zeros_like(like[:, :1])),
+        )
+
+    def after(self, step: Step, weights: Tensor) -> None:
+        self.steps = self.steps + 1
+
+
+NEGATIVE = "below 0 a network climbs the loss"
+
+
+def test_weights_below_0_are_refused_before_the_training_unless_they_are_meant() -> None:
+    refused(
+        lambda: quick([own(turned)]), "method 'Mine'", "falls to -0.5", NEGATIVE, "negative = T"
+    )
+    meant = Method("Meant", lambda _: Climbing(turned))
+    study = quick([meant, permuted(meant)])  # a control of it means them, too
+    scores = study.delta("Meant").mean()
+    assert scores["a"] < -0.1  # the first task's loss was climbed
+    fixed = Method("Fixed", plain(Fixed, weights=torch.tensor([[1.0, 1, -2]])))
+    refused(lambda: checked(fixed), "method 'Fixed'", "task 'c' falls to -2")
+
+
+def test_weights_that_fall_below_0_in_a_training_end_it_in_one_line(tmp_path: Path) -> None:
+    late = Method("Late", lambda _: Later())
+    checked(late)  # a few steps do not show it
+    refused(lambda: quick([late], folder=tmp_path), "method 'Late'", "of task 'a'", NEGATIVE)
+    assert not [*tmp_path.glob("Late*")]  # nothing of it is kept
+    quick([late], steps=20)
+
+
 def test_the_check_stands_before_every_comparison() -> None:
     method, word = BAD["a sum over all"]
     refused(lambda: quick([method]), word)
@@ -1149,6 +1194,7 @@ ONE_LINE: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
             "dictionaries": ([{"lr": 1}], "its search gives [{'lr': 1}]"),
             "an unknown setting": ([Candidate((("lr", 1.0),))], "did you mean 'learning_rate'?"),
             "too few weights": ([Candidate(weights=(1.0, 2.0))], "2 weights for 3 tasks"),
+            "weights below 0": ([Candidate(weights=(1.0, -1.0, 1.0))], "give numbers of 0 or more"),
             "weights that are none": ([Candidate(weights=(1.0, 2.0, np.nan))], "finite numbers"),
             "an alpha below 0": ([Candidate(alpha=-1.0)], "alpha -1.0; give a number, 0 or more"),
         }.items()

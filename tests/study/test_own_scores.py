@@ -20,6 +20,7 @@ from mtl_nt.figures.tables import arm_tables
 from mtl_nt.study import keep, safe_csv, stored, studies_from_scores
 from mtl_nt.study.directions import HIGHER, LOWER, is_lower_better
 from mtl_nt.study.score_table import COLUMNS
+from mtl_nt.study.variance import overlap_of_runs
 from mtl_nt.training import LOWER_IS_BETTER, metrics
 
 TASKS = ("a", "b", "c", "d")
@@ -48,6 +49,12 @@ def table(
     ]
     made = pd.DataFrame(rows, columns=["method", "seed", "task", "value"])
     return made.assign(**columns)
+
+
+def wide(**columns: Any) -> pd.DataFrame:
+    """The same scores, with a column for each task."""
+    keys = ["method", "seed"]
+    return table().pivot(index=keys, columns="task", values="value").reset_index().assign(**columns)
 
 
 def verdict(study: Study, method: str = "MTL", task: str = "a") -> str:
@@ -109,7 +116,7 @@ def test_the_direction_of_an_unknown_metric_is_stated(said: Any, sign: int) -> N
 
 
 def test_a_direction_is_never_guessed_and_never_against_a_name() -> None:
-    for name in ("my score", "test_rmse2", "neg_mean_squared_error", ""):
+    for name in ("my score", "test_rmse2", "neg_my_score", ""):
         refused(lambda name=name: Study.from_scores(table(), metric=name), "lower or higher better")
     refused(lambda: Study.from_scores(table()), "metric 'score'", "lower_is_better={'score': True}")
     for name, said in (("RMSE", False), ("r2", True), ("accuracy", ["accuracy"])):
@@ -230,11 +237,48 @@ REFUSED: dict[str, tuple[Callable[[], pd.DataFrame], dict[str, Any], tuple[str, 
         {"metric": None, "margin": 0.1},
         ("R2 and MAE", "--margin R2=0.1,MAE=0.1"),
     ),
+    "other folds than the table has": (
+        lambda: table().rename(columns={"seed": "fold"}),
+        {"folds": 50},
+        ("the column fold has 6 values", "folds is 50"),
+    ),
+    "one fold": (table, {"folds": 1}, ("folds 1", "2 or more")),
+    "folds and an overlap": (table, {"folds": 6, "overlap": 0.2}, ("give one",)),
+    "an overlap in percent": (table, {"overlap": 25}, ("overlap 25", "from 0 to 10")),
+    "a baseline of another name": (
+        lambda: table().replace({"method": {"STL": "single"}}),
+        {},
+        ("say which method it is: --baseline NAME, of 'single', 'MTL', 'LBTW'",),
+    ),
+    "runs that are copies": (
+        lambda: table().assign(
+            value=lambda t: t.groupby(["method", "task"])["value"].transform("first")
+        ),
+        {},
+        ("'STL' and 'LBTW' have the same scores in all 6 runs",),
+    ),
+    "an error below 0": (
+        lambda: table().assign(value=lambda t: -t["value"]),
+        {"metric": "RMSE"},
+        ("table, row 0: RMSE of -1", "is below 0", "neg_RMSE"),
+    ),
+    "percent beside shares": (
+        lambda: table().assign(
+            value=lambda t: t["value"].clip(upper=0.9) * t["method"].map({"MTL": 100}).fillna(1)
+        ),
+        {"metric": "ROC-AUC"},
+        ("ROC-AUC in two units", "'MTL', task 'a' has 90", "'STL', task 'a' has 0.9"),
+    ),
+    "a column of words in a wide table": (
+        lambda: wide().assign(note="x"),
+        {},
+        ("value 'x' is no number",),
+    ),
     "a wrong overlap": (table, {"overlap": -1}, ("overlap -1", "test rows / training rows")),
     "folds": (
         lambda: table().rename(columns={"seed": "fold"}),
         {},
-        ("folds train on the same rows", "overlap", "0.2 for 6 folds"),
+        ("folds train on the same rows", "folds=6 (--folds 6)", "overlap"),
     ),
     "new splits of the same rows": (lambda: table(split="free"), {}, ("split the same rows",)),
     "a twin that is not there": (table, {"twin": "MTl"}, ("no method 'MTl'", "'MTL'")),
@@ -319,6 +363,38 @@ def test_numbers_are_those_of_the_table_and_of_a_plain_paired_t_test() -> None:
     assert row["p"] == pytest.approx(alone.pvalue)
     low, high = alone.confidence_interval()
     assert [row["low"], row["high"]] == pytest.approx([low, high])
+
+
+def test_a_table_may_have_a_column_for_each_task_and_names_in_any_case(tmp_path: Path) -> None:
+    long = Study.from_scores(table(), metric="R2")
+    path = tmp_path / "scores.csv"
+    wide().rename(columns={"method": "Method", "seed": "SEED"}).to_csv(path, index=False)
+    for scores, metric in ((wide(), "R2"), (wide(metric="R2"), None), (path, "R2")):
+        found = Study.from_scores(scores, metric=metric)
+        both = [study.delta("MTL")[[*TASKS]] for study in (long, found)]
+        pd.testing.assert_frame_equal(*both, check_names=False)
+
+
+def test_scikit_learns_names_are_known_and_its_negated_errors_are_higher_where_better() -> None:
+    for name in ("test_roc_auc", "valid/AUC", "neg_mean_squared_error", "test_neg_log_loss"):
+        assert is_lower_better(name) is False
+    assert is_lower_better("test_mean_squared_error")
+    turned = table().assign(value=lambda t: -t["value"])
+    assert verdict(Study.from_scores(turned, metric="neg_RMSE")) == "harmed"
+    assert verdict(Study.from_scores(table(), metric="RMSE")) == "harmed"
+
+
+def test_folds_are_those_of_a_study_whose_runs_are_folds() -> None:
+    """One rule, whoever has trained: five folds, alone, and in two rounds."""
+    one = Study.from_scores(table(runs=5), metric="R2", folds=5)
+    assert (one.overlap, one.overlap_limit) == (
+        pytest.approx(overlap_of_runs([80] * 5, [*np.arange(100).reshape(5, 20)])),
+        0.25,
+    )
+    two = table(runs=10).assign(fold=lambda t: t["seed"] % 5, seed=lambda t: t["seed"] // 5)
+    by_order = Study.from_scores(table(runs=10), metric="R2", folds=5)
+    assert Study.from_scores(two, metric="R2", folds=5).overlap == pytest.approx(by_order.overlap)
+    assert one.overlap < by_order.overlap < 0.25
 
 
 def test_folds_of_one_cross_validation_widen_the_intervals_as_nadeau_and_bengio_say() -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from refusals import refused
 from test_fitted_plan import DIAL, QUICK, forged, plan_of
 
@@ -66,17 +65,33 @@ def test_predictions_are_in_the_units_of_what_was_measured(fitted: FittedPlan, p
     assert ((found["y_sign"] > 0.5) == (frame["y_sign"] == 1)).mean() > 0.95
 
 
-def test_a_file_a_frame_and_features_give_the_same(fitted: FittedPlan, path: Path) -> None:
+def test_a_file_and_a_frame_give_the_same(fitted: FittedPlan, path: Path) -> None:
     from_file = fitted.predict(path, say=quiet)
     assert from_file.index.name == "line" and from_file.index[0] == 2
     frame = pd.read_csv(path).drop(columns=["y_far", "y_sign"])[::-1]
     from_frame = fitted.predict(frame, say=quiet)
     assert from_frame.index.equals(frame.index)
     np.testing.assert_array_equal(from_frame.to_numpy()[::-1], from_file.to_numpy())
-    data = load(path, log="y_tail")
-    x, _ = data.reading.whole()
-    np.testing.assert_array_equal(fitted.predict(x), from_file)
-    np.testing.assert_array_equal(fitted.predict(pd.DataFrame(x.numpy())), from_file)
+
+
+def test_a_plan_of_a_table_takes_no_features_whose_scale_nobody_knows(
+    fitted: FittedPlan, path: Path
+) -> None:
+    data = load(path, log="y_tail")  # its features have the scale of the training rows of seed 0
+    for features in (data.x, data.x.numpy(), data.x.tolist()):
+        refused(
+            lambda x=features: fitted.predict(x),
+            "'my' was trained on a table; give new rows as a table or a file",
+        )
+
+
+def test_a_frame_without_any_known_name_is_a_table_that_lacks_columns(fitted: FittedPlan) -> None:
+    width = fitted.features[0]  # as wide as the features, so it is not taken for them
+    for names in ([f"Feature {k}" for k in range(width)], range(width)):
+        frame = pd.DataFrame(np.ones((4, width)), columns=[*names])
+        refused(
+            lambda frame=frame: fitted.predict(frame), "'dose'", "'colour'", "which training had"
+        )
 
 
 def test_what_training_had_not_is_said_in_a_line_and_still_predicted(fitted: FittedPlan) -> None:
@@ -86,6 +101,7 @@ def test_what_training_had_not_is_said_in_a_line_and_still_predicted(fitted: Fit
     assert found.notna().all(axis=None)
     assert said == [
         "new rows: Empty numbers are the median of the training rows: 1, in 'dose'.",
+        "new rows: Empty categories count as none of the known ones: 1, in 'colour'.",
         "new rows: Categories unknown to training count as none: 'mauve' in 'colour' (rows: 1).",
     ]
     refused(lambda: fitted.predict(frame[["dose"]]), "no column 'colour', which training had")
@@ -183,6 +199,7 @@ def test_a_molecule_that_nobody_can_read_has_no_prediction(tmp_path: Path) -> No
     assert [*found.index] == [2, 4, 5]
     assert found.isna().all(axis=1).tolist() == [False, True, False]
     np.testing.assert_allclose(found.loc[2], found.loc[5], rtol=1e-5)
-    first = fitted.predict(data.x.take(torch.tensor([0])))  # type: ignore[union-attr]
+    first = fitted.predict(pd.read_csv(old), say=quiet)
     np.testing.assert_allclose(found.loc[2], first.iloc[0], rtol=1e-5)
+    refused(lambda: fitted.predict(data.x), "was trained on a table")
     assert "RDKit cannot read 1 of 3 molecules: line 4 ('no molecule')" in said[0]

@@ -204,7 +204,7 @@ def test_one_command_makes_a_kept_study(
     [
         (["mnits"], "did you mean 'mnist"),
         (["mnist", "--workers", "0"], "--workers 0"),
-        (["mnist", "--seeds", "none"], "seeds 'none'"),
+        (["mnist", "--seeds", "none", "--out", "own"], "seeds 'none'"),
         (["mnist", "--steps", "many"], "--steps"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -234,8 +235,8 @@ def test_the_line_says_both_gains_and_the_tasks_below() -> None:
         *("STL", 3, 1.0),
     )
     assert str(plan) == (
-        "This plan: +0.021 on average (left out +0.016 [0.009, 0.023]), 1 task below STL per run "
-        "where MTL has 4.2."
+        "This plan: left out +0.016 [0.009, 0.023] on average (apparent +0.021), 1 task below STL "
+        "per run where MTL has 4.2."
     )
 
 
@@ -243,9 +244,10 @@ def test_one_run_has_no_interval() -> None:
     scores = {"STL": np.zeros((1, 2)), "MTL": np.array([[1.0, -1]])}
     plan = study_of(scores, scores).task_plan()
     assert plan.left_out.mean == 0.5 and math.isnan(plan.left_out.low)
-    assert "left out +0.50)" in str(plan)
+    assert str(plan).startswith("This plan: left out +0.50 on average (apparent +")
     bare = study_of(scores).task_plan()
     assert math.isnan(bare.left_out.mean) and "left out" not in str(bare)
+    assert str(bare).startswith("This plan: apparent +0.50 on average")
 
 
 def test_controls_and_predictors_are_candidates_only_when_they_are_named() -> None:
@@ -278,3 +280,12 @@ def test_a_comparison_scores_validation_rows_of_every_arm_and_keeps_them(tmp_pat
     assert not len(bare.validation) and bare.task_plan().chosen_on == TEST
     keep(bare, tmp_path / "kept")  # in place of the other
     assert not len(stored(tmp_path / "kept").validation)
+
+
+def test_reasons_name_the_baseline_of_the_study() -> None:
+    better = {"Single": 0.5, "MTL": 0.6, "Mine": 0.9}
+    random = np.random.default_rng(0)
+    noise = {name: 0.02 * random.standard_normal((RUNS, 4)) for name in better}
+    study = study_of({name: value + noise[name] for name, value in better.items()})
+    whys = [*replace(study, baselines=("Single",)).task_plan().table["why"]]
+    assert whys == ["better than Single and MTL"] * 4

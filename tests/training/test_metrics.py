@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
 from mtl_nt import Split, TaskData
+from mtl_nt.tasks import TargetForm
 from mtl_nt.training.metrics import (
     LOWER_IS_BETTER,
     constant_outputs,
@@ -21,6 +22,7 @@ from mtl_nt.training.metrics import (
     primary_score,
     scores,
 )
+from mtl_nt.training.original_units import MAE_ORIGINAL, R2_ORIGINAL
 
 NAN = math.nan
 ROWS, TRAIN, VALIDATION = 90, 40, 10
@@ -386,3 +388,23 @@ def test_many_tasks_with_holes_are_ranked_at_once_as_one_by_one() -> None:
         one = replace(data, y=data.y[:, t : t + 1], tasks=("a",), kind=data.kinds[t])
         for name, value in scores(one, "test", outputs[:, t : t + 1]).items():
             assert together[name][t] == pytest.approx(value[0], abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("heavy", [False, True])
+@pytest.mark.parametrize("seed", range(8))
+def test_equal_test_labels_have_no_r2_however_their_mean_is_rounded(
+    dtype: torch.dtype, heavy: bool, seed: int
+) -> None:
+    data = tasks("regression", seed)
+    y = data.y.to(dtype)
+    test = data.split.test
+    y[test, 0] = torch.where(y[test, 0].isnan(), NAN, 0.1).to(dtype)
+    forms = (TargetForm(log="log10(y)"), TargetForm(), TargetForm())
+    weights = torch.from_numpy(np.random.default_rng(seed).random(ROWS) + 0.1) if heavy else None
+    data = replace(data, y=y, forms=forms, weights=weights)
+    found = scores(data, "test", torch.randn(40, 3, generator=torch.Generator().manual_seed(seed)))
+    for name in ("R2", "RAE", "Spearman", R2_ORIGINAL):
+        assert math.isnan(found[name][0]), name
+    assert math.isfinite(found["MSE"][0]) and math.isfinite(found[MAE_ORIGINAL][0])
+    assert np.isfinite(found["R2"][1:]).all()
