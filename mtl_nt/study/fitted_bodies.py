@@ -44,7 +44,7 @@ def answers(network: Network, features: Sequence[int]) -> Float[Tensor, "R N O"]
         return network(rows, torch.ones(rows.shape[:2], dtype=torch.bool))[1]
     except Exception as error:  # of somebody's own code
         raise BadInput(
-            f"a body of your own cannot read rows of zeros and ones ({first_line(error):.70}), and a "
+            f"a body of your own cannot read rows of zeros and ones ({first_line(error)}), and a "
             "file is checked with them; keep this plan in memory"
         ) from error
 
@@ -85,7 +85,9 @@ def check_body(body: OwnBody, features: Sequence[int]) -> Float[Tensor, "N ..."]
     try:
         body.measured(rows)
     except Exception as error:  # of somebody's own code
-        raise OtherBody(f"the {body} cannot read the plan's rows ({first_line(error)})") from error
+        raise OtherBody(
+            f"the {body} cannot read the plan's rows ({first_line(error):.60})"
+        ) from error
     return rows
 
 
