@@ -70,7 +70,8 @@ class TestCaseOfMNIST(book.Lesson):
     @pytest.mark.parametrize(
         ("cell", "heading", "row"),
         [
-            ("first-figure", "U-AMTFL against", "tuned MTL-CNN"),
+            ("first-figure", "28 x 28, against", "Deep-AMTFL"),
+            ("first-figure", "14 x 14, against", "tuned MTL-CNN"),
             ("first-figure", "the CNN against", "itself, again"),
             ("step-figure", "against tuned MTL-CNN", "U-AMTFL"),
             ("dealt-figure", "s fixed against", "s permuted"),
