@@ -353,18 +353,22 @@ def runs_to_decide(
     """The runs that would decide each of these tasks; None if no number of runs would."""
     if not tasks:
         return {}
-    delta = study.delta(method, math.nan if alpha is None else alpha)
+    runs = runs_by_task(study, method, math.nan if alpha is None else alpha)
+    return {task: int(runs[task]) if math.isfinite(runs[task]) else None for task in tasks}
+
+
+def runs_by_task(study: Study, method: str, alpha: float) -> dict[str, float]:
+    """The runs that would decide each task (see `study.runs_needed`)."""
+    delta = study.delta(method, alpha)
     units = [study.metric[str(task)] for task in delta]
-    margin = np.array([study.margin.get(unit, 0.0) for unit in units])
     needed = runs_needed(
         delta.to_numpy(),
         study.overlap,
-        margin=margin,
+        margin=np.array([study.margin.get(unit, 0.0) for unit in units]),
         units=units,
         overlap_limit=study.overlap_limit,
     )
-    runs = dict(zip(delta, needed.tolist(), strict=True))
-    return {task: int(runs[task]) if math.isfinite(runs[task]) else None for task in tasks}
+    return dict(zip(map(str, delta), needed.tolist(), strict=True))
 
 
 def plan_findings(plan: TaskPlan) -> dict[str, Any]:

@@ -13,10 +13,10 @@ import pandas as pd
 
 from ..book import SORT_SCRIPT, script_tag
 from ..figures.tables import arm_label, arm_tables, format_alpha
-from ..study import STL, runs_needed, safe_csv
+from ..study import STL, safe_csv
 from ..study.task_plan import STANDARD_ERRORS
 from ..training.original_units import ORIGINAL
-from .findings import effect_digits, listed
+from .findings import effect_digits, listed, runs_by_task
 from .plan import format_seconds
 from .result import Audit, where_words
 
@@ -54,18 +54,8 @@ def task_table(audit: Audit, method: str = "MTL", alpha: float = math.nan) -> st
     10
     """
     study = audit.main_study
-    delta = study.delta(method, alpha)
+    needed = runs_by_task(study, method, alpha)
     verdicts = arm_tables(study).verdicts[method, format_alpha(alpha)].to_dict("records")
-    units = [study.metric[str(task)] for task in delta]
-    margin = np.array([study.margin.get(unit, 0.0) for unit in units])
-    enough = runs_needed(
-        delta.to_numpy(),
-        study.overlap,
-        margin=margin,
-        units=units,
-        overlap_limit=study.overlap_limit,
-    )
-    needed = dict(zip(delta.columns, enough, strict=True))
     alone = study.results[study.results["method"] == study.baseline]
     judged = alone[alone["metric"] == alone["task"].map(study.metric)]
     level = {str(k): float(v) for k, v in judged.groupby("task")["value"].mean().items()}
