@@ -65,6 +65,20 @@ def study(table: pd.DataFrame | None = None, **options: Any) -> Study:
 # ---------------------------------------------------------------- one command
 
 
+def test_an_alpha_may_be_a_third(source: Path) -> None:
+    """Two alphas that print alike stay two."""
+    near = {"LBTW": 1 / 3, "again": 0.3333334}
+    rows = scores()
+    rows = rows[rows["method"].isin(["STL", *near])]
+    rows = rows.assign(
+        alpha=rows["method"].map(near), method=rows["method"].replace([*near], "LBTW")
+    )
+    rows.to_csv(source, index=False)
+    assert main(["judge", str(source), "--metric", "RMSE"]) == 0
+    found = Study.from_scores(rows, metric="RMSE")
+    assert {row["alpha"] for row in judgement(found)["methods"]} == {*near.values()}
+
+
 def test_one_command_says_the_verdict_and_the_table_and_writes_the_page(
     source: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,7 +24,7 @@ from ..networks import OwnBody
 from ..networks.own_body import MakeBody
 from ..study import CONSTANT, METHODS, Study, parse_alphas, parse_seeds, satisfies
 from ..study import result_store as parts
-from ..study.comparison import parse_device
+from ..study.comparison import parse_device, with_resplits_seen
 from ..study.study import parse_margin
 from ..study.transfer import LEAST_PAIRS
 from ..tasks import BadInput, Note, TaskData, is_whole_number
@@ -33,7 +33,7 @@ from .bench import Bench
 from .costs import tree_seconds
 from .early import Early
 from .folder import AuditFolder
-from .plan import Plan, format_seconds, on_all_cores, parse_methods, parse_seconds
+from .plan import Plan, cores_for, format_seconds, on_cores, parse_methods, parse_seconds
 from .result import IN_MEMORY, Audit, check_margins
 from .saved import FILE, SavedAudit, from_json, is_consistent, to_json
 from .schedule import Timer
@@ -177,6 +177,8 @@ def audit(
             return found.with_margin(margin)
         say(f"goes on from what is in {store.path}")
     data, notes = asked.read()
+    if own is not None:
+        data = with_resplits_seen(data, numbers)
     for line in note_lines(notes):
         say(line)
     if len(data.tasks) < 2:
@@ -193,18 +195,10 @@ def audit(
             chosen.append(floor)
         else:
             say(f"left out: {FLOOR} (about {format_seconds(cost)}; --methods can name them)")
-    with on_all_cores(data) as (executor, workers):
-        timer.workers = workers
-        bench = Bench(
-            data,
-            alphas,
-            steps,
-            memory / workers,
-            memory,
-            parse_device(device),
-            store,
-            timer.stop,
-        )
+    timer.workers = cores = cores_for(data)
+    device = parse_device(device)
+    bench = Bench(data, alphas, steps, memory / cores, device, store, timer.stop)
+    with on_cores(cores, device) as executor:
         shown = None if saved is None else saved["plan"]
         work = Work(bench, chosen, numbers, timer, say, seconds is not None, shown)
         try:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Annotated
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -26,25 +27,26 @@ from .saved import SavedAffinity, affinity_from_json, affinity_to_json, are_pair
 
 TWINS = (STL, twin(STL))
 Stop = Callable[[], bool]
+_BENCHES: WeakValueDictionary[int, Bench] = WeakValueDictionary()  # of this process, by their ids
 
 
 class Bench:
     """Trains pieces of an audit: a method on some runs, the affinity, and pairs of STL and STL'.
 
-    Several threads may use one bench.
+    Several threads may use one bench, and copies of this process may use theirs. What is found in
+    a thread or a copy is taken here (`take`).
 
     Args:
         data: the tasks.
         alphas: of the methods that have one.
         steps: the optimiser steps of every network; None for the data's own.
-        memory: gigabytes for the networks of one thread.
-        runs_memory: gigabytes for the features of all runs that are ready at a time.
+        memory: gigabytes for the networks of a training, and as much for the features of the runs.
         device: where to train.
         store: keeps what is finished; None keeps nothing.
         stop: ends a training when it returns True.
 
     Attributes:
-        results: by method and runs, what was trained or read.
+        results: by method and runs, what was trained or read and taken.
     """
 
     def __init__(
@@ -53,19 +55,23 @@ class Bench:
         alphas: Sequence[float],
         steps: int | None,
         memory: float,
-        runs_memory: float,
         device: str,
         store: AuditFolder | None,
         stop: Stop,
     ) -> None:
         self.data, self.alphas, self.steps, self.memory = data, alphas, steps, memory
-        self.runs_memory, self.device, self.store, self.stop = runs_memory, device, store, stop
+        self.device, self.store, self.stop = device, store, stop
         self.results: dict[str, dict[tuple[int, ...], MethodResult]] = {}
         self.facts: dict[int, RunFacts] = {}
         self.affinity: Affinity | None = None
         self.pairs: dict[tuple[int, ...], PairSigns] = {}
         self._runs: OrderedDict[int, TaskData] = OrderedDict()
         self._lock = Lock()
+        _BENCHES[id(self)] = self
+
+    def __reduce__(self) -> tuple[Callable[[int], Bench], tuple[int]]:
+        """A bench is sent to copies of this process alone, and each has its copy of the bench."""
+        return _copy_of, (id(self),)
 
     def run(self, seed: int) -> TaskData:
         """The data of a run. As many runs are ready at a time as there is memory for.
@@ -80,7 +86,7 @@ class Bench:
                     self.facts[seed] = run_facts(self._runs[seed], seed, self.steps)
             self._runs.move_to_end(seed)
             found = self._runs[seed]
-            most = len(seed_blocks(self.data, range(10_000), self.runs_memory)[0])
+            most = len(seed_blocks(self.data, range(10_000), self.memory)[0])
             while len(self._runs) > most:
                 self._runs.popitem(last=False)
         return found
@@ -100,23 +106,25 @@ class Bench:
 
     def blocks(self, seeds: Sequence[int]) -> list[tuple[int, ...]]:
         """Runs that train side by side, as many as there is memory for."""
-        return [tuple(block) for block in seed_blocks(self.data, seeds, self.runs_memory)]
+        return [tuple(block) for block in seed_blocks(self.data, seeds, self.memory)]
 
     def train(
         self,
         method: Method,
         seeds: tuple[int, ...],
         progress: Callable[[float, str], object] | bool = False,
-    ) -> None:
+    ) -> MethodResult:
         """Train a method on these runs, or read what was kept.
 
         Raises:
             BadInput: see `compare`.
             Stopped: it was told to stop.
         """
-        result = train_piece(
-            self.job(method, seeds), self._folder("runs", method, seeds), progress, self.stop
-        )
+        folder = self._folder("runs", method, seeds)
+        return train_piece(self.job(method, seeds), folder, progress, self.stop)
+
+    def take(self, method: Method, seeds: tuple[int, ...], result: MethodResult) -> None:
+        """Take what a training has found."""
         self.results.setdefault(method.name, {})[seeds] = result
 
     def is_kept(self, method: Method, seeds: tuple[int, ...]) -> bool:
@@ -130,7 +138,7 @@ class Bench:
         """The runs on which a method is trained."""
         return {seed for block in self.results.get(method.name, {}) for seed in block}
 
-    def measure_affinity(self, seeds: Sequence[int]) -> None:
+    def measure_affinity(self, seeds: Sequence[int]) -> Affinity:
         """Measure how far the tasks' gradients agree on these runs, or read what was kept.
 
         Raises:
@@ -138,8 +146,7 @@ class Bench:
             Stopped: it was told to stop.
         """
         if (kept := self.kept_affinity()) is not None:
-            self.affinity = kept
-            return
+            return kept
         recipe = Recipe.for_data(self.run(seeds[0]), steps=self.steps)
         blocks = self.blocks(seeds)
         measured = [
@@ -148,9 +155,14 @@ class Bench:
         runs = [len(block) for block in blocks]
         tables = (np.ma.masked_invalid(np.stack(table)) for table in zip(*measured, strict=True))
         means = (np.ma.filled(np.ma.average(table, 0, runs), np.nan) for table in tables)
-        self.affinity = Affinity(*(table.round(4) for table in means))
+        affinity = Affinity(*(table.round(4) for table in means))
         if self.store:
-            self.store.put("affinity.json", affinity_to_json(self.affinity))
+            self.store.put("affinity.json", affinity_to_json(affinity))
+        return affinity
+
+    def take_affinity(self, affinity: Affinity) -> None:
+        """Take the affinity that was measured."""
+        self.affinity = affinity
 
     def kept_affinity(self) -> Affinity | None:
         """The affinity that the folder has.
@@ -163,7 +175,7 @@ class Bench:
         saved = self.store.get("affinity.json", schema) if self.store else None
         return None if saved is None else affinity_from_json(saved)
 
-    def train_pairs(self, seeds: tuple[int, ...]) -> None:
+    def train_pairs(self, seeds: tuple[int, ...]) -> PairSigns:
         """Train a pair of STL and STL' on each of these runs, and keep the differences' signs.
 
         Raises:
@@ -176,6 +188,10 @@ class Bench:
         signs = pair_signs(join_pieces(pieces, self.facts, seeds))
         if self.store:
             self.store.put(f"pairs-{seeds[0]}-{seeds[-1]}.json", signs)
+        return signs
+
+    def take_pairs(self, seeds: tuple[int, ...], signs: PairSigns) -> None:
+        """Take the signs of pairs that were trained."""
         self.pairs[seeds] = signs
 
     def read_pairs(self) -> None:
@@ -230,6 +246,11 @@ class Bench:
             return None
         name = re.sub(r"[^A-Za-z0-9-]+", "_", method.name.replace("'", " twin"))
         return self.store.path / f"{what}-{seeds[0]}-{seeds[-1]}" / name
+
+
+def _copy_of(number: int) -> Bench:
+    """The bench of this process that is a copy of the one with this id."""
+    return _BENCHES[number]
 
 
 def _place(block: tuple[int, ...], seeds: Sequence[int]) -> int:

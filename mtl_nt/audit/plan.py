@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from tqdm import TMonitor
 
 from ..bits import Bits
+from ..book import processes
 from ..study import (
     METHODS,
     STL,
@@ -157,21 +160,35 @@ def feature_bytes(data: TaskData) -> int:
     return 4 * (len(data.x.on) if isinstance(data.x, Bits) else data.x.numel())
 
 
-@contextmanager
-def on_all_cores(data: TaskData) -> Iterator[tuple[Executor, int]]:
-    """An executor with one thread per core, and the number of its threads.
+def cores_for(data: TaskData) -> int:
+    """How many trainings run at a time: one on each core, since a small network fills no two.
 
-    Each thread trains one method, because a small network has no work for two cores. Large data get
-    one thread, which uses all cores, because each thread would have a copy of them. Nobody waits
-    for trainings that are still running in the end: they were told to stop.
+    Large data get one training, which uses all cores, because each would have a copy of the data.
     """
-    cores = torch.get_num_threads()
-    workers = 1 if feature_bytes(data) > LARGE_TABLE else cores
-    executor = ThreadPoolExecutor(workers)
-    if workers > 1:
+    return 1 if feature_bytes(data) > LARGE_TABLE else torch.get_num_threads()
+
+
+@contextmanager
+def on_cores(cores: int, device: str = "cpu") -> Iterator[Executor]:
+    """An executor that makes as many calls at a time as there are cores.
+
+    Where this process can be copied, each core gets a copy of it. So make all that the calls share
+    before. Where it has other threads, as in a notebook's kernel, or trains on an accelerator, the
+    calls share the process. This is slower: threads wait for each other at every operation of a
+    small network.
+
+    Nobody waits for calls that are still running in the end: they were told to stop.
+    """
+    threads = torch.get_num_threads()
+    others = [t for t in threading.enumerate() if not isinstance(t, TMonitor)]  # it watches bars
+    copied = cores > 1 and device == "cpu" and len(others) == 1
+    executor: Executor = (
+        processes.workers(cores, ignore_interrupts=True) if copied else ThreadPoolExecutor(cores)
+    )
+    if cores > 1:
         torch.set_num_threads(1)
     try:
-        yield executor, workers
+        yield executor
     finally:
-        torch.set_num_threads(cores)
+        torch.set_num_threads(threads)
         executor.shutdown(wait=False, cancel_futures=True)

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ..datasets import is_table
+from ..figures.tables import format_alpha
 from ..networks import Recipe
 from ..networks.own_body import PREFIX
 from ..study import Affinity, Study, TaskPlan, methods_at_widths
@@ -162,12 +163,13 @@ def report_words(
     words = ["python", "-m", "mtl_nt", "report", source, *option_words(options)]
     words += ["--methods", ";".join(methods)]
     if alphas:
-        words += ["--alphas", ",".join(f"{a:g}" for a in alphas)]
+        words += ["--alphas", ",".join(map(format_alpha, alphas))]
     words += ["--seeds", ",".join(map(str, seeds))]
     if steps is not None:
         words += ["--steps", str(steps)]
     if margin:
-        words += ["--margin", ",".join(f"{metric}={value:g}" for metric, value in margin.items())]
+        texts = [f"{metric}={format_alpha(value)}" for metric, value in margin.items()]
+        words += ["--margin", ",".join(texts)]
     return words
 
 

@@ -2,7 +2,7 @@
 
 Work comes in groups, whose items are of use together only. A group is begun where the time that is
 left has room for it, and else it is left out. Items of a group that has begun are handed to the
-threads one by one. When the time is over, or somebody stops it, every training stops at its next
+workers one by one. When the time is over, or somebody stops it, every training stops at its next
 step; what is finished stays.
 """
 
@@ -13,10 +13,10 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
-from threading import Event
-from typing import NamedTuple
+from mmap import mmap
+from typing import Any, NamedTuple
 
 from ..tasks import BadInput
 from ..training import Stopped
@@ -27,17 +27,19 @@ PATIENCE = 10.0  # seconds at most that trainings get to stop
 
 
 class Item(NamedTuple):
-    """Something that one thread trains.
+    """Something that one worker trains.
 
     Attributes:
         name: what is trained, for whoever watches.
         seconds: of a processor, as estimated; 0 for what is only read.
-        train: trains and keeps it.
+        train: trains it, in a worker.
+        take: called here with what the worker found.
     """
 
     name: str
     seconds: float
-    train: Callable[[], object]
+    train: Callable[[], Any]
+    take: Callable[[Any], object] = lambda found: None
 
 
 class Group(NamedTuple):
@@ -77,7 +79,7 @@ class Timer:
     _belief: float = 1.0
     _expected: float = 0.0
     _taken: float = 0.0
-    _cancelled: Event = field(default_factory=Event)
+    _cancelled: mmap = field(default_factory=lambda: mmap(-1, 1))  # copies of a process share it
 
     def __post_init__(self) -> None:
         self.start = self.clock()
@@ -92,15 +94,15 @@ class Timer:
 
     def cancel(self) -> None:
         """End all trainings at their next step."""
-        self._cancelled.set()
+        self._cancelled[0] = 1
 
     def stop(self) -> bool:
         """Whether a training has to stop."""
-        return self._cancelled.is_set() or self.left() <= 0
+        return self._cancelled[0] == 1 or self.left() <= 0
 
     @property
     def slowdown(self) -> float:
-        """Seconds of the clock that a thread needs for an expected second of a processor.
+        """Seconds of the clock that a worker needs for an expected second of a processor.
 
         One item says little, so the first belief counts as five seconds of experience.
         """
@@ -152,12 +154,12 @@ def work_through(
 ) -> Ended:
     """Train group after group, as long as there is time.
 
-    A group is asked for its items when a thread is free for it, so a later one may depend on what
+    A group is asked for its items when a worker is free for it, so a later one may depend on what
     has been begun by then.
 
     Args:
         groups: in the order in which they are wanted.
-        executor: has `timer.workers` threads.
+        executor: has `timer.workers` workers, which are threads or processes.
         timer: the time that there is.
         watch: called with what is being trained, again and again.
 
@@ -201,9 +203,15 @@ def work_through(
         for future in futures:
             ended = running.pop(future)
             try:
-                future.result()
+                found = future.result()
             except Stopped:
                 continue
+            except BrokenExecutor:
+                raise BadInput(
+                    f"{ended.item.name}: a worker process died, perhaps for want of memory; what "
+                    "is finished is kept where there is a folder; free some memory and call again"
+                ) from None
+            ended.item.take(found)
             timer.learn(ended.item.seconds, timer.passed() - ended.begun)
             missing[ended.group.name] -= 1
             if not missing[ended.group.name]:

@@ -33,6 +33,8 @@ from .status import Status
 FIRST_RUNS = 3  # of the first verdict
 LEAST_RUNS = 2
 PAIRS_AT_ONCE = 5
+LONG = 10.0  # processor seconds, from which an item is divided if that costs little
+LITTLE = 1.05  # as a factor
 MEASURING = 0.03  # the share of a budget that the estimate may take
 BASE = (*TWINS, METHODS["MTL"])
 KEPT, FIRST, REST = "what is there", "the first runs", "more runs"
@@ -131,13 +133,9 @@ class Work:
         """
         timer, bench, say = self.timer, self.bench, self.say
         bench.run(self.seeds[0])
-        processor, clock = time.process_time(), timer.passed()
-        self.costs = executor.submit(
-            measure_costs,
-            lambda method: bench.job(method, self.seeds[:1]),
-            MEASURING * timer.budget,
-        ).result()
-        timer.believe(time.process_time() - processor, timer.passed() - clock)
+        measured = executor.submit(_measure, bench, self.seeds[0], MEASURING * timer.budget)
+        self.costs, processor, clock = measured.result()
+        timer.believe(processor, clock)
         bench.read_pairs()
         few, more = self.seeds[:LEAST_RUNS], self.first
         was_late = bench.is_kept(STL, few) and not bench.is_kept(STL, more)
@@ -197,8 +195,7 @@ class Work:
         wide = Group(WIDTHS, partial(self._on_runs, self.widths))
         by_use.append((SIDE_USE[WIDTHS] / self._seconds(self.widths), wide))
         seconds = 0.0 if bench.kept_affinity() is not None else self._affinity_seconds()
-        affinity = Item("affinity", seconds, lambda: bench.measure_affinity(self.first))
-        measured = Group(AFFINITY, lambda: [affinity])
+        measured = Group(AFFINITY, lambda: [self._affinity_item(seconds)])
         by_use.append((SIDE_USE[AFFINITY] / self._affinity_seconds(), measured))
         return groups + [group for _, group in sorted(by_use, key=lambda pair: -pair[0])]
 
@@ -212,8 +209,12 @@ class Work:
         """All that the last page has shown, which is only read."""
         items = self._items((*BASE, *self.shown), self.shown_runs)
         if self.bench.kept_affinity() is not None:
-            items.append(Item("affinity", 0.0, lambda: self.bench.measure_affinity(self.first)))
+            items.append(self._affinity_item(0.0))
         return [item for item in items if not item.seconds]
+
+    def _affinity_item(self, seconds: float) -> Item:
+        measure = partial(self.bench.measure_affinity, self.first)
+        return Item("affinity", seconds, measure, self.bench.take_affinity)
 
     def _in_turn(self, groups: Sequence[Group]) -> Iterator[Group]:
         yield from groups
@@ -242,12 +243,38 @@ class Work:
             for block in self._blocks(method, seeds):
                 kept = bench.is_kept(method, block)
                 seconds = 0.0 if kept else self.costs.seconds(bench.outline(method, block))
-                item = Item(method.name, seconds, partial(bench.train, method, block))
+                train = partial(bench.train, method, block)
+                item = Item(method.name, seconds, train, partial(bench.take, method, block))
                 items.append((self.seeds.index(block[0]), item))
         return [item for _, item in sorted(items, key=lambda pair: pair[0])]
 
     def _blocks(self, method: Method, seeds: Sequence[int]) -> list[tuple[int, ...]]:
-        """The blocks of runs in which a method trains; those that are kept are not trained anew."""
+        """The blocks of runs in which a method trains.
+
+        What is kept is not trained anew. Long work is divided, so that no core waits for another
+        one in the end.
+        """
+        return [
+            part
+            for block in self._kept_blocks(method, seeds)
+            for part in (self._parts(method, block) or [block])
+        ]
+
+    def _parts(self, method: Method, block: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """The runs of a block one by one, where they train so; else nothing."""
+        bench = self.bench
+        single: list[tuple[int, ...]] = [(seed,) for seed in block]
+        if bench.is_kept(method, block):
+            return []
+        if not any(bench.is_kept(method, one) for one in single):
+            whole = self.costs.seconds(bench.outline(method, block))
+            apart = sum(self.costs.seconds(bench.outline(method, one)) for one in single)
+            if self.timer.workers == 1 or whole < LONG or apart > LITTLE * whole:
+                return []
+        return single
+
+    def _kept_blocks(self, method: Method, seeds: Sequence[int]) -> list[tuple[int, ...]]:
+        """As many runs side by side as there is memory for; but blocks that are kept stay."""
         bench = self.bench
         whole = bench.blocks(seeds)
         if len(seeds) > len(self.first) and not all(bench.is_kept(method, b) for b in whole):
@@ -281,7 +308,8 @@ class Work:
                 if not block:
                     break
                 seconds = sum(self.costs.seconds(bench.outline(m, block)) for m in TWINS)
-                item = Item(PAIRS, seconds, partial(bench.train_pairs, block))
+                train = partial(bench.train_pairs, block)
+                item = Item(PAIRS, seconds, train, partial(bench.take_pairs, block))
                 if 1.1 * timer.estimate([item]) <= timer.left():
                     yield Group(f"{PAIRS}, {block[0]}", lambda item=item: [item])  # type: ignore[misc]
                     missing -= len(block)
@@ -367,6 +395,13 @@ class Work:
         pairs = sum(map(len, bench.pairs.values()))
         words = f"STL and MTL on {runs} runs, {remedies} of {len(self.asked) - 1} remedies"
         return words + (f", {pairs} further pairs" if pairs else "")
+
+
+def _measure(bench: Bench, seed: int, limit: float) -> tuple[Costs, float, float]:
+    """What trainings cost, and the seconds that measuring took of a processor and by the clock."""
+    processor, clock = time.process_time(), time.monotonic()
+    costs = measure_costs(lambda method: bench.job(method, [seed]), limit)
+    return costs, time.process_time() - processor, time.monotonic() - clock
 
 
 def verdict_words(study: Study) -> str:

@@ -28,8 +28,12 @@ import torch
 CACHED_FUNCTION = type(lru_cache(abs))
 
 
-def workers(count: int = 2) -> Executor:
+def workers(count: int = 2, ignore_interrupts: bool = False) -> Executor:
     """An executor that makes `count` calls at the same time, each on a core of its own.
+
+    Args:
+        count: of calls at a time.
+        ignore_interrupts: whether Ctrl-C leaves a running call alone. By default it ends the call.
 
     >>> with workers(2) as pool:
     ...     list(pool.map(lambda x: x * x, [1, 2, 3]))
@@ -45,7 +49,7 @@ def workers(count: int = 2) -> Executor:
     state does not survive a copy.
     """
     if sys.platform == "linux" and not torch.accelerator.is_available():
-        return _ForkPool(count)
+        return _ForkPool(count, ignore_interrupts)
     return ThreadPoolExecutor(count)
 
 
@@ -56,8 +60,9 @@ class _ForkPool(ProcessPoolExecutor):
     these took 3.6 times the processor time and 0.45 GB more.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, ignore_interrupts: bool) -> None:
         self._count, self._submitting = count, Lock()
+        self._call = _call if ignore_interrupts else _call_until_interrupted
         self._start()
 
     def _start(self) -> None:
@@ -65,7 +70,7 @@ class _ForkPool(ProcessPoolExecutor):
         super().submit(int)  # the pool starts its processes when it gets its first call
 
     def submit(self, fn: Callable, /, *args: Any, **options: Any) -> Future:
-        call = partial(_call_in_worker, _SentByValue(partial(fn, *args, **options)))
+        call = partial(self._call, _SentByValue(partial(fn, *args, **options)))
         with self._submitting:
             try:
                 return super().submit(call)
@@ -132,7 +137,7 @@ def _prepare_worker() -> None:
     gc.freeze()  # every collection would look through all that was there, and so copy it
 
 
-def _call_in_worker(fn: Any) -> _SentByValue:
+def _call(fn: Any) -> _SentByValue:
     """Make a call in a worker.
 
     Where the C library can, it first gives the memory that the last call has left back to the
@@ -141,10 +146,20 @@ def _call_in_worker(fn: Any) -> _SentByValue:
     with suppress(AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         return _SentByValue(fn())
     except BaseException as error:
         raise _SentError(error) from error
+
+
+def _call_until_interrupted(fn: Any) -> _SentByValue:
+    """Make a call in a worker, which an interrupt ends."""
+
+    def call() -> Any:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return fn()
+
+    try:
+        return _call(call)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 

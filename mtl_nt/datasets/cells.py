@@ -95,7 +95,10 @@ def read_cells(sheet: Sheet, roles: Roles, missing: MissingValues, remarks: Rema
 
 
 class _TextCodes:
-    """The texts of all chunks under one numbering, which gives up at more than `most` texts."""
+    """The texts of all chunks under one numbering, which gives up at more than `most` texts.
+
+    Blanks around a text are no part of it.
+    """
 
     def __init__(self, most: float = math.inf) -> None:
         self.most, self.known = most, dict[str, int]()
@@ -108,7 +111,9 @@ class _TextCodes:
         used = np.unique(cells.codes[kept])
         new_code = np.full(len(cells.values) + 1, -1, np.int64)  # its last entry is for -1
         for code in used[used >= 0]:
-            new_code[code] = self.known.setdefault(cells.values[code], len(self.known))
+            if not (text := cells.values[code].strip()):
+                continue
+            new_code[code] = self.known.setdefault(text, len(self.known))
             if len(self.known) > self.most:
                 self.crowded, self.parts = True, []
                 return

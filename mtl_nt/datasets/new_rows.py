@@ -353,7 +353,7 @@ class _Reader:
         number = {value: i for i, value in enumerate(category["values"])}
         width = len(number)
         place = np.full(len(cells.values) + 1, width)  # the last one is for empty cells
-        for code, text in enumerate(cells.values):
+        for code, text in enumerate(map(str.strip, cells.values)):
             if text in number:
                 place[code] = number[text]
             elif not self.missing.covers(category["name"], text) and not says_no_value(text):

@@ -87,14 +87,14 @@ class RowSplitter:
             "on the rest"
         )
         if group is not None:
-            codes = cells.keys[group].codes
+            codes, names = cells.keys[group]
             if (codes < 0).any():
                 position = cells.positions[int((codes < 0).argmax())]
                 raise BadInput(
                     f"{sheet.where}, {sheet.unit} {position}, column {quoted(group)}: no group; "
                     "give every row its group"
                 )
-            self.group = np.unique(codes, return_inverse=True)[1]
+            self.group = np.unique(_one_place(names, sheet.decimal)[codes], return_inverse=True)[1]
             self.note += f"; rows of one {quoted(group)} share a fold"
             if molecule is not None:
                 self.group = _merge_groups(self.group, molecule)
@@ -128,6 +128,14 @@ class RowSplitter:
     def run_name(self, seed: int) -> str:
         """Name the run with this seed in a message: " of seed 3", or nothing for a fixed split."""
         return "" if self.fixed is not None else f" of seed {seed}"
+
+
+def _one_place(names: Sequence[str], decimal: str) -> Int[np.ndarray, " V"]:
+    """The place of every group. Where all names are numbers, 1 and 1.0 are one group."""
+    numbers = [parse_number(name, decimal) for name in names]
+    if any(number is None or not np.isfinite(number) for number in numbers):
+        return np.arange(len(names))
+    return np.unique(np.array(numbers, np.float64), return_inverse=True)[1]
 
 
 def _split_by_column(sheet: Sheet, cells: Cells, split: str) -> tuple[Bool[np.ndarray, " N"], ...]:

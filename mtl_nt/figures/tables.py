@@ -77,7 +77,7 @@ class ArmTables:
         if not arms[0][1]:
             return arms[0]
         known = [printed for _, printed in arms]
-        wanted = known[len(known) // 2] if alpha is None else f"{alpha:g}"
+        wanted = known[len(known) // 2] if alpha is None else format_alpha(alpha)
         if wanted not in known:
             raise BadInput(f"no alpha {wanted} of {method!r} in this study; known: {known}")
         return method, wanted
@@ -248,8 +248,11 @@ def arm_label(arm: Arm) -> str:
 
     >>> arm_label(("LBTW", "0.5")), arm_label(("MTL", ""))
     ('LBTW 0.5', 'MTL')
+    >>> arm_label(("LBTW", "0.3333333333333333"))
+    'LBTW 0.333333'
     """
-    return " ".join(arm).strip()
+    method, alpha = arm
+    return f"{method} {float(alpha):g}" if alpha else method
 
 
 def scope_line(study: Study, t: ArmTables, arms: Sequence[Arm] = ()) -> str:
@@ -397,7 +400,10 @@ def _worse_than_baseline(delta: np.ndarray) -> np.ndarray:
 def format_alpha(alpha: float) -> str:
     """An alpha as arms have it: as text, which is "" for NaN, the alpha of a method without one.
 
-    >>> format_alpha(0.50), format_alpha(float("nan"))
-    ('0.5', '')
+    The text is the whole number: arms are looked up by it.
+
+    >>> format_alpha(0.50), format_alpha(1.0), format_alpha(1 / 3), format_alpha(float("nan"))
+    ('0.5', '1', '0.3333333333333333', '')
     """
-    return "" if alpha != alpha else f"{alpha:g}"
+    short = f"{alpha:g}"
+    return "" if alpha != alpha else short if float(short) == alpha else repr(float(alpha))

@@ -204,7 +204,8 @@ def compare(
         and m.predictor is None
         and jobs[m.name].recipe == jobs[twin(m).name].recipe
     }
-    return replace(study, margin=margins, null_identity=nulls)
+    recipes = {name: job.recipe for name, job in jobs.items()}
+    return replace(study, margin=margins, null_identity=nulls, recipes=recipes)
 
 
 def _study(
@@ -350,6 +351,24 @@ def _with_resplits_seen(runs: Sequence[TaskData]) -> list[TaskData]:
         return [*runs]
     free = {id(run): replace(run, split=replace(run.split, kind="free")) for run in runs}
     return [free[id(run)] for run in runs]
+
+
+def with_resplits_seen(data: TaskData, seeds: Sequence[int]) -> TaskData:
+    """The data, with free splits where these runs split the same rows in different ways.
+
+    >>> from mtl_nt import load
+    >>> with_resplits_seen(load("dial"), [0, 1]).split.kind
+    'new data'
+    """
+    first = data.for_seed(seeds[0])
+    runs = (data.for_seed(seed) for seed in seeds[1:])
+    if first.split.kind == "free" or not any(_is_resplit(run, first) for run in runs):
+        return data
+
+    def freed(run: TaskData, redraw: Callable[[int], TaskData] | None = None) -> TaskData:
+        return replace(run, split=replace(run.split, kind="free"), redraw=redraw)
+
+    return freed(data, lambda seed: freed(data.for_seed(seed)))
 
 
 def _is_resplit(run: TaskData, other: TaskData) -> bool:

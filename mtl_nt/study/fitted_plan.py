@@ -353,7 +353,8 @@ def _job(
     name, alpha = arm
     recipe = Recipe.for_data(data, **settings)
     given = {k for k, v in settings.items() if v is not None}
-    recipe = replace(recipe, **{k: v for k, v in choices.settings.items() if k not in given})
+    known = {**choices.settings, **choices.own.get(name, {})}
+    recipe = replace(recipe, **{k: v for k, v in known.items() if k not in given})
     method = named_method(name, recipe, own)
     if method is None:
         raise BadInput(
@@ -364,7 +365,7 @@ def _job(
     if method.alpha == (alpha is None):
         has = "needs an alpha" if method.alpha else "has no alpha"
         raise BadInput(f"{choices.where}: {name} {has}; mend the plan")
-    if method.networks == "single" and not method.pretrain:
+    if method.networks == "single" and not method.pretrain and name not in choices.own:
         # As `compare`: what the data ask of networks with one task, unless the plan says otherwise.
         body = {} if recipe.own_body is None else {"architecture": recipe.own_body}
         plain = Recipe.for_data(data, **body)
@@ -372,6 +373,7 @@ def _job(
             f.name for f in fields(Recipe) if getattr(recipe, f.name) != getattr(plain, f.name)
         }
         single = Recipe.for_single_task(data, **body)
+        changed |= given
         recipe = replace(single, **{name: getattr(recipe, name) for name in changed})
     recipe = replace(recipe, **method.settings)
     _, trials = choices.candidates.get(name, (0, 1))

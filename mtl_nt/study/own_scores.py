@@ -76,8 +76,6 @@ def studies_from_scores(
         if task not in tasks:
             raise BadInput(f"metric of unknown task {quoted(task)}; {hint(task, tasks)}")
     directions = parse_directions(lower_is_better, metrics)
-    share = _overlap(overlap, folds, scores)
-    split = _split(scores, share)
     scores.rows["run"], labels = number_runs(scores)
     studies = {}
     for data, rows in scores.rows.groupby("dataset", sort=False):
@@ -87,12 +85,13 @@ def studies_from_scores(
         check_complete(of_data, labels)
         check_ranges(of_data)
         check_runs_differ(of_data, baseline)
+        share = _overlap(overlap, folds, of_data)
         rows, judged = _with_twin(of_data, baseline, twin), _judged_by(of_data, metric)
         results = pd.DataFrame(
             {
                 "dataset": str(data),
                 "data_seed": math.nan,
-                "split": split,
+                "split": _split(of_data, share),
                 **{name: rows[name].to_numpy() for name in ("method", "alpha")},
                 "seed": rows["run"].to_numpy(),
                 **{name: rows[name].to_numpy() for name in ("task", "metric", "value")},

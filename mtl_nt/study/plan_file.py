@@ -25,7 +25,10 @@ from ..terminal import warn
 from .methods import METHODS, Method, methods_at_widths, tuned
 from .task_plan import Arm, TaskPlan
 
-KEYS = ("plan", "version", "data", "reading", "says", "chosen_on", "tasks", "recipe", "candidates")
+KEYS = (
+    *("plan", "version", "data", "reading", "says", "chosen_on", "tasks", "recipe", "settings"),
+    "candidates",
+)
 MARK = "mtl_nt"
 TASK_KEYS = ("method", "alpha", "why", "apparent", "left_out")
 AT_WIDTH = re.compile(r"(?P<name>STL|MTL), width x (?P<factor>[0-9.]+)")
@@ -39,6 +42,8 @@ class Choices:
         arms: a method and its alpha, which may be None, by the name of the task.
         settings: settings of the training, in place of the data's own.
         candidates: of each tuned method the number of its candidate, and how many there are.
+        own: settings of a method by its name, in place of `settings`. A method that is named has
+            these settings and no others; else the data say what their single tasks ask for.
         where: what the plan is called in a message.
         reading: the options with which the plan's table was read, as words of a command line; None
             where nobody says.
@@ -47,6 +52,7 @@ class Choices:
     arms: Mapping[str, Arm]
     settings: Mapping[str, Any] = field(default_factory=dict)
     candidates: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     where: str = "the plan"
     reading: str | None = None
 
@@ -81,6 +87,7 @@ def plan_json(plan: TaskPlan, reading: str | None = None) -> str:
         "chosen_on": plan.chosen_on,
         "tasks": tasks,
         "recipe": None if plan.recipe is None else asdict(plan.recipe),
+        "settings": {name: dict(own) for name, own in plan.settings.items()},
         "candidates": {name: list(pair) for name, pair in plan.candidates.items()},
     }
     return json.dumps(whole, indent=1, allow_nan=False) + "\n"
@@ -115,7 +122,7 @@ def read_plan(
     """
     if isinstance(plan, TaskPlan):
         settings = {} if plan.recipe is None else _fields(plan.recipe)
-        return Choices(plan.choices, settings, plan.candidates)
+        return Choices(plan.choices, settings, plan.candidates, plan.settings)
     if isinstance(plan, Mapping):
         return parse_plan(plan, own=own)
     if not isinstance(plan, (str, Path)):
@@ -163,7 +170,7 @@ def parse_plan(
         _check_keys(entry, TASK_KEYS, at)
         _check_gains(entry, at)
         arms[str(task)] = entry["method"], _alpha(entry, at)
-    settings = _settings(value.get("recipe"), where)
+    settings = _settings(value.get("recipe"), f"{where}: recipe")
     candidates = value.get("candidates", {})
     if not isinstance(candidates, Mapping) or not all(map(_is_candidate, candidates.values())):
         raise BadInput(f'{where}: candidates: give {{"METHOD": [number, how many]}}, from 0 on')
@@ -182,7 +189,9 @@ def parse_plan(
                 f"{where}: task {task!r:.60} has {name} without its candidate; give "
                 f'"candidates": {{"{name}": [NUMBER, HOW MANY]}}, as in the plan that was written'
             )
-    return Choices(arms, settings, numbers, where, value.get("reading"))
+    return Choices(
+        arms, settings, numbers, _own_settings(value, where), where, value.get("reading")
+    )
 
 
 def named_method(name: str, recipe: Recipe, own: Sequence[Method] = ()) -> Method | None:
@@ -249,30 +258,35 @@ def _fields(recipe: Recipe) -> dict[str, Any]:
     return {f.name: getattr(recipe, f.name) for f in fields(Recipe)}
 
 
+def _own_settings(plan: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
+    """The settings that a plan gives for single methods, by the method's name."""
+    own = plan.get("settings", {})
+    if not isinstance(own, Mapping):
+        raise BadInput(f'{where}: settings: give them by method, such as {{"MTL": {{"steps": 9}}}}')
+    return {str(n): _settings(given, f"{where}: settings of {n!r:.40}") for n, given in own.items()}
+
+
 def _settings(given: Any, where: str) -> dict[str, Any]:
-    """The settings of the training that a plan gives, all of them or some."""
+    """The settings of a training that a plan gives, all of them or some."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        raise BadInput(f'{where}: recipe: give settings by name, such as {{"steps": 600}}')
+        raise BadInput(f'{where}: give settings by name, such as {{"steps": 600}}')
     known = {f.name for f in fields(Recipe)}
     for name in given:
         if name not in known:
-            raise BadInput(
-                f"{where}: recipe: unknown setting {name!r:.40}; {unknown_setting(name)}"
-            )
+            raise BadInput(f"{where}: unknown setting {name!r:.40}; {unknown_setting(name)}")
     settings: dict[str, Any] = {
         str(k): tuple(v) if isinstance(v, list) else v for k, v in given.items()
     }
     try:
         Recipe(**settings)
     except BadInput as error:
-        raise BadInput(f"{where}: recipe: {error}") from None
+        raise BadInput(f"{where}: {error}") from None
     except TypeError:
         name = next((n for n, v in settings.items() if _is_of_another_kind(n, v)), "")
         raise BadInput(
-            f"{where}: recipe: {name} {_shown(settings.get(name))}: a value of another kind; leave "
-            "it out"
+            f"{where}: {name} {_shown(settings.get(name))}: a value of another kind; leave it out"
         ) from None
     return settings
 

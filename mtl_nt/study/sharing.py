@@ -309,7 +309,8 @@ def _named_sets(data: TaskData, groups: Mapping[str, Sequence[str]] | None) -> l
 
 
 def _seeds(study: Study) -> list[int]:
-    return [int(seed) for seed in study.scores(study.baseline).index]
+    """In the order of the runs, which need not be that of the numbers."""
+    return [int(seed) for seed in study.results["seed"].unique()]
 
 
 def _alone(

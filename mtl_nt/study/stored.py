@@ -82,6 +82,7 @@ def keep(study: Study, folder: str | Path, **notes: Any) -> Path:
         "margin": dict(study.margin),
         "lower_is_better": dict(study.lower_is_better),
         "null_identity": dict(study.null_identity),
+        "recipes": {name: asdict(recipe) for name, recipe in study.recipes.items()},
         **notes,
     }
     arm = ["method", "alpha", "seed"]
@@ -223,10 +224,11 @@ class Description(TypedDict):
     lower_is_better: dict[str, bool]
     null_identity: dict[str, str]
     overlap_limit: FiniteFloat | None
+    recipes: dict[str, Recipe]
 
 
 LATER_KEYS: Mapping[str, Any] = {
-    **{"margin": {}, "lower_is_better": {}, "null_identity": {}},
+    **{"margin": {}, "lower_is_better": {}, "null_identity": {}, "recipes": {}},
     "overlap_limit": None,
 }
 """The keys that older studies lack, and what they mean by it."""

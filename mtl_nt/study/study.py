@@ -77,6 +77,7 @@ class Study:
             (see `nulls.pair_signs`); by baseline.
         overlap_limit: what `overlap` grows to with the number of runs (`variance.overlap_limit`);
             None where it stays.
+        recipes: the settings of each method by its name, where somebody says them.
 
     >>> from mtl_nt.study import stored
     >>> study = stored("cure-noisy")
@@ -98,6 +99,7 @@ class Study:
     pairs: Mapping[str, PairSigns] = field(default_factory=dict)
     validation: pd.DataFrame = field(default_factory=partial(empty_table, ValidationTable))
     overlap_limit: float | None = None
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
     # Tables that are computed once.
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, init=False, compare=False)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -66,6 +66,8 @@ class TaskPlan:
         recipe: the settings of the training; None where somebody else has trained.
         candidates: of each tuned method in the plan, the number of the candidate that most runs
             chose, and how many candidates there were.
+        settings: of each method in the plan whose settings are known, those that differ from
+            `recipe`.
 
     >>> from mtl_nt.study import stored
     >>> plan = stored("cure-unrelated").task_plan(["MTL"])
@@ -87,6 +89,7 @@ class TaskPlan:
     dataset: str = ""
     recipe: Recipe | None = None
     candidates: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def digits(self) -> int:
@@ -208,6 +211,7 @@ def task_plan(study: Study, candidates: Sequence[str] | None = None) -> TaskPlan
         dataset=str(study.results["dataset"].iloc[0]),
         recipe=study.recipe,
         candidates=_candidates(study, [*dict.fromkeys(chosen)]),
+        settings=_own_settings(study, [*dict.fromkeys(chosen)]),
     )
 
 
@@ -347,6 +351,22 @@ def _candidates(study: Study, arms: Sequence[Arm]) -> dict[str, tuple[int, int]]
             chosen = int(rows["chosen"].mode().iloc[0])  # the first of those that are as frequent
             found[method] = chosen, int(rows["candidates"].max())
     return found
+
+
+def _own_settings(study: Study, arms: Sequence[Arm]) -> dict[str, dict[str, Any]]:
+    """What `TaskPlan.settings` says of these arms."""
+    if study.recipe is None:
+        return {}
+    names = [f.name for f in fields(Recipe)]
+    return {
+        method: {
+            name: value
+            for name in names
+            if (value := getattr(study.recipes[method], name)) != getattr(study.recipe, name)
+        }
+        for method, _ in arms
+        if method in study.recipes
+    }
 
 
 class _Cost(NamedTuple):

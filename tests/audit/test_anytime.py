@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -58,6 +57,12 @@ MEASURED = Costs(step=3e-4, shared=3e-5, single=1.3e-5, start=3e-3)  # on `dial`
 
 def quiet(line: str) -> None:
     """Nothing is said."""
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings share this process, and so a clock of the test's own."""
+    monkeypatch.setattr("mtl_nt.audit.plan.processes.workers", lambda n, **_: ThreadPoolExecutor(n))
 
 
 # ---------------------------------------------------------------- the clock
@@ -243,7 +248,7 @@ def test_wider_and_more_networks_cost_more() -> None:
 
 @pytest.fixture
 def work() -> Work:
-    bench = Bench(load("dial-unrelated"), [0.5], 20, 1.0, 1.0, "cpu", None, lambda: False)
+    bench = Bench(load("dial-unrelated"), [0.5], 20, 1.0, "cpu", None, lambda: False)
     methods = parse_methods(["LBTW", "Fine-Tuning", "Uncertainty"])
     made = Work(bench, methods, range(100, 105), Timer(), quiet, False)
     made.costs = MEASURED
@@ -284,7 +289,7 @@ def _harmed(study: Study, name: str) -> list[str]:
 
 
 def test_methods_that_choose_on_validation_rows_go_where_there_are_none() -> None:
-    bench = Bench(load("digits"), [0.5], 20, 1.0, 1.0, "cpu", None, lambda: False)
+    bench = Bench(load("digits"), [0.5], 20, 1.0, "cpu", None, lambda: False)
     made = Work(bench, parse_methods(["Scalarisation"]), [100, 101], Timer(), quiet, False)
     assert [method.name for method in made.asked] == ["MTL"]
     assert "Scalarisation (it chooses on validation rows" in made.impossible[0]
@@ -335,6 +340,7 @@ def test_ctrl_c_before_any_verdict_is_ctrl_c_and_the_folder_is_known_as_its_own(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_process")
 def test_a_budget_binds_and_what_it_leaves_out_is_trained_by_the_next_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,21 +377,16 @@ def test_a_later_call_never_shows_less(
     def seconds(job: Any) -> float:
         return len(job.seeds) * (2.0 if job.method.name == "Fine-Tuning" else 1.0)
 
-    def trains(bench: Bench, method: Any, seeds: Any, *more: Any) -> None:
+    def trains(bench: Bench, method: Any, seeds: Any, *more: Any) -> Any:
         if not bench.is_kept(method, seeds):
             now[0] += seconds(bench.outline(method, seeds))
             if bench.stop():
                 raise Stopped
-        train(bench, method, seeds, *more)
-
-    @contextmanager
-    def one_core(data: Any) -> Iterator[tuple[Executor, int]]:
-        with ThreadPoolExecutor(1) as executor:
-            yield executor, 1
+        return train(bench, method, seeds, *more)
 
     monkeypatch.setattr(Bench, "train", trains)
     monkeypatch.setattr(audit_module, "Timer", partial(Timer, clock=lambda: now[0]))
-    monkeypatch.setattr(audit_module, "on_all_cores", one_core)
+    monkeypatch.setattr(audit_module, "cores_for", lambda data: 1)
     costs = SimpleNamespace(seconds=seconds)
     monkeypatch.setattr("mtl_nt.audit.work.measure_costs", lambda *_: costs)
     given = {**FEW, "methods": ["Fine-Tuning", "Uncertainty"], "steps": 5, "folder": tmp_path}
@@ -419,6 +420,7 @@ def test_a_remedy_that_lacks_the_new_runs_keeps_the_page_on_its_own(work: Work) 
     assert made._plan(Ended({}, [], None), 1.0).seeds == runs
 
 
+@pytest.mark.usefixtures("one_process")
 def test_a_call_with_no_time_at_all_shows_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -492,6 +494,88 @@ def test_pairs_that_a_folder_may_not_say_are_refused(tmp_path: Path) -> None:
     refused(
         lambda: audit("dial-unrelated", say=quiet, budget="1h", **given), "no audit of this version"
     )
+
+
+# ---------------------------------------------------------------- several cores
+
+
+IN_COPIES = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+import pandas as pd, psutil, torch
+from mtl_nt import BadInput
+from mtl_nt.audit import plan
+from mtl_nt.audit.audit import audit
+
+torch.set_num_threads(2)
+few = dict(methods=["Uncertainty"], seeds=3, steps=40, progress=False)
+
+def found(say=lambda line: None):
+    return audit("dial-unrelated", say=say, **few).study.results
+
+with plan.on_cores(2) as executor:
+    assert not isinstance(executor, ThreadPoolExecutor)
+copies = found()
+
+def kill():
+    for child in psutil.Process().children():
+        child.kill()
+
+def say(line):
+    if line.startswith("about"):  # and now the trainings begin
+        threading.Timer(0.5, kill).start()
+
+few["steps"] = 9000
+try:
+    found(say)
+except BadInput as error:
+    print(error)
+few["steps"] = 40
+
+ended = threading.Event()
+threading.Thread(target=ended.wait).start()
+with plan.on_cores(2) as executor:
+    assert isinstance(executor, ThreadPoolExecutor)
+threads = found()
+ended.set()
+pd.testing.assert_frame_equal(copies, threads)
+print("the same")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, to copy a process")
+def test_copies_of_a_process_find_what_its_threads_find_and_a_death_is_said() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_COPIES], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    died, same = done.stdout.splitlines()
+    assert "a worker process died, perhaps for want of memory" in died and same == "the same"
+    assert not done.stderr
+
+
+def test_long_work_is_divided_among_cores_where_that_costs_little(work: Work) -> None:
+    seeds, mtl = tuple(range(100, 105)), METHODS["MTL"]
+    work.timer.workers = 2
+    assert work._blocks(mtl, seeds) == [seeds]  # a short training stays whole
+    work.costs = Costs(step=1.0, shared=1.0, single=1.0, start=0.0)
+    assert work._blocks(mtl, seeds) == [seeds]  # steps of few networks cost nearly as much
+    work.costs = Costs(step=0.01, shared=1.0, single=1.0, start=0.0)
+    assert work._blocks(mtl, seeds) == [(seed,) for seed in seeds]
+    work.timer.workers = 1
+    assert work._blocks(mtl, seeds) == [seeds]
+
+
+def test_what_is_kept_is_not_trained_in_other_blocks(work: Work, tmp_path: Path) -> None:
+    seeds, mtl = tuple(range(100, 105)), METHODS["MTL"]
+    work.bench.store = AuditFolder(tmp_path / "one by one", {})
+    work.bench.train(mtl, seeds[1:2])
+    assert work._blocks(mtl, seeds) == [(seed,) for seed in seeds]
+    work.bench.store = AuditFolder(tmp_path / "side by side", {})
+    work.bench.train(mtl, seeds[:3])
+    work.timer.workers, work.costs = 2, Costs(step=0.01, shared=1.0, single=1.0, start=0.0)
+    assert work._blocks(mtl, seeds) == [seeds[:3], seeds[3:4], seeds[4:]]
 
 
 # ---------------------------------------------------------------- the command

@@ -7,6 +7,7 @@ import json
 import shlex
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,16 +37,20 @@ def end_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Non
     """Have an audit end when it comes to a method and a run, by Ctrl-C or by its budget."""
     monkeypatch.chdir(tmp_path)
     train, now = Bench.train, [0.0]
+    in_threads = (
+        "mtl_nt.audit.plan.processes.workers"  # a clock of the test's own is in one process
+    )
+    monkeypatch.setattr(in_threads, lambda count, **_: ThreadPoolExecutor(count))
     monkeypatch.setattr(audit_module, "Timer", partial(Timer, clock=lambda: now[0]))
 
     def end(name: str, seed: int, one_by_one: bool = False, ctrl_c: bool = True) -> None:
-        def trains(bench: Bench, method: Method, seeds: tuple[int, ...], *more: Any) -> None:
+        def trains(bench: Bench, method: Method, seeds: tuple[int, ...], *more: Any) -> Any:
             if method.name == name and seed in seeds:
                 if ctrl_c:
                     raise KeyboardInterrupt(signal.SIGINT)
                 now[0] = 1e9
                 raise Stopped
-            train(bench, method, seeds, *more)
+            return train(bench, method, seeds, *more)
 
         monkeypatch.setattr(Bench, "train", trains)
         if one_by_one:  # as where each run takes much memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +160,20 @@ def test_what_cannot_be_used_is_one_line() -> None:
     refused(lambda: audited(architecture=Body, trunk=(4, 4)), "one shared layer follows a body")
     refused(lambda: audited(targets="y_*"), "targets", "these data are read")
     assert load("digits").recipe == load("digits").recipe  # of which nothing was changed
+
+
+@pytest.mark.slow
+def test_splits_of_the_same_rows_are_seen_whatever_the_data_say_of_them() -> None:
+    """As `compare` sees them: the variance is that of runs that share rows."""
+
+    def said_to_be_fixed(seed: int) -> TaskData:
+        made = own_data(seed)
+        return replace(made, split=replace(made.split, kind="fixed"), redraw=said_to_be_fixed)
+
+    given: dict[str, Any] = {**FEW, "seeds": [100, 101, 102]}
+    found = audit(said_to_be_fixed(0), say=quiet, **given).study
+    same = compare(said_to_be_fixed(0), **given)
+    assert found.overlap == same.overlap > 0
+    assert {*found.results["split"]} == {"free"}
+    of_mtl = [study.transfer().query("method == 'MTL'")["verdict"] for study in (found, same)]
+    assert [*of_mtl[0]] == [*of_mtl[1]]

@@ -280,3 +280,28 @@ def test_targets_of_five_positives_can_be_scored_in_every_run(tmp_path: Path) ->
         run = table.data.for_seed(seed)
         positives = (run.y[run.split.test, 3:] == 1).sum(0)
         assert (positives > 0).sum() >= 7, seed
+
+
+# ---------------------------------------------------------------- names that are one
+
+
+@pytest.mark.parametrize("ending", [" ", ".0"])
+def test_a_group_is_one_however_its_name_is_written(ending: str, tmp_path: Path) -> None:
+    """As a merge of two files leaves it: a blank at the end, or a number that became a float."""
+    frame = plain(120)
+    patient = pd.Series(np.arange(120) % 12)
+    name = patient.astype(str).where(frame.index < 60, patient.astype(str) + ending)
+    data = read_table(write(frame.assign(who=name), tmp_path / "a.csv"), group="who").data
+    for seed in range(5):
+        assert torn(patient, parts_of(data.for_seed(seed))) == 0
+    same = read_table(write(frame.assign(who=patient), tmp_path / "b.csv"), group="who").data
+    assert parts_of(same) == parts_of(data)
+
+
+def test_a_category_is_one_with_and_without_a_blank(tmp_path: Path) -> None:
+    frame = plain(60)
+    colour = pd.Series(np.where(np.arange(60) % 3 == 0, "red", "blue"))
+    padded = colour.where(frame.index % 2 == 0, " " + colour + " ")
+    one = read_table(write(frame.assign(colour=colour), tmp_path / "a.csv")).data
+    other = read_table(write(frame.assign(colour=padded), tmp_path / "b.csv")).data
+    assert one.x.equal(other.x)

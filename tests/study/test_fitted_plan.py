@@ -18,8 +18,9 @@ from safetensors.torch import save as save_tensors
 
 from mtl_nt import FittedPlan, Method, Split, TaskData, fit_plan, load, load_plan, with_alpha
 from mtl_nt.bits import Bits
-from mtl_nt.study import WeighterArguments, compare, plan_json, read_plan
+from mtl_nt.study import WeighterArguments, compare, keep, plan_json, read_plan, stored
 from mtl_nt.study.fitted_files import CARD, NETWORKS
+from mtl_nt.study.task_plan import _own_settings
 from mtl_nt.training import Replicas, fit
 from mtl_nt.weighters import LBTW, UAMTFL, Uniform
 
@@ -170,6 +171,31 @@ def test_the_plan_of_a_study_is_trained_with_its_settings_and_chosen_candidates(
     same = fit_plan(load("dial-unrelated"), json.loads(plan_json(plan)), progress=False)
     x = load("dial-unrelated").x
     pd.testing.assert_frame_equal(same.predict(x), fitted.predict(x))
+
+
+@pytest.mark.slow
+def test_a_plan_trains_each_method_with_the_settings_that_were_judged(tmp_path: Path) -> None:
+    """Steps of its own, and no smaller trunk of single tasks than the study's."""
+    data = replace(DIAL, recipe={**DIAL.recipe, "trunk": (16,)}, single={"trunk": (4,)})
+    steps = {"STL": 30, "STL'": 30, "MTL": 6}
+    study = compare(data, "MTL", seeds=3, steps=steps, trunk=(16,), progress=False)
+    plan = study.task_plan()
+    other = {task: ("MTL" if k % 2 else "STL", None) for k, task in enumerate(data.tasks)}
+    own = _own_settings(study, [("MTL", None), ("STL", None)])
+    assert {**own, **plan.settings} == own
+    mixed = replace(plan, choices=other, settings=own)
+    keep(study, tmp_path / "kept")
+    again = stored(tmp_path / "kept")
+    assert again.recipes == study.recipes
+    for each in (mixed, json.loads(plan_json(mixed))):
+        parts = fit_plan(data, each, progress=False).parts
+        found = {part.arm[0]: (part.recipe.steps, part.recipe.trunk) for part in parts}
+        assert found == {"STL": (30, (16,)), "MTL": (6, (16,))}
+    plain = {"tasks": {task: {"method": "STL"} for task in data.tasks}}
+    (alone,) = fit_plan(data, plain, steps=2, progress=False).parts
+    assert alone.recipe.trunk == (4,)  # what the data ask of single tasks
+    (alone,) = fit_plan(data, plain, steps=2, trunk=(16,), progress=False).parts
+    assert alone.recipe.trunk == (16,)  # what the caller asks
 
 
 # ---------------------------------------------------------------------------------- new rows

@@ -449,6 +449,16 @@ def test_each_data_set_is_a_study_of_its_own() -> None:
     pd.testing.assert_frame_equal(one.results, studies["y"].results)
 
 
+def test_the_folds_of_one_data_set_say_nothing_of_another() -> None:
+    """One round of one data set stays one round beside two rounds of another."""
+    both = pd.concat([table(runs=5, dataset="x"), table(runs=10, dataset="y")])
+    studies = studies_from_scores(both, metric="RMSE", folds=5)
+    for name, runs in (("x", 5), ("y", 10)):
+        alone = Study.from_scores(table(runs=runs), metric="RMSE", folds=5)
+        assert studies[name].overlap == alone.overlap
+    assert studies["x"].overlap != studies["y"].overlap
+
+
 def test_tasks_of_two_kinds_are_each_judged_by_their_own_metric() -> None:
     rows = pd.concat([table(tasks=("a", "b"), metric="R2"), table(tasks=("c", "d"), metric="RMSE")])
     study = Study.from_scores(rows)

@@ -170,6 +170,18 @@ def test_an_executor_changes_nothing(plain: Study, study: Study, data: TaskData)
     pd.testing.assert_frame_equal(other.validation, study.validation)
 
 
+def test_the_order_of_the_runs_changes_nothing(study: Study, data: TaskData) -> None:
+    backwards = SEEDS[::-1]
+    other = compare(data, "MTL", seeds=backwards, progress=False, batch_size=64, **SETTINGS)
+    other = add_sharing(other, [data.for_seed(s) for s in backwards], RECIPE)
+    keys = ["method", "seed", "task", "metric"]
+    both = study.results.merge(other.results, on=keys, suffixes=("", " backwards"))
+    assert len(both) == len(study.results)
+    pd.testing.assert_series_equal(
+        both["value"], both["value backwards"], check_names=False, rtol=1e-5
+    )
+
+
 def test_it_is_kept_and_read_again(study: Study, tmp_path: Path) -> None:
     again = stored(keep(study, tmp_path / "kept"))
     assert [method for method, _ in again.arms()] == [method for method, _ in study.arms()]
