@@ -19,7 +19,7 @@ from ..book import explorer
 from ..book.markup import STYLE, html_document
 from ..figures.picture import captioned_html
 from ..study import TRAINING_STAGES, TaskPlan, plan_json
-from ..study.task_plan import STANDARD_ERRORS, TEST
+from ..study.task_plan import SAME_TEST, STANDARD_ERRORS, TEST
 from .figures import affinity_map, width_check
 from .findings import findings, learn_advice, listed, mean_words, power_words, sentences
 from .result import (
@@ -185,6 +185,12 @@ def _plan(audit: Audit) -> list[str]:
             "counted on the rows that chose."
         )
     networks = f"{plan.networks} network{'s' if plan.networks != 1 else ''}"
+    if plan.chosen_on == SAME_TEST:
+        judged = (
+            "There are no scores on validation rows, and every run has the same test rows. So the "
+            "rows that chose also judge, and the plan looks better than it is; give validation "
+            "rows."
+        )
     if _is_baseline(plan):
         judged = "So there is nothing else to train."
     elif plan.left_out.low <= 0:  # not where it is NaN

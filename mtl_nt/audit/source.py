@@ -65,7 +65,10 @@ class Source:
     def identity(self) -> dict[str, Any]:
         """What tells these data from others, found without reading the table."""
         if self.data is not None:
-            return {"data": data_digest([self.data]), "options": {}, **self._changes()}
+            runs = [self.data.for_seed(seed) for seed in self.seeds or (self.data.data_seed,)]
+            recipes = [_as_text(run.recipe) | {"single": _as_text(run.single)} for run in runs]
+            own = {"data": data_digest(runs), "recipes": recipes, "options": {}}
+            return {**own, **self._changes()}
         known = {"data": self.sha256 or self.name, "options": dict(self.options)}
         known |= self._changes()
         files = {k: digest(str(v)) for k in FILES if _names_file(v := self.options.get(k))}
@@ -73,11 +76,7 @@ class Source:
 
     def _changes(self) -> dict[str, Any]:
         """The changed settings as text; a body by what its code is."""
-        body = Recipe(**{"trunk": (1,), **self.changes}).own_body if self.changes else None
-        texts = {name: str(value) for name, value in self.changes.items()}
-        if body is not None:
-            texts["architecture"] = f"{body}: {body_identity(body)}"
-        return {"settings": texts} if texts else {}
+        return {"settings": _as_text(self.changes)} if self.changes else {}
 
 
 def with_settings(data: TaskData, changes: Mapping[str, Any]) -> TaskData:
@@ -101,6 +100,15 @@ def with_settings(data: TaskData, changes: Mapping[str, Any]) -> TaskData:
         single=single,
         redraw=None if redraw is None else lambda seed: with_settings(redraw(seed), changes),
     )
+
+
+def _as_text(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a training as text; a body by what its code is."""
+    body = Recipe(**{"trunk": (1,), **settings}).own_body if settings else None
+    texts: dict[str, Any] = {name: str(settings[name]) for name in sorted(settings)}
+    if body is not None:
+        texts["architecture"] = f"{body}: {body_identity(body)}"
+    return texts
 
 
 def note_lines(notes: Sequence[Note]) -> list[str]:

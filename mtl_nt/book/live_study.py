@@ -11,7 +11,7 @@ from ..figures import captioned_png, task_differences
 from ..figures.picture import Picture
 from ..networks import Recipe
 from ..study import STL, Method, Study, parse_seeds, resolve_methods, twin
-from ..study.comparison import DataSource
+from ..study.comparison import DataSource, draw_runs
 from ..study.jobs import run_jobs
 from ..study.methods import refusal
 from ..study.own_methods import check_methods
@@ -115,7 +115,7 @@ class Bench:
     @classmethod
     def of(cls, data: DataSource, seeds: list[int], settings: Mapping[str, Any]) -> Bench:
         """The runs of a data set with these settings of the training."""
-        runs = [data.for_seed(s) if isinstance(data, TaskData) else data(s) for s in seeds]
+        runs = draw_runs(data, seeds)
         runs = [
             replace(run, recipe={**run.recipe, **settings}, single={**run.single, **settings})
             for run in runs

@@ -21,6 +21,7 @@ LOOK_AT = 1_000  # rows on which ranks are compared first
 GIVEAWAY = 0.99  # a rank correlation above it
 SCREENED = 0.97  # and what the first comparison must show
 FEWEST_ROWS = 20
+MOST_VALUES = 10  # of a category that gives a target away
 FEWEST_OTHERS = 5  # rows without the most frequent value
 SKEW = 3.0  # of a heavy tail
 TAIL = 10.0  # the 95th percentile of a heavy tail, as a multiple of the median
@@ -161,6 +162,9 @@ def check_giveaways(
 ) -> None:
     """Ask about features whose ranks are those of a target, on the training rows.
 
+    A category counts as the mean of the target in the other rows that have it. One of many values
+    names groups of rows, and others ask about these.
+
     Args:
         cells: the rows.
         roles: the roles of the columns.
@@ -174,10 +178,17 @@ def check_giveaways(
     passed = roles.keep | asked_already
     targets = np.array([t for t, name in enumerate(roles.targets) if name not in passed], int)
     columns = columns[[cells.names[c] not in passed for c in columns]]
-    if len(rows) < FEWEST_ROWS or not len(targets) or not len(columns):
+    if len(rows) < FEWEST_ROWS or not len(targets):
         return
     y = cells.y[np.ix_(rows, targets)].astype(np.float64)
     found: list[tuple[str, str, float]] = []
+    for category in cells.categories:
+        if category.name in passed or len(category.values) > MOST_VALUES:
+            continue
+        for t in targets:
+            exact = _category_correlation(category.codes[train], cells.y[train, t])
+            if exact > GIVEAWAY:
+                found.append((category.name, roles.targets[t], exact))
     for start in range(0, len(columns), 512):
         block = columns[start : start + 512]
         likely = np.abs(_correlations(cells.numbers[np.ix_(rows, block)].astype(np.float64), y))
@@ -203,6 +214,17 @@ def check_giveaways(
             "giveaway",
             more,
         )
+
+
+def _category_correlation(codes: Int[np.ndarray, " n"], y: Float32[np.ndarray, " n"]) -> float:
+    """The rank correlation of a target with its mean in the other rows of the same category."""
+    known = (codes >= 0) & ~np.isnan(y)
+    codes, labels = codes[known].astype(np.int64), y[known].astype(np.float64)
+    others = np.bincount(codes)[codes] - 1 if len(codes) else codes
+    totals = np.bincount(codes, labels)[codes] - labels if len(codes) else labels
+    means = np.where(others > 0, totals / np.maximum(others, 1), np.nan)
+    means = means.astype(np.float32)  # so that sums of equal numbers are equal
+    return _rank_correlation(means.astype(np.float64), labels)
 
 
 def _correlations(

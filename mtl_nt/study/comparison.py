@@ -139,7 +139,7 @@ def compare(
     numbers = parse_seeds(seeds)
     if checkpoint not in CHECKPOINTS:
         raise BadInput(f"unknown checkpoint {checkpoint!r}; {suggestion(checkpoint, CHECKPOINTS)}")
-    runs = _runs(data, numbers)
+    runs = draw_runs(data, numbers)
     metrics = primary_metrics(runs[0])
     margins = parse_margin(margin, [*dict.fromkeys(metrics.values())], metric_names(runs[0]))
     if checkpoint != "last" and not all(len(run.split.validation) for run in runs):
@@ -315,7 +315,13 @@ def parse_seeds(seeds: int | Sequence[int]) -> list[int]:
     return [int(s) for s in numbers]
 
 
-def _runs(data: DataSource, seeds: Sequence[int]) -> list[TaskData]:
+def draw_runs(data: DataSource, seeds: Sequence[int]) -> list[TaskData]:
+    """The data of every run, with free splits where runs split the same rows in different ways.
+
+    >>> from mtl_nt import load
+    >>> [run.data_seed for run in draw_runs(load("dial"), [0, 7])]
+    [0, 7]
+    """
     if isinstance(data, TaskData):
         runs = [data.for_seed(s) for s in seeds]
     elif callable(data):

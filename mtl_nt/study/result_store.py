@@ -263,7 +263,7 @@ def data_digest(runs: Sequence[TaskData]) -> str:
             digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
             digest.update(tensor.contiguous().numpy())  # no copy of a large table
         about = (run.name, tuple(run.x.shape), run.data_seed, split.kind, run.tasks, run.kinds)
-        options = (run.exclusive, run.standardise, run.row_groups)
+        options = (run.exclusive, run.standardise, run.row_groups, run.forms)
         digest.update(repr((*about, *options)).encode())
         if run.classes or run.class_weight:
             digest.update(repr(([*run.classes.items()], run.class_weight)).encode())

@@ -32,6 +32,7 @@ CONTROL = re.compile(r", (shuffled|permuted|frozen)$")
 STANDARD_ERRORS = "standard errors"
 """The unit of a mean over tasks of several metrics."""
 VALIDATION, TEST = "validation rows", "test rows of the other runs"
+SAME_TEST = "the test rows, which are the same in every run"
 """The rows that a plan is chosen on."""
 Arm = tuple[str, float | None]  # a method and its alpha
 
@@ -132,7 +133,8 @@ def task_plan(study: Study, candidates: Sequence[str] | None = None) -> TaskPlan
 
     The choice is made on validation rows. A study without validation scores, such as one of scores
     that somebody else has trained, chooses on test rows, and `chosen_on` says so. The gain left out
-    is then counted on the test rows of the one run that did not choose.
+    is then counted on the test rows of the one run that did not choose. Where all runs have the
+    same test rows, none are left out, and that gain is NaN.
 
     >>> from mtl_nt.study import stored
     >>> plan = task_plan(stored("cure-unrelated"), ["MTL"])
@@ -143,7 +145,8 @@ def task_plan(study: Study, candidates: Sequence[str] | None = None) -> TaskPlan
     tasks = [str(task) for task in study.scores(*_named(arms[0]))]
     test = np.stack([_signed_scores(study, arm) for arm in arms])  # [A, S, T], higher is better
     validation = _validation_scores(study, arms, tasks)
-    chosen_on = TEST if validation is None else VALIDATION
+    fixed = {*study.results["split"]} == {"fixed"}
+    chosen_on = VALIDATION if validation is not None else SAME_TEST if fixed else TEST
     scores = test if validation is None else validation
     able = np.isfinite(test).all(1) & np.isfinite(scores).all(1)  # [A, T]
     scored = able[0] & able[1:].any(0)
@@ -162,7 +165,7 @@ def task_plan(study: Study, candidates: Sequence[str] | None = None) -> TaskPlan
     gains = np.full((runs, len(tasks)), math.nan)  # on rows that did not choose
     for run in range(runs):
         others = np.arange(runs) != run
-        if runs > 1 or validation is not None:
+        if chosen_on != SAME_TEST and (runs > 1 or validation is not None):
             by = choose(others if runs > 1 else ~others)
             gains[run] = test[by, run, columns] - test[0, run]
     unit, scale = _unit(study, test, tasks, scored)

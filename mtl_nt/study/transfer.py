@@ -101,7 +101,7 @@ def paired_test(
     mean, low, high, p, adjusted, detectable = (nan.copy() for _ in range(6))
     mean[usable] = centre
     verdict = np.full(tasks, UNDECIDED, dtype=object)
-    if runs > 1 and usable.any():
+    if np.isfinite(error).any():
         size, allowed = np.abs(centre), np.broadcast_to(margin, tasks)[usable]
         p[usable] = _tail(size - allowed, error, df) + _tail(size + allowed, error, df)
         adjusted[usable] = stats.false_discovery_control(p[usable])
@@ -137,10 +137,10 @@ def is_better(
     >>> is_better(np.array([[0.10, 0.01], [0.11, -0.01], [0.09, 0.02], [0.10, -0.02]]))
     array([ True, False])
     """
-    runs, tasks = gain.shape
+    _, tasks = gain.shape
     usable, centre, error, df = _moderated(gain, overlap, units)
     better = np.zeros(tasks, dtype=bool)
-    if runs > 1 and usable.any():
+    if np.isfinite(error).any():
         better[usable] = stats.false_discovery_control(_tail(centre, error, df)) <= level
     return better
 
@@ -177,7 +177,7 @@ def runs_needed(
     runs, tasks = delta.shape
     needed = np.full(tasks, np.nan)
     usable, centre, error, df = _moderated(delta, overlap, units)
-    if runs < 2 or not usable.any():
+    if not np.isfinite(error).any():
         return needed
     allowed = np.broadcast_to(margin, tasks)[usable]
     rejected = paired_test(delta, overlap, level, margin, units=units).adjusted[usable] <= level
@@ -226,7 +226,7 @@ def standard_errors(
 def half_interval(
     values: Float[np.ndarray, "S *rest"], overlap: float = 0.0
 ) -> Float[np.ndarray, "*rest"]:
-    """Half of the 95% interval of a mean over runs. It is NaN for one run.
+    """Half of the 95% interval of a mean over runs. It is NaN for one run or none.
 
     Args:
         values: by run; a missing one is left out.
@@ -235,11 +235,15 @@ def half_interval(
     >>> runs = np.array([0.1, 0.2, 0.3])
     >>> round(float(half_interval(runs)), 3), round(float(half_interval(runs, overlap=0.25)), 3)
     (0.248, 0.329)
+    >>> round(float(half_interval(np.array([0.1, 0.2, 0.3, np.nan]))), 3)
+    0.248
     """
-    if len(values) < 2:
-        return np.full(values.shape[1:], np.nan)
-    spread = np.nanstd(values, axis=0, ddof=1) * np.sqrt(1 / len(values) + overlap)
-    return np.asarray(special.stdtrit(len(values) - 1, 1 - SIGNIFICANCE_LEVEL / 2) * spread)
+    count = np.isfinite(values).sum(0)
+    known = np.maximum(count, 2)
+    centred = values - np.nansum(values, 0) / known
+    spread = np.sqrt(np.nansum(centred**2, 0) / (known - 1)) * np.sqrt(1 / known + overlap)
+    half = special.stdtrit(known - 1, 1 - SIGNIFICANCE_LEVEL / 2) * spread
+    return np.where(count < 2, np.nan, half)
 
 
 def _moderated(
@@ -253,17 +257,19 @@ def _moderated(
     """Which tasks have all differences; and their means, standard errors, degrees of freedom.
 
     Variances are moderated across tasks of the same unit: those of a PR-AUC tell nothing of those
-    of an error.
+    of an error. With one run nobody knows the errors, which are NaN. Runs whose differences are all
+    alike are copies of one run: two methods without chance, on rows that stay.
     """
     runs = len(delta)
     usable = np.isfinite(delta).all(0)
     kept = delta[:, usable]
-    if runs < 2:
+    alike = bool((np.ptp(kept, 0) <= 1e-9 * np.abs(kept).max(0)).all())
+    if runs < 2 or (alike and kept.any()):
         return usable, kept.mean(0), kept[0] * np.nan, kept[0] * np.nan
     unit = np.array([""] * delta.shape[1] if units is None else [*units])
     variance, df = kept.var(0, ddof=1), np.empty(kept.shape[1])
-    for alike in (unit[usable] == one for one in np.unique(unit[usable])):
-        variance[alike], df[alike] = moderated_variance(variance[alike], runs - 1)
+    for own in (unit[usable] == one for one in np.unique(unit[usable])):
+        variance[own], df[own] = moderated_variance(variance[own], runs - 1)
     return usable, kept.mean(0), np.sqrt(variance * (1 / runs + overlap)), df
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def test_a_folder_knows_the_data_and_the_code_of_the_body(tmp_path: Path) -> Non
     )
     refused(
         lambda: audit(other, say=quiet, architecture=Body, folder=tmp_path, **FEW),
-        "another audit (data differs)",
+        "another audit (data, recipes differs)",
     )
 
 
@@ -177,3 +178,27 @@ def test_splits_of_the_same_rows_are_seen_whatever_the_data_say_of_them() -> Non
     assert {*found.results["split"]} == {"free"}
     of_mtl = [study.transfer().query("method == 'MTL'")["verdict"] for study in (found, same)]
     assert [*of_mtl[0]] == [*of_mtl[1]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["trunk", "steps", "single", "other splits"])
+def test_a_folder_knows_all_that_changes_an_audit_of_data_in_memory(
+    what: str, tmp_path: Path
+) -> None:
+    def made(changed: bool, seed: int = 0) -> TaskData:
+        """Seed 0, which is the data in hand, is the same in both."""
+        data = own_data(seed + 50 if what == "other splits" and changed and seed else seed)
+        recipe, single = dict(data.recipe), dict(data.single)
+        if changed and what in ("trunk", "steps"):
+            recipe[what] = {"trunk": (4, 5), "steps": 7}[what]
+        if changed and what == "single":
+            single = {"trunk": (3, 5)}
+        redraw = partial(made, changed)
+        return replace(data, recipe=recipe, single=single, redraw=redraw, data_seed=seed)
+
+    given = {**FEW, "folder": tmp_path, "say": quiet, "steps": None if what == "steps" else 5}
+    audit(made(False), **given)
+    said: list[str] = []
+    audit(made(False), **{**given, "say": said.append})
+    assert "nothing is trained" in said[0]
+    refused(lambda: audit(made(True), **given), "holds another audit")

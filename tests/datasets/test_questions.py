@@ -307,6 +307,32 @@ def test_a_feature_that_gives_a_target_away_is_asked_about(tmp_path: Path, shape
         assert not questions(path, **option)
 
 
+@pytest.mark.parametrize("target", ["two classes", "levels", "classes"])
+def test_a_category_that_gives_a_target_away_is_asked_about(tmp_path: Path, target: str) -> None:
+    frame = plain(120)
+    level = RANDOM.integers(0, 2 if target == "two classes" else 3, 120)
+    if target == "levels":
+        frame["y_3"] = level * 0.7 + 0.1
+    elif target == "classes":
+        frame["y_3"] = np.array(["a", "b", "c"])[level]
+    else:
+        frame["y_3"] = level
+    options = {"classes": "y_3"} if target == "classes" else {}
+    frame["group"] = np.array(["low", "middle", "high"])[level]
+    path = write(frame, tmp_path / "my.csv")
+    refused(lambda: read_table(path, **options), "feature 'group' gives target 'y_3' away")
+    assert not questions(path, keep="group", **options)
+    frame.loc[::9, "group"] = "low"
+    assert not questions(write(frame, path), **options)
+
+
+def test_a_category_is_not_judged_by_the_rows_that_it_was_counted_on(tmp_path: Path) -> None:
+    """Its few rows of a value agree by chance, and their own mean is nearer to each of them."""
+    frame = plain(30).assign(who=[f"p{k % 9}" for k in RANDOM.permutation(30)])
+    frame["y_3"] = RANDOM.integers(0, 2, 30)
+    assert not questions(write(frame, tmp_path / "my.csv"))
+
+
 @pytest.mark.slow
 def test_a_giveaway_is_found_among_many_columns_and_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

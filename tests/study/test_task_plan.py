@@ -12,7 +12,7 @@ from refusals import refused
 
 from mtl_nt import Study, compare, load
 from mtl_nt.study import keep, stored
-from mtl_nt.study.task_plan import TEST, VALIDATION, TaskPlan
+from mtl_nt.study.task_plan import SAME_TEST, TEST, VALIDATION, TaskPlan
 
 RUNS, TASKS = 5, 20
 
@@ -125,6 +125,18 @@ def test_without_validation_scores_the_other_runs_choose_on_test_rows() -> None:
     assert plan.table["choice"].tolist() == ["MTL"]  # the mean of all is above 0
     # The other runs' means are -.83, .5, .5 and .33, so the first run has STL.
     assert plan.left_out.mean == pytest.approx((0 - 1 - 1 - 0.5) / 4)
+
+
+def test_where_all_runs_have_the_same_test_rows_no_row_is_left_out() -> None:
+    test = {"STL": np.zeros((4, 1)), "MTL": np.array([[3.0], [-1], [-1], [-0.5]])}
+    free = study_of(test)
+    plan = replace(free, results=free.results.assign(split="fixed")).task_plan()
+    assert plan.chosen_on == SAME_TEST and plan.table["choice"].tolist() == ["MTL"]
+    assert math.isnan(plan.left_out.mean) and plan.apparent == 0.125
+    assert str(plan).startswith("This plan: apparent +0.12 on average.")
+    validated = study_of(test, test)
+    chosen = replace(validated, results=validated.results.assign(split="fixed")).task_plan()
+    assert chosen.chosen_on == VALIDATION and math.isfinite(chosen.left_out.mean)
 
 
 def test_an_error_is_better_where_it_is_lower() -> None:
@@ -277,7 +289,7 @@ def test_a_comparison_scores_validation_rows_of_every_arm_and_keeps_them(tmp_pat
     assert again.task_plan().table["choice"].tolist() == plan.table["choice"].tolist()
     assert str(again.task_plan()) == str(plan)
     bare = compare(load("digits"), ["MTL"], seeds=2, steps=3, progress=False)
-    assert not len(bare.validation) and bare.task_plan().chosen_on == TEST
+    assert not len(bare.validation) and bare.task_plan().chosen_on == SAME_TEST
     keep(bare, tmp_path / "kept")  # in place of the other
     assert not len(stored(tmp_path / "kept").validation)
 

@@ -11,6 +11,7 @@ from scipy import optimize, special, stats
 from mtl_nt.study.transfer import (
     VERDICTS,
     count_negative,
+    half_interval,
     is_better,
     null_counts,
     paired_test,
@@ -303,6 +304,27 @@ def test_a_task_that_never_varies_is_judged_by_the_variance_of_the_others() -> N
     assert test.p[0] == 1 and test.low[0] < 0 < test.high[0]
     assert 0 < test.p[1] < 1 and test.high[1] > test.low[1]
     assert test.verdict[0] == "undecided"
+
+
+def test_runs_that_are_all_alike_are_one_run() -> None:
+    """Two methods without chance, on rows that stay: nobody knows how much chance there is."""
+    alike = np.tile([0.1, -0.2, 1 / 3], (5, 1)) * (1 + 1e-15 * np.arange(5)[:, None])
+    found = paired_test(alike)
+    assert found.verdict == ["undecided"] * 3 and np.isnan([found.low, found.p]).all()
+    assert np.isnan(runs_needed(alike)).all() and np.isnan(standard_errors(alike)).all()
+    assert not is_better(alike).any()
+    one = paired_test(alike[:1])
+    np.testing.assert_allclose(found.mean, one.mean)
+    alike[0, 0] += 0.01  # one task that varies says how much
+    assert paired_test(alike).verdict[2] == "helped"
+
+
+def test_an_interval_of_a_mean_leaves_missing_runs_out() -> None:
+    values = np.array([[0.1, 0.4], [0.2, np.nan], [0.3, np.nan], [np.nan, np.nan]])
+    half = half_interval(values, overlap=0.25)
+    assert half[0] == pytest.approx(half_interval(values[:3, 0], overlap=0.25))
+    assert half[0] == pytest.approx(stats.t(2).ppf(0.975) * 0.1 * (1 / 3 + 0.25) ** 0.5)
+    assert np.isnan(half[1])
 
 
 def test_differences_of_nothing_but_zero_are_undecided() -> None:
