@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .datasets import load
+    from .errors import BadInput
     from .networks import OwnBody, Recipe
     from .study import (
         METHODS,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
         with_alpha,
         with_target,
     )
-    from .tasks import BadInput, Split, TaskData
+    from .tasks import Split, TaskData
     from .training import Stopped
     from .weighters import (
         AMTFL,
@@ -48,10 +49,11 @@ __version__ = "0.1.0"
 
 HOMES = {
     "datasets": ("load",),
+    "errors": ("BadInput",),
     "networks": ("OwnBody", "Recipe"),
     "study": ("METHODS", "Method", "Study", "compare", "plain", "tuned", "with_alpha")
     + ("with_target", "FittedPlan", "TaskPlan", "fit_plan", "load_plan"),
-    "tasks": ("BadInput", "Split", "TaskData"),
+    "tasks": ("Split", "TaskData"),
     "training": ("Stopped",),
     "weighters": ("AMTFL", "DWA", "LBTW", "RMTL", "UAMTFL", "Balanced", "Fixed", "Frozen")
     + ("GradNorm", "Permuted", "RandomWeights", "Shuffled", "SparseHeads", "Step", "Uncertainty")

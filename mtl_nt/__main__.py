@@ -17,7 +17,7 @@ PROCESS = os.getpid()
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says. Returns the exit status: 2 is bad input, 130 Ctrl-C."""
-    from .commands import main  # loads torch
+    from .commands import main
 
     return main(arguments)
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .tasks import BadInput
+from .errors import BadInput
 
 
 def parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .arguments import parser
-from .tasks import BadInput, is_out_of_memory
+from .errors import BadInput, is_out_of_memory, suggestion
 from .terminal import say, warn
 
 if TYPE_CHECKING:  # a slow import
@@ -206,7 +206,6 @@ def _results(options: argparse.Namespace) -> None:
     from .study import reproduce
     from .study.nulls import keep_null
     from .study.stored import KEPT, check_folder, keep
-    from .tasks import suggestion
 
     cases = [name.removesuffix("-small") for name in options.case]  # what a plain name is
     for name in cases:
@@ -332,7 +331,6 @@ def _datasets(options: argparse.Namespace) -> None:
 
 def _fetch(options: argparse.Namespace) -> None:
     from .datasets import DATASETS, SOURCES, fetch
-    from .tasks import suggestion
 
     if options.name not in DATASETS:
         raise BadInput(f"unknown dataset {options.name!r}; {suggestion(options.name, DATASETS)}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
-from .tasks import printable
+from .errors import printable
 
 
 def say(*lines: object, to: TextIO | None = None) -> None:

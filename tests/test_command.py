@@ -22,7 +22,7 @@ from samples import program, write
 from mtl_nt import commands, terminal
 from mtl_nt.__main__ import main
 from mtl_nt.book import report
-from mtl_nt.tasks import BadInput
+from mtl_nt.errors import BadInput
 
 NASTY = "a\x1b]0;x\x07\x9b\u202eb\udcff"
 SHOWN = r"a\x1b]0;x\x07\x9b\u202eb\udcff"

@@ -20,6 +20,7 @@ import torch
 
 from .. import __version__, terminal
 from ..datasets import is_table, shortlist, table_digest
+from ..errors import BadInput, is_whole_number
 from ..networks import OwnBody
 from ..networks.own_body import MakeBody
 from ..study import CONSTANT, METHODS, Study, parse_alphas, parse_seeds, satisfies
@@ -27,7 +28,7 @@ from ..study import result_store as parts
 from ..study.comparison import parse_device, with_resplits_seen
 from ..study.study import parse_margin
 from ..study.transfer import LEAST_PAIRS
-from ..tasks import BadInput, Note, TaskData, is_whole_number
+from ..tasks import Note, TaskData
 from ..training import metric_names, primary_metrics
 from .bench import Bench
 from .costs import tree_seconds
@@ -126,7 +127,7 @@ def audit(
 
     >>> audit("dial-unrelated", seeds=1)
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: seeds 1: one run decides nothing; give 2 or more
+    mtl_nt.errors.BadInput: seeds 1: one run decides nothing; give 2 or more
     """
     seconds = parse_seconds(budget)
     timer = Timer(math.inf if seconds is None else seconds)

@@ -14,13 +14,14 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from ..errors import BadInput
 from ..networks import Recipe
 from ..study import STL, Affinity, Method, Study, gradient_affinity, satisfies, twin
 from ..study.chunks import TrainingJob
 from ..study.nulls import PairSigns, joined_pairs, pair_signs
 from ..study.pieces import RunFacts, join_pieces, piece_job, run_facts, train_piece
 from ..study.result_store import MethodResult
-from ..tasks import BadInput, TaskData
+from ..tasks import TaskData
 from .folder import AuditFolder
 from .plan import TRIALS, seed_blocks
 from .saved import SavedAffinity, affinity_from_json, affinity_to_json, are_pairs, is_affinity

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import BadInput
 from ..files import check_output, temporary_folder, write_atomically
-from ..tasks import BadInput
 from ..terminal import say, warn
 
 if TYPE_CHECKING:  # a slow import

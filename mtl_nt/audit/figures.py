@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from ..errors import BadInput, suggestion
 from ..figures.drawing import (
     GREY,
     INK,
@@ -29,7 +30,6 @@ from ..figures.sheet import legend_columns, legend_height, new_sheet
 from ..figures.tables import arm_tables, scope_line
 from ..figures.verdicts import draw_verdicts, verdict_legend
 from ..study import ENOUGH_COMMON_LABELS, NOT_LEARNED, TRAINING_STAGES
-from ..tasks import BadInput, suggestion
 from .findings import findings
 from .result import Audit
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import BadInput
 from ..files import LARGE_FILE, read_bytes, temporary_folder, write_atomically
 from ..study import load_json
-from ..tasks import BadInput
 
 LABEL = "asked.json"
 """The file that says which audit a folder belongs to. It is there before any other file."""

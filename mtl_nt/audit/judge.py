@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
+from ..errors import BadInput
 from ..files import write_atomically
 from ..study import studies_from_scores
-from ..tasks import BadInput
 from ..terminal import say, warn
 from .judgement import few_runs_words, headline, judgement
 from .judgement_page import judgement_page, overall_table

@@ -13,6 +13,7 @@ from tqdm import TMonitor
 
 from ..bits import Bits
 from ..book import processes
+from ..errors import BadInput, is_finite_number
 from ..study import (
     METHODS,
     STL,
@@ -23,7 +24,7 @@ from ..study import (
     tuned,
     twin,
 )
-from ..tasks import BadInput, TaskData, is_finite_number
+from ..tasks import TaskData
 from ..training import LARGE_TABLE
 
 WIDTH_FACTORS = (0.25, 4.0)  # the trunks of the width check, as multiples of the data's own

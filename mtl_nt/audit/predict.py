@@ -10,9 +10,9 @@ from typing import Any
 
 from ..datasets import Unanswered, is_table, load
 from ..datasets.table_files import stem
+from ..errors import BadInput
 from ..files import check_output, read_bytes, write_atomically
 from ..study import check_fitted, fit_plan, load_plan, read_plan, safe_csv
-from ..tasks import BadInput
 from ..terminal import say, warn
 from .command import reading_options
 from .source import note_lines

@@ -13,10 +13,11 @@ import pandas as pd
 
 from ..datasets import is_table
 from ..figures.tables import format_alpha
+from ..errors import BadInput
 from ..networks import Recipe
 from ..networks.own_body import PREFIX
 from ..study import Affinity, Study, TaskPlan, methods_at_widths
-from ..tasks import BadInput, Note
+from ..tasks import Note
 from .plan import WIDTH_FACTORS, Plan
 
 IN_MEMORY = ""
@@ -110,7 +111,7 @@ def check_margins(margins: Mapping[str, float], judged: Sequence[str]) -> None:
 
     >>> check_margins({"R2": 0.1}, ["MSE"])
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: margin of R2: tasks are judged by MSE; give --margin MSE=0.1
+    mtl_nt.errors.BadInput: margin of R2: tasks are judged by MSE; give --margin MSE=0.1
     """
     for metric, value in margins.items():
         if metric not in judged:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from mmap import mmap
 from typing import Any, NamedTuple
 
-from ..tasks import BadInput
+from ..errors import BadInput
 from ..training import Stopped
 
 MARGIN = 1.1  # a group is begun if it seems to need so much less than the time that is left
@@ -257,8 +257,8 @@ def check_room(seconds: float, timer: Timer, needed: str) -> None:
 
     >>> check_room(80, Timer(10), "STL and MTL")
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: STL and MTL take about 80 s here, and 10 s are left; give --budget 2min \
-or more, or fewer --steps
+    mtl_nt.errors.BadInput: STL and MTL take about 80 s here, and 10 s are left; give --budget \
+2min or more, or fewer --steps
     """
     from .plan import format_seconds
 

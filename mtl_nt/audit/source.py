@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 from ..datasets import is_table, load, read_table
+from ..errors import BadInput
 from ..files import digest
 from ..networks import Recipe
 from ..study.identity import body_identity
 from ..study.result_store import data_digest
-from ..tasks import BadInput, Note, TaskData
+from ..tasks import Note, TaskData
 
 FILES = ("file", "expression")
 """Options of data sets that name a file of your own."""

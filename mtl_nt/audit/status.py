@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..tasks import printable
+from ..errors import printable
 from .plan import format_seconds
 from .schedule import Timer
 

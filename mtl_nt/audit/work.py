@@ -18,12 +18,12 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
+from ..errors import BadInput
 from ..networks import RESEED_OFFSET, Recipe
 from ..study import METHODS, STL, Method, Study, methods_at_widths
 from ..study.methods import refusal
 from ..study.nulls import kept_pairs
 from ..study.transfer import LEAST_PAIRS
-from ..tasks import BadInput
 from .bench import TWINS, Bench
 from .costs import Costs, measure_costs
 from .plan import WIDTH_FACTORS, Plan, describe_work, format_seconds

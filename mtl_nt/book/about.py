@@ -11,7 +11,7 @@ from typing import Any
 import papermill.translators
 from nbformat import NotebookNode
 
-from ..tasks import is_finite_number
+from ..errors import is_finite_number
 
 PNG = "image/png"
 BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")

@@ -19,11 +19,11 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from ..errors import BadInput
 from ..figures import GREY, HARMS, INK, NULL_BAND, Drawing, add_axes, method_styles, shorten
 from ..figures.drawing import in_both_forms, label_width, without_formulas
 from ..figures.forms import TEXT_SIZE, Form
 from ..figures.sheet import Sheet, legend_columns, legend_height, new_sheet
-from ..tasks import BadInput
 
 COUNTS = ("negative", "negative_per_run", "harmed")
 SHADES = ("#4D4D4D", "#8A8A8A", "#B8B8B8", "#6B6B6B")  # greys, since a group is no method

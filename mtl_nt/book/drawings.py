@@ -19,8 +19,9 @@ import numpy as np
 
 from ..bits import Bits
 from ..datasets import SCENARIOS, Group, load
+from ..errors import BadInput, printable, suggestion
 from ..figures.drawing import GREY, INK
-from ..tasks import BadInput, TaskData, printable, suggestion
+from ..tasks import TaskData
 from .method_drawing import methods_drawn
 from .svg import LINE, MARGIN, SIZE, WIDTH, Canvas, Drawing, fitted, wrapped
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
+from ..errors import BadInput
 from ..figures.picture import Picture, data_url, format_value, png_size
-from ..tasks import BadInput
 from .live import Live, running_headless
 from .markup import SLIDER_SCRIPT, data_block, script_tag
 from .pictures import (

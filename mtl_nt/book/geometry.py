@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..errors import BadInput
 from ..figures.drawing import GREY, INK
-from ..tasks import BadInput
 from .svg import MARGIN, WIDTH, Canvas, Drawing, fitted
 
 __all__ = ["errors_drawn", "room_drawn", "stretch_drawn"]

@@ -16,6 +16,7 @@ from IPython import get_ipython
 from IPython.display import DisplayHandle, display
 from traitlets import Float
 
+from ..errors import BadInput, is_finite_number
 from ..figures.picture import (
     FULL_DESCRIPTION,
     Picture,
@@ -23,7 +24,6 @@ from ..figures.picture import (
     screen_reader_names,
     wrapping_row,
 )
-from ..tasks import BadInput, is_finite_number
 from .pictures import picture_html
 
 Train = Callable[[dict[str, Any], Callable[[float, str], None], Callable[[], bool]], Picture]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..datasets import load
+from ..errors import BadInput, suggestion
 from ..figures import captioned_png, task_differences
 from ..figures.picture import Picture
 from ..networks import Recipe
@@ -18,7 +19,7 @@ from ..study.own_methods import check_methods
 from ..study.pieces import RunFacts, join_pieces, piece_job, run_facts
 from ..study.progress import ProgressBar
 from ..study.result_store import MethodResult
-from ..tasks import BadInput, TaskData, suggestion
+from ..tasks import TaskData
 from .live import AnyNumber, Live
 
 OFFLINE = ("digits", "dial-unrelated", "dial-dominant", "dial-noisy", "assays")

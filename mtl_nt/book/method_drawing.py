@@ -12,11 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..datasets import Group, load
+from ..errors import BadInput, printable
 from ..figures.drawing import GREY, INK, method_styles
 from ..networks import Recipe
 from ..study import Method, WeighterArguments, make_replicas, resolve_methods, train
 from ..study.methods import make_weighter
-from ..tasks import BadInput, printable
 from ..training import Replicas
 from ..weighters import (
     AMTFL,

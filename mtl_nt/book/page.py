@@ -19,8 +19,8 @@ from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 from traitlets.config import Config
 
+from ..errors import BadInput
 from ..figures.inline import images_html
-from ..tasks import BadInput
 from .about import PNG, ReportDetails
 from .links import with_places
 from .markup import STYLE, html_document

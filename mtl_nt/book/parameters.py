@@ -8,7 +8,7 @@ from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
 
-from ..tasks import BadInput, is_finite_number, suggestion
+from ..errors import BadInput, is_finite_number, suggestion
 
 INJECTED = "# Parameters\n"  # how papermill begins the cell that it puts in
 MOST_CHARACTERS, DEEPEST_NESTING = 100_000, 20

@@ -22,8 +22,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from ..errors import BadInput, is_finite_number, suggestion
 from ..figures.picture import data_url
-from ..tasks import BadInput, is_finite_number, suggestion
 from .markup import PLAYGROUND_SCRIPT, script_tag
 
 STYLE = Path(__file__).with_name("playground.css").read_text(encoding="utf-8")
@@ -85,7 +85,7 @@ def playground(preset: str = "two tasks", **changes: Any) -> Playground:
 0.03 worse than alone. (An error of 1 is as bad as guessing.)
     >>> playground("outsider", units=9)
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: playground: units 9: must be a whole number from 1 to 8
+    mtl_nt.errors.BadInput: playground: units 9: must be a whole number from 1 to 8
     """
     if preset not in PRESETS:
         raise BadInput(f"playground: no preset {preset!r}; {suggestion(preset, PRESETS)}")

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping
 from html import escape
 
-from ..tasks import BadInput, is_finite_number
+from ..errors import BadInput, is_finite_number
 
 STYLE = """\
 .nt-predict { border: 1px solid #C8C8C8; border-radius: 6px; padding: 0.4em 0.9em; margin: 0.6em 0 }

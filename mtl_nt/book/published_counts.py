@@ -18,12 +18,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from scipy import stats
 
+from ..errors import BadInput
 from ..figures import INK, NULL_BAND, Drawing, add_axes, method_styles, shorten
 from ..figures.drawing import in_both_forms, label_width, without_formulas
 from ..figures.forms import PAGE, TEXT_SIZE, Form
 from ..figures.sheet import legend_columns, legend_height, new_sheet
 from ..study import Study
-from ..tasks import BadInput
 
 Arm = tuple[str, float]  # a method and its alpha; NaN where it has none
 

@@ -16,6 +16,7 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.engines import NBClientEngine, papermill_engines
 
+from ..errors import BadInput, is_out_of_memory, printable, suggestion
 from ..files import (
     LARGE_FILE,
     check_output,
@@ -24,7 +25,6 @@ from ..files import (
     temporary_folder,
     write_atomically,
 )
-from ..tasks import BadInput, is_out_of_memory, printable, suggestion
 from .about import ReportDetails
 from .claims import DOES_NOT_HOLD
 from .kernels import ThisPythonKernel

@@ -20,8 +20,8 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
+from ..errors import BadInput
 from ..files import open_regular, temporary_folder
-from ..tasks import BadInput
 from ..terminal import warn
 from .about import PNG, ReportDetails
 from .page import cell_tags, png_html, visible_output

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+from ..errors import BadInput, suggestion
 from ..figures import captioned_png, task_differences
 from ..figures.picture import Picture
 from ..study import stored
-from ..tasks import BadInput, suggestion
 from .explorers import Explorer, Key, explorer
 
 

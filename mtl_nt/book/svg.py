@@ -24,8 +24,8 @@ from jaxtyping import Float
 from PIL import Image, ImageFont
 from torch import Tensor
 
+from ..errors import printable
 from ..figures.drawing import INK, shorten
-from ..tasks import printable
 
 WIDTH, MARGIN, SIZE, LINE = 480.0, 12.0, 15.0, 21.0  # units; of letters and of lines of text
 FONT = "system-ui, 'Segoe UI', Roboto, Helvetica, Arial, 'DejaVu Sans', sans-serif"

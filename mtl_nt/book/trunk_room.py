@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 
 from ..datasets.dial import TANH_SD
+from ..errors import BadInput
 from ..networks import Recipe
 from ..study import METHODS, make_replicas
-from ..tasks import BadInput, TaskData
+from ..tasks import TaskData
 from ..training import fit
 from ..weighters import Uniform
 

@@ -29,7 +29,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..tasks import BadInput, TaskData, suggestion
+from ..errors import BadInput, suggestion
+from ..tasks import TaskData
 from .assays import load_assays
 from .chemistry import LOADERS
 from .column_roles import shortlist
@@ -112,7 +113,7 @@ def load(name: str | Path, **options: Any) -> TaskData:
     ('dial-dominant', 12, torch.Size([1940, 16]))
     >>> load("mnits")
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: unknown dataset 'mnits'; did you mean 'mnist' or 'digits'?
+    mtl_nt.errors.BadInput: unknown dataset 'mnits'; did you mean 'mnist' or 'digits'?
     """
     if is_table(name):
         known = [*inspect.signature(read_table).parameters][1:]

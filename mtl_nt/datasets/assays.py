@@ -27,8 +27,9 @@ import numpy as np
 import torch
 
 from ..bits import Bits
+from ..errors import BadInput, is_finite_number, is_whole_number
 from ..networks import generator
-from ..tasks import BadInput, Split, TaskData, is_finite_number, is_whole_number
+from ..tasks import Split, TaskData
 
 FEATURES, SCAFFOLDS = 1024, 150
 VALIDATION_ROWS, TEST_ROWS = 1000, 4000

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int
 
-from ..tasks import BadInput
+from ..errors import BadInput
 from .class_targets import ClassTargets
 from .column_roles import Roles, shortlist
 from .missing_values import MissingValues

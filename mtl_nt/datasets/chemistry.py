@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
+from ..errors import BadInput, is_whole_number, suggestion
 from ..files import digest
 from ..networks import generator
-from ..tasks import BadInput, Split, TaskData, is_whole_number, suggestion
+from ..tasks import Split, TaskData
 from .downloads import FOLDER, fetch
 from .fingerprints import Molecules
 from .folds import assign_folds, split_folds
@@ -91,7 +92,7 @@ _OPTIONS = """The file is downloaded from a pinned commit of deepchem, or taken 
     >>> from mtl_nt import load
     >>> load("tox21", split="scafold")
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: tox21: unknown split 'scafold'; did you mean 'scaffold'?
+    mtl_nt.errors.BadInput: tox21: unknown split 'scafold'; did you mean 'scaffold'?
     """
 
 
@@ -107,7 +108,7 @@ def unreadable(name: str, file: str | Path | None = None) -> tuple[tuple[int, st
 
     >>> unreadable("sidr")
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: unknown panel 'sidr'; did you mean 'sider'?
+    mtl_nt.errors.BadInput: unknown panel 'sidr'; did you mean 'sider'?
     """
     if name not in PANELS:
         raise BadInput(f"unknown panel {name!r}; {suggestion(name, PANELS)}")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from ..tasks import BadInput
+from ..errors import BadInput
 from .cell_numbers import RENAME, has_signs, parse_number, says_no_value
 from .column_roles import shortlist
 from .missing_values import MissingValues

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from ..tasks import BadInput, Note, suggestion
+from ..errors import BadInput, suggestion
+from ..tasks import Note
 from .sheets import ROW_NAMES, quoted
 from .table_files import Sheet
 

@@ -16,8 +16,8 @@ from typing import IO, TYPE_CHECKING, Any, AnyStr, NoReturn
 
 import numpy as np
 
+from ..errors import BadInput
 from ..files import LARGEST_FILE, open_unpacked
-from ..tasks import BadInput
 from .csv_layout import SEPARATOR_NAMES, find_layout, is_comment, parse_cells
 from .sheets import (
     EMPTY_CELLS,

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..errors import BadInput, is_finite_number, is_whole_number, suggestion
 from ..networks import generator
-from ..tasks import BadInput, Split, TaskData, is_finite_number, is_whole_number, suggestion
+from ..tasks import Split, TaskData
 
 FEATURES = 16
 TEST_ROWS = 500

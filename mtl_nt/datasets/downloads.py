@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin
 
+from ..errors import BadInput
 from ..files import check_regular, open_regular, open_unpacked
-from ..tasks import BadInput
 
 if TYPE_CHECKING:
     from requests import Response

@@ -24,8 +24,9 @@ import torch
 from jaxtyping import Float, Int
 
 from ..bits import Bits
+from ..errors import BadInput, is_whole_number, suggestion
 from ..files import SMALL_FILE, read_bytes
-from ..tasks import BadInput, Split, TargetForm, TaskData, is_whole_number, suggestion
+from ..tasks import Split, TargetForm, TaskData
 from .downloads import FOLDER, Source, fetch
 from .fingerprints import FINGERPRINT_BITS, Molecules, compute_fingerprints
 from .folds import assign_folds, split_folds
@@ -129,7 +130,7 @@ def load_expansionrx(
 
     >>> load_expansionrx(split="scafold")
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: expansionrx: unknown split 'scafold'; did you mean 'scaffold'?
+    mtl_nt.errors.BadInput: expansionrx: unknown split 'scafold'; did you mean 'scaffold'?
     """
     if split not in SPLITS:
         raise BadInput(f"expansionrx: unknown split {split!r}; {suggestion(split, SPLITS)}")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int
 
+from ..errors import BadInput
 from ..files import open_unpacked
-from ..tasks import BadInput
 from .csv_sheet import read_lines
 from .parquet_sheet import check_declared_size
 from .sheets import SEPARATOR_OF_SUFFIX, check_file, check_unchanged

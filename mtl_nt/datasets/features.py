@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int
 
 from ..bits import Bits
-from ..tasks import BadInput
+from ..errors import BadInput
 from .cells import MAX_CATEGORIES, Cells
 from .column_roles import Roles, shortlist
 from .fingerprints import FINGERPRINT_BITS, RADIUS, Molecules

@@ -22,8 +22,8 @@ import torch
 from jaxtyping import Int32, UInt8
 
 from ..bits import Bits
+from ..errors import BadInput
 from ..files import open_unpacked
-from ..tasks import BadInput
 from .molecule_table import ADVICE, SMILES, MoleculeTable, parse_table
 from .sheets import check_file, check_unchanged
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from ..tasks import BadInput
+from ..errors import BadInput
 from .sheets import EMPTY_CELLS, Chunk, Column, TextColumn, check_header
 
 

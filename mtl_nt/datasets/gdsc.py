@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import BadInput, is_finite_number, is_whole_number, suggestion
 from ..networks import generator
-from ..tasks import BadInput, Split, TaskData, is_finite_number, is_whole_number, suggestion
+from ..tasks import Split, TaskData
 from .downloads import Source, fetch
 from .expression import EXPRESSION_FORMS, Expression, read_expression, standardise
 
@@ -108,7 +109,7 @@ def load_gdsc(
 
     >>> load_gdsc(preset="papr")
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: gdsc: unknown preset 'papr'; did you mean 'paper'?
+    mtl_nt.errors.BadInput: gdsc: unknown preset 'papr'; did you mean 'paper'?
     """
     for option, value, known in (
         ("preset", preset, PRESETS),

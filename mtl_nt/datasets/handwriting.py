@@ -16,8 +16,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from ..errors import BadInput, is_whole_number, suggestion
 from ..networks import generator
-from ..tasks import BadInput, Split, TaskData, is_whole_number, suggestion
+from ..tasks import Split, TaskData
 from .downloads import Source, fetch, read_content
 
 MNIST_FILE_SHA256 = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 from jaxtyping import Float
 
-from ..tasks import BadInput
+from ..errors import BadInput
 from .sheets import quoted
 
 ColumnNames = str | Sequence[str | float]

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import BadInput
 from ..files import open_regular, write_atomically
-from ..tasks import BadInput
 from ..terminal import warn
 from .fingerprints import FINGERPRINT_BITS, RADIUS, Molecules, read_molecules
 from .molecule_table import ACTIVE

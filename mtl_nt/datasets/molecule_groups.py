@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from ..tasks import BadInput
+from ..errors import BadInput
 from .fingerprints import FINGERPRINT_BITS, PROGRESS_FROM, RADIUS
 from .sheets import quoted
 

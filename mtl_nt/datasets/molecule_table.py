@@ -13,7 +13,7 @@ from typing import NamedTuple, TextIO
 import numpy as np
 from jaxtyping import UInt8
 
-from ..tasks import BadInput, suggestion
+from ..errors import BadInput, suggestion
 from .csv_sheet import MAX_BLANK, read_lines
 from .sheets import check_cells
 

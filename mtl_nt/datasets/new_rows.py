@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int
 
 from ..bits import Bits, Features
-from ..tasks import BadInput, suggestion
+from ..errors import BadInput, suggestion
 from .cell_numbers import NO_VALUE, explain_text, parse_number, says_no_value
 from .cells import as_texts
 from .column_roles import shortlist

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64, Int
 
-from ..tasks import BadInput
+from ..errors import BadInput
 from .cell_numbers import (
     NO_VALUE,
     RENAME,

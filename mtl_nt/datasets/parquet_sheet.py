@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .. import files
-from ..tasks import BadInput
+from ..errors import BadInput
 from .sheets import (
     EMPTY_CELLS,
     Chunk,

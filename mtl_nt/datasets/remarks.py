@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..tasks import BadInput, Note, printable
+from ..errors import BadInput, printable
+from ..tasks import Note
 
 
 class Unanswered(BadInput):

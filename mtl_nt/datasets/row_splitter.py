@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Int, Int16
 
-from ..tasks import BadInput, TaskKind
+from ..errors import BadInput
+from ..tasks import TaskKind
 from .cell_numbers import parse_number
 from .cells import Cells
 from .folds import split_round

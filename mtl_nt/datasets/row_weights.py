@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from ..tasks import LARGEST_WEIGHT, BadInput
+from ..errors import BadInput
+from ..tasks import LARGEST_WEIGHT
 from .cell_numbers import parse_number
 from .cells import Cells
 from .column_roles import Roles

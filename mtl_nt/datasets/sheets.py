@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int
 
+from ..errors import BadInput
 from ..files import LARGEST_FILE, check_regular
-from ..tasks import BadInput
 
 MAX_CELLS, MAX_COLUMNS = 400_000_000, 50_000  # of a table; as float32, so many cells take 1.6 GB
 BYTES_PER_ROW, BYTES_PER_CELL = 200, 16  # of the memory that an audit takes, its runs' included
@@ -82,7 +82,7 @@ def check_header(names: Sequence[str], where: str) -> None:
 
     >>> check_header(["age", "age"], "my.csv")
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: my.csv: 2 columns are named 'age'; rename or drop one
+    mtl_nt.errors.BadInput: my.csv: 2 columns are named 'age'; rename or drop one
     """
     if len(names) > MAX_COLUMNS:
         raise BadInput(f"{where}: {len(names):,} columns; {MAX_COLUMNS:,} at most, leave some out")
@@ -110,7 +110,7 @@ def check_cells(rows: int, columns: int, where: str, packed: int | None = None) 
 
     >>> check_cells(1_000_000, 1_000, "my.csv")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: my.csv: more than 400,000,000 cells; leave out some ...
+    mtl_nt.errors.BadInput: my.csv: more than 400,000,000 cells; leave out some ...
     """
     if rows * columns > MAX_CELLS:
         raise BadInput(
@@ -146,7 +146,7 @@ def check_file(
 
     >>> check_file(Path("no.csv"), "no.csv", "give the path of a table")
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: no.csv does not exist; give the path of a table
+    mtl_nt.errors.BadInput: no.csv does not exist; give the path of a table
     """
     try:
         return check_regular(path, LARGEST_FILE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from ..tasks import BadInput
+from ..errors import BadInput
 from .sheets import quoted
 from .table_files import Sheet
 

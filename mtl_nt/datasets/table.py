@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from ..bits import Bits
-from ..tasks import BadInput, Note, Split, TaskData, is_whole_number
+from ..errors import BadInput, is_whole_number
+from ..tasks import Note, Split, TaskData
 from .cells import Cells, read_cells
 from .chemistry import EPOCHS, PRESETS
 from .column_roles import ColumnNames, assign_roles

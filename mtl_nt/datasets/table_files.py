@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import files
-from ..tasks import BadInput
+from ..errors import BadInput
 from .csv_sheet import CSVSheet
 from .parquet_sheet import ParquetSheet
 from .sheets import SEPARATOR_OF_SUFFIX, check_file, one_line
@@ -53,7 +53,7 @@ def open_sheet(path: str | Path, least: int = 2) -> Sheet:
 
     >>> open_sheet("no.csv")
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: no.csv: no such file; give the path of a table
+    mtl_nt.errors.BadInput: no.csv: no such file; give the path of a table
     """
     if not isinstance(path, (str, Path)) or not str(path):
         raise BadInput(f"table {path!r}: give the path of a .csv, .tsv or .parquet")

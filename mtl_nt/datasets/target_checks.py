@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from ..tasks import BadInput, TaskKind
+from ..errors import BadInput
+from ..tasks import TaskKind
 from .column_roles import shortlist
 from .remarks import Remarks
 from .sheets import quoted

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool
 
-from ..tasks import BadInput, TargetForm, TaskKind
+from ..errors import BadInput
+from ..tasks import TargetForm, TaskKind
 from .cells import Cells
 from .class_targets import used_classes
 from .column_roles import Roles, shortlist

@@ -14,8 +14,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
+from ..errors import BadInput
 from ..study import CONSTANT, SIGNIFICANCE_LEVEL, Study, half_interval
-from ..tasks import BadInput
 from .drawing import (
     GREY,
     INK,

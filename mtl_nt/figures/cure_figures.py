@@ -19,7 +19,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from ..tasks import BadInput
+from ..errors import BadInput
 from .cures import CONTROLS
 from .drawing import (
     GREY,
@@ -172,7 +172,7 @@ def cure_controls(table: pd.DataFrame) -> Drawing:
     >>> table = cure_table({"noisy, trunk x 1": stored("cure-noisy")})
     >>> cure_controls(table)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: these studies have no controls; ...
+    mtl_nt.errors.BadInput: these studies have no controls; ...
     """
     methods = list(dict.fromkeys(table.loc[table["control"] != "", "method"]))
     if not methods:

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from ..errors import BadInput
 from ..study import NOT_LEARNED, SAME
-from ..tasks import BadInput
 from .drawing import shorten
 from .tables import Arm, ArmTables, arm_label
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import is_color_like
 
-from ..tasks import BadInput, is_finite_number
+from ..errors import BadInput, is_finite_number
 from .drawing import HARMS, HELPS, INK, Drawing, in_both_forms, shorten
 from .task_rows import Panel, TaskRows, decimals_of, draw_task_rows, number_text
 

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from html import escape
 from typing import Any
 
-from ..tasks import BadInput
+from ..errors import BadInput
 
 Picture = tuple[bytes, str]  # a PNG and its caption
 

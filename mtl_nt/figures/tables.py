@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from ..errors import BadInput, suggestion
 from ..study import CONSTANT, NOT_LEARNED, Study, standard_errors
-from ..tasks import BadInput, suggestion
 from .drawing import FOOTER_LENGTH, shorten
 
 Arm = tuple[str, str]  # a method, and its alpha as text, which is "" where it has none

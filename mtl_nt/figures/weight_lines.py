@@ -77,7 +77,7 @@ def weight_curves(
     >>> from mtl_nt.study import stored
     >>> weight_curves(stored("cure-noisy"), "MTL")  # which comes without the weights of training
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: MTL has no weights in this study: it trains no network, or none is kept
+    mtl_nt.errors.BadInput: MTL has no weights in this study: it trains no network, or none is kept
     """
     t = arm_tables(study)
     arm = t.find_arm(method, alpha)

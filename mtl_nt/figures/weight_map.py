@@ -13,8 +13,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from ..errors import BadInput
 from ..study import Study
-from ..tasks import BadInput
 from .drawing import (
     GREY,
     INK,
@@ -71,7 +71,7 @@ def weight_matrix(
     >>> from mtl_nt.study import stored
     >>> weight_matrix(stored("cure-noisy"))  # which comes without the weights of training
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: this study has no weights: it trains no network, or none are kept
+    mtl_nt.errors.BadInput: this study has no weights: it trains no network, or none are kept
     """
     t = arm_tables(study)
     weighted = set(study.history["method"])

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from ..errors import BadInput
 from ..study import Study
-from ..tasks import BadInput
 from .tables import Arm, format_alpha, study_cache
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..bits import Features
-from ..tasks import BadInput
+from ..errors import BadInput
 
 
 class BatchNormPass(NamedTuple):

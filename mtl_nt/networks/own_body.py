@@ -33,7 +33,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..bits import Bits
-from ..tasks import BadInput, TaskData, is_finite_number
+from ..errors import BadInput, is_finite_number
+from ..tasks import TaskData
 from .random_streams import generator
 
 PREFIX = "own body "

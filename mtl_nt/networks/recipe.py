@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
-from ..tasks import BadInput, TaskData, is_finite_number, is_whole_number, suggestion
+from ..errors import BadInput, is_finite_number, is_whole_number, suggestion
+from ..tasks import TaskData
 from .losses import LossOver
 from .own_body import MakeBody, OwnBody, is_name_of_body
 
@@ -64,7 +65,7 @@ class Recipe:
     0.003
     >>> Recipe(dropout=1.0)
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: dropout 1.0: must be in [0, 1)
+    mtl_nt.errors.BadInput: dropout 1.0: must be in [0, 1)
     """
 
     trunk: tuple[int, ...] = (64, 32)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..bits import Bits, Features
-from ..tasks import BadInput
+from ..errors import BadInput
 from .forward_pass import ForwardPass
 from .layers import ACTIVATIONS, Convolution, HiddenLayer
 from .own_body import own_chance, restart

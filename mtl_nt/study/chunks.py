@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ..errors import BadInput
 from ..networks import Recipe, example_rows, network_size
-from ..tasks import BadInput, TaskData
+from ..tasks import TaskData
 from ..training import (
     ROWS_AT_ONCE,
     FitResult,

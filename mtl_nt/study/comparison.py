@@ -16,8 +16,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..bits import Bits
+from ..errors import BadInput, is_finite_number, is_whole_number, suggestion
 from ..networks import RESEED_OFFSET, Recipe, generator
-from ..tasks import BadInput, TaskData, is_finite_number, is_whole_number, suggestion
+from ..tasks import TaskData
 from ..terminal import warn
 from ..training import (
     CHECKPOINTS,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from ..tasks import BadInput
+from ..errors import BadInput
 from ..weighters import Permuted, Shuffled, Weighter
 from .methods import Method, WeighterArguments, WeighterFactory, resolve_methods
 

@@ -12,8 +12,9 @@ from jaxtyping import Float, Int
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from ..errors import BadInput
 from ..networks import Recipe
-from ..tasks import BadInput, TaskData
+from ..tasks import TaskData
 from ..weighters import Step, Weighter
 from .controls import frozen, permuted
 from .methods import METHODS, STL, Method, swept, tuned, with_target

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from ..tasks import BadInput, suggestion
+from ..errors import BadInput, suggestion
 from ..training import LOWER_IS_BETTER
 from ..training.original_units import R2_ORIGINAL
 
@@ -110,7 +110,7 @@ def is_lower_better(metric: str, stated: Mapping[str, bool] | None = None) -> bo
     True
     >>> is_lower_better("my loss")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: metric 'my loss': is lower or higher better? Say ...
+    mtl_nt.errors.BadInput: metric 'my loss': is lower or higher better? Say ...
     """
     known, said = _is_known_lower(metric), (stated or {}).get(metric)
     if known is None and said is None:
@@ -144,7 +144,7 @@ def parse_directions(said: Any, metrics: Collection[str]) -> dict[str, bool]:
     {'my loss': True}
     >>> parse_directions(False, ["RMSE"])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: metric 'RMSE': higher is said to be better, but ...
+    mtl_nt.errors.BadInput: metric 'RMSE': higher is said to be better, but ...
     """
     names = [said] if isinstance(said, str) else said
     if said is None:

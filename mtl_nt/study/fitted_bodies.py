@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..errors import BadInput
 from ..networks import Network, OwnBody, Recipe, made_rows
 from ..networks.own_body import MakeBody
-from ..tasks import BadInput
 
 ANSWERS = "answers"
 """The name of what the networks of a part give on made rows, in the file."""

@@ -21,10 +21,11 @@ from torch import Tensor
 
 from .. import __version__
 from ..datasets.new_rows import ReadingCard, input_width, is_reading
+from ..errors import BadInput
 from ..files import LARGE_FILE, SMALL_FILE, check_output, read_bytes, write_atomically
 from ..networks import Network, OwnBody, Recipe, network_size
 from ..networks.own_body import MakeBody
-from ..tasks import BadInput, Logarithm, TargetForm, TaskKind
+from ..tasks import Logarithm, TargetForm, TaskKind
 from .fitted_bodies import ANSWERS, OtherBody, answers, check_body, given_body, load_weights
 from .fitted_plan import FittedPlan, Part
 from .schema import FiniteFloat, NonNegativeInt, UniqueNames, load_json, satisfies
@@ -133,7 +134,7 @@ def load_plan(folder: str | Path, architecture: MakeBody | None = None) -> Fitte
 
     >>> load_plan("no such folder")
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: cannot read the fitted plan: no such folder/card.json: No such file or \
+    mtl_nt.errors.BadInput: cannot read the fitted plan: no such folder/card.json: No such file or \
 directory
     """
     folder = Path(folder)

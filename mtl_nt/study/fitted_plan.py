@@ -17,8 +17,9 @@ from torch import Tensor
 
 from ..bits import Bits, Features
 from ..datasets.new_rows import NewRows, ReadingCard, read_new_rows
+from ..errors import BadInput, is_whole_number, suggestion
 from ..networks import Network, Recipe
-from ..tasks import BadInput, Split, TargetForm, TaskData, TaskKind, is_whole_number, suggestion
+from ..tasks import Split, TargetForm, TaskData, TaskKind
 from ..terminal import warn
 from ..training import FitResult, Replicas, limited_threads
 from ..weighters import Weighter
@@ -265,7 +266,7 @@ def fit_plan(
     >>> import mtl_nt
     >>> fit_plan(mtl_nt.load("dial"), {"tasks": {"related 1": {"method": "MTL"}}})
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: the plan says nothing of task 'related 2'; give it a method
+    mtl_nt.errors.BadInput: the plan says nothing of task 'related 2'; give it a method
     """
     if not is_whole_number(seed, 0):
         raise BadInput(f"seed {seed!r}: must be a whole number, 0 or more")

@@ -48,8 +48,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import BadInput
 from ..networks import OwnBody
-from ..tasks import BadInput
 
 PACKAGE = __name__.partition(".")[0]
 GLOBAL_READ = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})

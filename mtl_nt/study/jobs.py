@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ..tasks import BadInput
+from ..errors import BadInput
 from ..training import Stopped
 from .chunks import ChunkResult, TrainedMethod, TrainingJob, merge_chunks, plan_chunks, train_chunk
 from .progress import ProgressBar

@@ -21,7 +21,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..bits import Bits
-from ..tasks import BadInput, TaskData
+from ..errors import BadInput
+from ..tasks import TaskData
 
 RIDGE_PENALTIES = np.logspace(3, -2, 11)
 """Ridge's penalties, the strongest first.

@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..errors import BadInput, is_finite_number, suggestion
 from ..networks import RESEED_OFFSET, Recipe, unknown_setting
-from ..tasks import BadInput, TaskData, is_finite_number, suggestion
+from ..tasks import TaskData
 from ..training import Replicas, constant_outputs, no_classes
 from ..weighters import (
     AMTFL,

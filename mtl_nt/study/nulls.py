@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 import numpy as np
 from jaxtyping import Float
 
+from ..errors import BadInput
 from ..files import check_output, read_bytes, write_atomically
 from ..networks import Recipe
-from ..tasks import BadInput, TaskData
+from ..tasks import TaskData
 from .identity import body_identity
 from .schema import load_json, satisfies
 

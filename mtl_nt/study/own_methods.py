@@ -20,8 +20,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..errors import BadInput
 from ..networks import RESEED_OFFSET, Recipe, example_rows, generator
-from ..tasks import BadInput, Split, TaskData
+from ..tasks import Split, TaskData
 from ..training import Replicas, fit
 from ..weighters import Fixed, Weighter
 from .chunks import TrainingJob, check_signs, replica_stacks
@@ -55,7 +56,7 @@ def check_methods(jobs: Iterable[TrainingJob]) -> None:
     >>> method, data = Method("Shares", plain(Shares)), load("dial")
     >>> check_methods([TrainingJob(method, [data], [0], [0.0], Recipe(trunk=(4,)), {})])
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: method 'Shares': a network's weights change when another one trains \
+    mtl_nt.errors.BadInput: method 'Shares': a network's weights change when another one trains \
 beside it; sum and average over tasks (dim=1), never over networks, and give state and parameters \
 one row for each network
     """

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..datasets.sheets import quoted
-from ..tasks import BadInput, is_finite_number, is_whole_number
+from ..errors import BadInput, is_finite_number, is_whole_number
 from .directions import Directions, hint, parse_directions
 from .methods import CONSTANT, STL
 from .schema import SPLITS, HistoryTable, TrainingTable, empty_table

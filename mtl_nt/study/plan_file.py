@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..errors import BadInput, is_finite_number, is_whole_number, suggestion
 from ..files import SMALL_FILE, read_bytes
 from ..networks import Recipe, unknown_setting
-from ..tasks import BadInput, is_finite_number, is_whole_number, suggestion
 from ..terminal import warn
 from .methods import METHODS, Method, methods_at_widths, tuned
 from .task_plan import Arm, TaskPlan
@@ -155,7 +155,8 @@ def parse_plan(
 
     >>> parse_plan({"tasks": {"height": {"method": "GradNrm"}}}, "p.json")
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: p.json: task 'height': unknown method 'GradNrm'; did you mean 'GradNorm'?
+    mtl_nt.errors.BadInput: p.json: task 'height': unknown method 'GradNrm'; did you mean \
+'GradNorm'?
     """
     _check_keys(value, KEYS, where)
     _check_head(value, where)

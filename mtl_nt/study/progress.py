@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ..tasks import printable
+from ..errors import printable
 from .chunks import TrainingJob, plan_chunks
 
 

@@ -18,8 +18,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..datasets import SCENARIOS, load
+from ..errors import BadInput, suggestion
 from ..networks import Recipe, generator
-from ..tasks import BadInput, TaskData, suggestion
+from ..tasks import TaskData
 from ..training import Checkpoint, fit
 from ..training.original_units import ORIGINAL
 from ..weighters import LBTW, UAMTFL, Balanced, Shuffled, Weighter
@@ -96,7 +97,7 @@ def run_case(
 
     >>> run_case("cure-nosy")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: unknown case 'cure-nosy'; did you mean 'cure-noisy' ...
+    mtl_nt.errors.BadInput: unknown case 'cure-nosy'; did you mean 'cure-noisy' ...
     """
     if name not in CASES:
         raise BadInput(f"unknown case {name!r}; {suggestion(name, CASES)}")

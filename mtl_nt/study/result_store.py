@@ -22,8 +22,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..bits import Bits
+from ..errors import BadInput
 from ..files import LARGE_FILE, check_regular, read_bytes, temporary_folder, write_atomically
-from ..tasks import BadInput, TaskData
+from ..tasks import TaskData
 from ..terminal import warn
 from .chunks import Chunk, ChunkResult, TrainingJob, replica_stacks
 from .identity import body_identity, identity
@@ -38,7 +39,7 @@ from .schema import (
     satisfies,
 )
 
-CODE = ("networks", "weighters", "training", "study", "bits.py", "tasks.py")
+CODE = ("networks", "weighters", "training", "study", "tasks", "bits.py", "errors.py")
 """Rooms and files of the package that the numbers of a result depend on."""
 
 
@@ -212,7 +213,7 @@ class ResultStore:
 def code_digest(*places: str) -> str:
     """SHA-256 of the code in these rooms and files of the package, and of the files' places.
 
-    >>> code_digest("tasks.py") == code_digest("bits.py")
+    >>> code_digest("tasks") == code_digest("bits.py")
     False
     """
     digest, package = hashlib.sha256(), Path(__file__).parents[1]

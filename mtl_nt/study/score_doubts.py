@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..datasets.sheets import quoted
-from ..tasks import BadInput
+from ..errors import BadInput
 from .directions import is_at_most_one, is_never_negative
 from .score_table import ScoreTable
 

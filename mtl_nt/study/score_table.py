@@ -19,7 +19,7 @@ from jaxtyping import Int
 
 from ..datasets.sheets import Column, TextColumn, quoted
 from ..datasets.table_files import open_sheet, stem
-from ..tasks import BadInput
+from ..errors import BadInput
 from .directions import hint
 from .methods import STL
 from .spreadsheets import restore_texts

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..errors import BadInput, is_finite_number
 from ..networks import Recipe, generator, unknown_setting
-from ..tasks import BadInput, is_finite_number
 
 
 class Candidate(NamedTuple):
@@ -50,7 +50,7 @@ def check_candidates(candidates: Any, tasks: int, recipe: Recipe, where: str) ->
 
     >>> check_candidates([Candidate(weights=(1.0, 2.0))], 3, Recipe(), "Mine")
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: Mine: a candidate of its search has 2 weights for 3 tasks; give one each
+    mtl_nt.errors.BadInput: Mine: a candidate of its search has 2 weights for 3 tasks; give one each
     """
     whole = isinstance(candidates, Sequence) and len(candidates) > 0
     if not whole or not all(isinstance(c, Candidate) for c in candidates):

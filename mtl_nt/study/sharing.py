@@ -28,8 +28,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..errors import BadInput, suggestion
 from ..networks import Recipe
-from ..tasks import BadInput, TaskData, suggestion
+from ..tasks import TaskData
 from ..training import Replicas, fit, has_several_metrics
 from ..weighters import Uniform
 from .chunks import limited_threads

@@ -16,9 +16,9 @@ from typing import Annotated, Any, TypedDict
 
 import pandas as pd
 
+from ..errors import BadInput, suggestion
 from ..files import SMALL_FILE, check_output, open_unpacked, read_bytes, write_atomically
 from ..networks import Recipe
-from ..tasks import BadInput, suggestion
 from ..training import CHECKPOINTS, Checkpoint
 from .schema import (
     FiniteFloat,

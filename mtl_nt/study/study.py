@@ -16,8 +16,8 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from scipy.stats import rankdata
 
+from ..errors import BadInput, is_finite_number, suggestion
 from ..networks import Recipe
-from ..tasks import BadInput, is_finite_number, suggestion
 from ..training import Checkpoint
 from .directions import Directions, is_lower_better
 from .methods import CONSTANT, STL
@@ -150,7 +150,7 @@ class Study:
         [0.5, 0.75]
         >>> Study.from_scores(table[1:], metric="RMSE")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        mtl_nt.tasks.BadInput: table: method 'STL' has no score of seed 0, which method 'MTL' has...
+        mtl_nt.errors.BadInput: table: method 'STL' has no score of seed 0, which method 'MTL'...
         """
         from .own_scores import study_from_scores
 

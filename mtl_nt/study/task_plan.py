@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from ..errors import BadInput, suggestion
 from ..networks import Recipe
-from ..tasks import BadInput, suggestion
 from .methods import CONSTANT
 from .transfer import HARMED, HELPED, NOT_LEARNED, paired_test, standard_errors
 

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from ..errors import BadInput
 from ..networks import generator
-from ..tasks import BadInput, TaskData
+from ..tasks import TaskData
 
 
 @dataclass(frozen=True)

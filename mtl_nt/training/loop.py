@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..bits import Features
+from ..errors import BadInput, suggestion
 from ..networks import (
     Adam,
     Network,
@@ -24,7 +25,7 @@ from ..networks import (
     network_size,
     task_losses,
 )
-from ..tasks import BadInput, TaskData, suggestion
+from ..tasks import TaskData
 from ..weighters import Step, Uniform, Weighter
 from .batches import BatchSampler, Replicas
 from .checkpoints import CHECKPOINTS, Checkpoint, CheckpointKeeper

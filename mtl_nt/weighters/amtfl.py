@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..tasks import BadInput, is_finite_number
+from ..errors import BadInput, is_finite_number
 from .base import Step, Weighter, alpha_column
 
 

@@ -38,6 +38,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from ..errors import BadInput
 from ..networks import (
     ClassOutputs,
     Decoder,
@@ -46,7 +47,6 @@ from ..networks import (
     trunk_gradient_norms,
     trunk_gramian,
 )
-from ..tasks import BadInput
 
 
 @dataclass

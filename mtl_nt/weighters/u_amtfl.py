@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..tasks import BadInput, is_whole_number, suggestion
+from ..errors import BadInput, is_whole_number, suggestion
 from .amtfl import AMTFL
 from .base import Step
 
@@ -70,7 +70,7 @@ class UAMTFL(AMTFL):
 
     >>> UAMTFL(alpha=0.1, reading="outsid")
     Traceback (most recent call last):
-    mtl_nt.tasks.BadInput: unknown reading 'outsid'; did you mean 'outside' or 'inside'?
+    mtl_nt.errors.BadInput: unknown reading 'outsid'; did you mean 'outside' or 'inside'?
     """
 
     def __init__(

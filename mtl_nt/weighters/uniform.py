@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..tasks import BadInput
+from ..errors import BadInput
 from .base import Step, Weighter
 
 

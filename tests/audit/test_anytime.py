@@ -34,12 +34,12 @@ from mtl_nt.audit.plan import Plan, parse_methods
 from mtl_nt.audit.result import Audit, resume_command
 from mtl_nt.audit.schedule import Ended, Group, Item, Timer, work_through
 from mtl_nt.audit.work import USE, Work
+from mtl_nt.errors import BadInput
 from mtl_nt.figures import cure_table
 from mtl_nt.study import CURES, STL, Study, methods_at_widths, stored, twin
 from mtl_nt.study.chunks import plan_chunks
 from mtl_nt.study.nulls import joined_pairs, pair_signs
 from mtl_nt.study.pieces import piece_job, train_piece
-from mtl_nt.tasks import BadInput
 from mtl_nt.training import Stopped
 
 audit_module: Any = importlib.import_module("mtl_nt.audit.audit")

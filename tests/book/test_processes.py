@@ -22,8 +22,8 @@ import torch
 
 from mtl_nt import compare, load
 from mtl_nt.book.processes import workers
+from mtl_nt.errors import BadInput
 from mtl_nt.figures import captioned_png, task_differences
-from mtl_nt.tasks import BadInput
 
 pytestmark = [
     pytest.mark.slow,

@@ -40,10 +40,10 @@ from mtl_nt.datasets.chemistry import FOLDS, MIN_PER_CLASS, PRESETS, unreadable
 from mtl_nt.datasets.downloads import Source, fetch
 from mtl_nt.datasets.fingerprints import FINGERPRINT_BITS, Molecules, read_molecules
 from mtl_nt.datasets.molecule_table import ACTIVE, INACTIVE, MISSING, parse_table
+from mtl_nt.errors import BadInput
 from mtl_nt.study.chunks import train
 from mtl_nt.study.methods import METHODS
 from mtl_nt.study.stored import notes, stored
-from mtl_nt.tasks import BadInput
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
 TASKS = ("NR-AR", "NR-AhR", "SR-ARE", "SR-p53", "rare", "idle")

@@ -11,13 +11,13 @@ from beartype.roar import BeartypeCallHintParamViolation
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mtl_nt.errors import BadInput
 from mtl_nt.networks.layers import BatchNorm, Convolution, Linear
 from mtl_nt.networks.losses import LossOver, task_losses
 from mtl_nt.networks.network import Network, log_odds
 from mtl_nt.networks.network_size import network_size
 from mtl_nt.networks.random_streams import RandomStreams, generator
 from mtl_nt.networks.recipe import Initialisation, Loss, Recipe
-from mtl_nt.tasks import BadInput
 
 BINARY = torch.tensor([True, False, True, False])
 R, B, T = 2, 7, 4

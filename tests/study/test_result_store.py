@@ -327,7 +327,7 @@ PACKAGE = Path(result_store.__file__).parents[1]
 @pytest.mark.parametrize(
     "name",
     ["networks/losses", "networks/network", "weighters/lbtw", "training/metrics", "training/loop"]
-    + ["study/methods", "study/study", "tasks"],
+    + ["study/methods", "study/study", "tasks/data", "errors"],
 )
 def test_a_study_from_other_code_is_refused(
     name: str, copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,11 +15,12 @@ from reference import pairs
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from mtl_nt.errors import BadInput
 from mtl_nt.networks import ClassOutputs, Network, Recipe, task_losses, trunk_gradient_norms
 from mtl_nt.networks.gramian import trunk_gramian
 from mtl_nt.study import chunks
 from mtl_nt.study.methods import METHODS
-from mtl_nt.tasks import BadInput, Split, TaskData
+from mtl_nt.tasks import Split, TaskData
 from mtl_nt.training import BatchSampler, Replicas, fit
 from mtl_nt.weighters import AMTFL, RMTL, UAMTFL, Shuffled, Step, Uniform
 

@@ -18,8 +18,9 @@ from torch import Tensor
 
 import mtl_nt
 from mtl_nt import load
+from mtl_nt.errors import BadInput
 from mtl_nt.networks.recipe import Recipe
-from mtl_nt.tasks import BadInput, Split, TaskData
+from mtl_nt.tasks import Split, TaskData
 from mtl_nt.training.batches import BatchSampler, Replicas
 from mtl_nt.training.combined_table import CombinedTable
 from mtl_nt.training.loop import FitResult, Stopped, fit

@@ -16,6 +16,7 @@ from reference import KINDS, pairs
 from torch import Tensor
 
 from mtl_nt.bits import Bits, Features
+from mtl_nt.errors import BadInput
 from mtl_nt.networks import gradients
 from mtl_nt.networks.decoder import Decoder
 from mtl_nt.networks.forward_pass import ForwardPass
@@ -23,7 +24,6 @@ from mtl_nt.networks.losses import task_losses
 from mtl_nt.networks.network import Network
 from mtl_nt.networks.random_streams import RandomStreams
 from mtl_nt.networks.recipe import Recipe
-from mtl_nt.tasks import BadInput
 from mtl_nt.weighters.amtfl import AMTFL, Balanced, SparseHeads
 from mtl_nt.weighters.base import Step, Weighter
 from mtl_nt.weighters.dwa import DWA

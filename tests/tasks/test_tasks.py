@@ -10,8 +10,7 @@ import pytest
 import torch
 from refusals import refused
 
-from mtl_nt import BadInput, Split, TaskData
-from mtl_nt.tasks import suggestion
+from mtl_nt import Split, TaskData
 
 NAN, INF = math.nan, math.inf
 
@@ -193,10 +192,6 @@ def test_a_bad_table_is_refused_in_one_line(case: str) -> None:
     refused(lambda: table(**given), "data set 'mine'", *words)
 
 
-def test_bad_input_is_a_value_error() -> None:
-    assert issubclass(BadInput, ValueError)
-
-
 def test_missing_labels_are_no_error_and_are_known() -> None:
     y = changed(changed(Y, 2, 0, NAN), 15, 1, NAN)
     data = table(y=y)
@@ -279,19 +274,6 @@ def test_fixed_data_stay_whatever_the_seed_and_say_so() -> None:
     assert data.for_seed(3) is data
     assert data.split.kind == "fixed"
     assert moving.split.kind == "free"
-
-
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [
-        ("mnits", "did you mean 'mnist' or 'digits'?"),
-        ("DIGITS", "did you mean 'digits'?"),
-        ("tox21", "known: dial, digits, mnist"),
-        (3, "known: dial, digits, mnist"),
-    ],
-)
-def test_an_unknown_name_comes_with_the_nearest_or_with_all(name: Any, hint: str) -> None:
-    assert suggestion(name, ("dial", "digits", "mnist")) == hint
 
 
 def test_classes_are_named_by_their_numbers_where_nobody_names_them() -> None:
