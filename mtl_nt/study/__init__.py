@@ -4,8 +4,9 @@
 - `pieces` trains one method on some runs, for whoever joins a study in an order of their own.
 - `own_scores` makes a `Study` of scores that somebody else has trained, which `score_table` reads.
   `directions` says of which metrics lower values are better.
-- `transfer` has the statistical tests, and the counts of tasks that are harmed or helped;
-  `variance` the variances that its tests rest on, and `nulls` what chance does to a count.
+- `transfer` has the statistical tests, and `variance` the variances that they rest on. `verdicts`
+  tests every task of a study, `counts` counts the tasks that a method harms and helps, `overall`
+  has means over tasks, and `nulls` what chance does to a count. `arms` has the key of their rows.
 - `methods` says what each method trains. `search` has the candidates of the tuned ones.
   `own_methods` checks the methods that are not the package's own.
 - `chunks` divides the training of a method into chunks of networks, and `jobs` runs them, here or

@@ -48,8 +48,10 @@ from .progress import ProgressBar
 from .result_store import MethodResult, ResultStore
 from .schema import ValidationTable, empty_table
 from .scoring import HISTORY, result_rows
-from .study import MAX_RUNS, Study, parse_margin
+from .study import Study
+from .transfer import MAX_RUNS
 from .variance import overlap_limit, overlap_of_runs
+from .verdicts import parse_margin
 
 DataSource = TaskData | Callable[[int], TaskData]
 """A data set, or a function that makes the data of a seed."""

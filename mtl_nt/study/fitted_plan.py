@@ -23,11 +23,12 @@ from ..tasks import Split, TargetForm, TaskData, TaskKind
 from ..terminal import warn
 from ..training import FitResult, Replicas, limited_threads
 from ..weighters import Weighter
+from .arms import Arm
 from .chunks import TrainingJob, fit_stages, replica_stacks
 from .methods import Method, WeighterArguments
 from .plan_file import Choices, named_method, read_plan
 from .progress import ProgressBar
-from .task_plan import Arm, TaskPlan, arm_words
+from .task_plan import TaskPlan, arm_words
 
 NUMBERS_AT_ONCE = 2**26
 """Features that are predicted from at once, of all networks together."""

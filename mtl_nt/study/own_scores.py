@@ -30,8 +30,9 @@ from .score_table import (
     number_runs,
     read_scores,
 )
-from .study import Study, parse_margin
+from .study import Study
 from .variance import overlap_of_rounds
+from .verdicts import parse_margin
 
 METRIC = "score"
 """What a metric is called that nobody has named."""

@@ -22,8 +22,9 @@ from ..errors import BadInput, is_finite_number, is_whole_number, suggestion
 from ..files import SMALL_FILE, read_bytes
 from ..networks import Recipe, unknown_setting
 from ..terminal import warn
+from .arms import Arm
 from .methods import METHODS, Method, methods_at_widths, tuned
-from .task_plan import Arm, TaskPlan
+from .task_plan import TaskPlan
 
 KEYS = (
     *("plan", "version", "data", "reading", "says", "chosen_on", "tasks", "recipe", "settings"),

@@ -3,46 +3,29 @@
 from __future__ import annotations
 
 import math
-import shlex
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
-from scipy.stats import rankdata
 
-from ..errors import BadInput, is_finite_number, suggestion
+from ..errors import BadInput, suggestion
 from ..networks import Recipe
 from ..training import Checkpoint
+from .arms import Arm, as_arm, scores_by_arm
+from .counts import count_table, null_of_count
 from .directions import Directions, is_lower_better
-from .methods import CONSTANT, STL
-from .nulls import PairSigns, kept_pairs, pairs_table
+from .methods import STL
+from .nulls import PairSigns
+from .overall import overall_table
 from .schema import ValidationTable, empty_table
 from .task_plan import TaskPlan, task_plan
-from .transfer import (
-    HARMED,
-    HELPED,
-    LEAST_PAIRS,
-    NOT_LEARNED,
-    SAME,
-    UNDECIDED,
-    NullCount,
-    count_negative,
-    is_better,
-    null_counts,
-    paired_test,
-    standard_errors,
-)
+from .transfer import NullCount
+from .verdicts import parse_margin, signs_of, verdict_table
 
 MOST_NAMED = 12  # methods at most that a message names
-MAX_RUNS = 10_000  # also the largest number of alphas
-NO_ALPHA = -1.0  # sorts and groups as NaN does not
-Arm = tuple[str, float | None]  # a method and its alpha, as a key of a dictionary
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,8 +238,8 @@ class Study:
         >>> int((study.delta("MTL").mean() < 0).sum())  # tasks that MTL makes worse on average
         6
         """
-        deltas = self._cached("deltas", metric, self._deltas)
-        if (arm := _arm(method, alpha)) not in deltas:
+        deltas = self._deltas(metric)
+        if (arm := as_arm(method, alpha)) not in deltas:
             raise self._missing(method, alpha)
         return deltas[arm].copy()
 
@@ -272,8 +255,8 @@ class Study:
         >>> stored("cure-noisy").scores("STL").shape
         (16, 9)
         """
-        values = self._cached("values", metric, self._values)
-        if (arm := _arm(method, alpha)) not in values:
+        values = self._values(metric)
+        if (arm := as_arm(method, alpha)) not in values:
             raise self._missing(method, alpha)
         return values[arm].copy()
 
@@ -297,7 +280,11 @@ class Study:
         >>> (transfer.query("method == 'MTL'")["verdict"] == "harmed").to_list().count(True)
         6
         """
-        return self._cached("transfer", metric, self._transfer).copy()
+
+        def table() -> pd.DataFrame:
+            return verdict_table(self, self._values(metric), self._deltas(metric), metric)
+
+        return self._cached("transfer", metric, table).copy()
 
     def counts(self, metric: str | None = None) -> pd.DataFrame:
         """The counts of every method and alpha: one row for each, the baseline first.
@@ -328,7 +315,11 @@ class Study:
         >>> [int(count) for count in counts.loc["MTL", verdicts]]
         [6, 0, 0, 3]
         """
-        return self._cached("counts", metric, self._counts).copy()
+
+        def table() -> pd.DataFrame:
+            return count_table(self, self._values(metric), metric)
+
+        return self._cached("counts", metric, table).copy()
 
     def overall(self, metric: str | None = None) -> pd.DataFrame:
         """What every method does on the whole, one row for each method and alpha, baseline first.
@@ -355,7 +346,11 @@ class Study:
         >>> overall.loc["MTL", ["delta", "low", "high", "delta_m"]].astype(float).round(2).to_list()
         [0.42, 0.11, 0.73, -92.11]
         """
-        return self._cached("overall", metric, self._overall).copy()
+
+        def table() -> pd.DataFrame:
+            return overall_table(self, self._values(metric), metric)
+
+        return self._cached("overall", metric, table).copy()
 
     def task_plan(self, candidates: Sequence[str] | None = None) -> TaskPlan:
         """Choose the baseline, MTL or a remedy for each task, and say what that is worth.
@@ -390,7 +385,7 @@ class Study:
         >>> stored("cure-noisy").null_count().pairs >= 16
         True
         """
-        return self._cached("null", metric, self._null_count)
+        return self._cached("null", metric, lambda: null_of_count(self, metric))
 
     def arms(self) -> list[tuple[str, float]]:
         """All pairs of a method and its alpha, in the order of training. NaN stands for no alpha.
@@ -414,14 +409,14 @@ class Study:
         """
         return [a for m, a in self.arms() if m == method and not math.isnan(a)]
 
-    def _pairs(self, _: str | None) -> list[tuple[str, float]]:
+    def _pairs(self) -> list[tuple[str, float]]:
         """All pairs of a method and its alpha that have results."""
         pairs = self.results[["method", "alpha"]].drop_duplicates()
         return list(pairs.itertuples(index=False, name=None))
 
-    def _cached(self, what: str, metric: str | None, make: Callable[[str | None], Any]) -> Any:
+    def _cached(self, what: str, metric: str | None, make: Callable[[], Any]) -> Any:
         if (what, metric) not in self._cache:
-            self._cache[what, metric] = make(metric)
+            self._cache[what, metric] = make()
         return self._cache[what, metric]
 
     def _missing(self, method: str, alpha: float) -> BadInput:
@@ -439,230 +434,20 @@ class Study:
         return self.results[self.results["metric"] == wanted]
 
     def _values(self, metric: str | None) -> dict[Arm, pd.DataFrame]:
-        """The scores by seed and task, for every method and alpha."""
-        table = self._rows_of_metric(metric)
-        tasks = table["task"].unique()
-        wide = table.assign(alpha=table["alpha"].fillna(NO_ALPHA)).pivot(
-            index=["method", "alpha", "seed"], columns="task", values="value"
-        )
-        arms = wide[tasks].groupby(level=["method", "alpha"], sort=False)
-        return {
-            (m, None if a == NO_ALPHA else a): rows.droplevel(["method", "alpha"])  # type: ignore[misc]
-            for (m, a), rows in arms
-        }
+        """The scores of every method and alpha by seed and task."""
+        return self._cached("values", metric, lambda: scores_by_arm(self._rows_of_metric(metric)))
 
     def _deltas(self, metric: str | None) -> dict[Arm, pd.DataFrame]:
-        """The differences from the baseline by seed and task, for every method and alpha."""
-        values = self._cached("values", metric, self._values)
-        single = values[_arm(self.baseline)]
-        sign = self._signs(single, metric)
-        return {a: (table - single) * sign for a, table in values.items() if a[0] != self.baseline}
+        """The differences of every method and alpha from the baseline, by seed and task."""
 
-    def _signs(self, table: pd.DataFrame, metric: str | None) -> Float[np.ndarray, " T"]:
-        """What the differences of each task of this table are multiplied by."""
-        return np.array([float(self.sign(metric or self.metric[str(task)])) for task in table])
-
-    def _transfer(self, metric: str | None) -> pd.DataFrame:
-        arms = self.arms()
-        by_arm = self._cached("deltas", metric, self._deltas)
-        deltas = [by_arm[_arm(method, alpha)] for method, alpha in arms]
-        tasks, learned = list(deltas[0].columns), self._learned(metric)
-        options: dict[str, Any] = {"overlap": self.overlap, "margin": self._margins(tasks, metric)}
-        options["units"] = self._units(tasks, metric)
-        tests = [
-            paired_test(delta.to_numpy(), learned=learned.get(_arm(*arm)), **options)
-            for arm, delta in zip(arms, deltas, strict=True)
-        ]
-        joined = map(np.concatenate, zip(*tests, strict=True))
-        columns = dict(zip(tests[0]._fields, joined, strict=True))
-        methods, alphas = zip(*arms, strict=True)
-        return pd.DataFrame(
-            {
-                "method": np.repeat(methods, len(tasks)),
-                "alpha": np.repeat(alphas, len(tasks)),
-                "task": tasks * len(arms),
-                "delta": columns.pop("mean"),
-                **columns,
+        def deltas() -> dict[Arm, pd.DataFrame]:
+            values = self._values(metric)
+            single = values[as_arm(self.baseline)]
+            sign = signs_of(self, single.columns, metric)
+            return {
+                arm: (table - single) * sign
+                for arm, table in values.items()
+                if arm[0] != self.baseline
             }
-        )
 
-    def _margins(self, tasks: list[str], metric: str | None) -> Float[np.ndarray, " T"]:
-        """The margin of every task."""
-        return np.array([self.margin.get(metric or self.metric[task], 0.0) for task in tasks])
-
-    def _units(self, tasks: list[str], metric: str | None) -> list[str]:
-        """The metric of every task."""
-        return [metric or self.metric[task] for task in tasks]
-
-    def _learned(self, metric: str | None) -> dict[Arm, Bool[np.ndarray, " T"]]:
-        """Which tasks each method or the baseline has learned at all; empty if nothing says so."""
-        values = self._cached("values", metric, self._values)
-        floor = values.get(_arm(CONSTANT))
-        if floor is None or self.baseline == CONSTANT:
-            return {}
-        sign, units = self._signs(floor, metric), self._units(list(floor), metric)
-        better = {
-            arm: is_better(((table - floor) * sign).to_numpy(), self.overlap, units=units)
-            for arm, table in values.items()
-        }
-        known = better[_arm(self.baseline)] | floor.isna().any().to_numpy()
-        return {arm: own | known for arm, own in better.items()}
-
-    def _null_count(self, metric: str | None) -> NullCount:
-        if self.null is None:
-            raise BadInput(f"{self.baseline} has no twin here, and so no null")
-        delta = self.delta(self.null, metric=metric)
-        null = null_counts(delta.to_numpy())
-        scored = [str(task) for task in delta.columns[delta.notna().all()]]
-        metrics = {task: metric or self.metric[task] for task in scored}
-        if null.pairs >= LEAST_PAIRS:
-            return null
-        if (kept := kept_pairs(self.null_identity.get(self.baseline, ""), metrics)) is not None:
-            name, pairs = kept
-        else:
-            further = pairs_table(self.pairs.get(self.baseline, {}), metrics)
-            if further is None:
-                return null
-            further = further[np.isfinite(further).all(1)]  # in which every task was scored
-            name = f"these runs and {len(further)} further pairs"
-            pairs = np.vstack([delta[scored].to_numpy(), further])
-        known = null_counts(pairs)
-        return null._replace(low=known.low, high=known.high, pairs=known.pairs, source=name)
-
-    def _scored(self, metric: str | None) -> tuple[list[str], set[Arm]]:
-        """The tasks that every run of every method scored; and who diverged, and does not count."""
-        values = self._cached("values", metric, self._values)
-        failed = {arm for arm, run in _by_arm(self.training).items() if run["diverged"].any()}
-        whole = [table.notna().all() for arm, table in values.items() if arm not in failed]
-        common = pd.concat(whole, axis=1).all(axis=1)
-        return list(common.index[common]), failed
-
-    def _overall(self, metric: str | None) -> pd.DataFrame:
-        tasks, failed = self._scored(metric)
-        values = {a: v[tasks] for a, v in self._cached("values", metric, self._values).items()}
-        single, arms = values[_arm(self.baseline)], [(self.baseline, math.nan), *self.arms()]
-        units, sign = {metric or self.metric[task] for task in tasks}, self._signs(single, metric)
-        means = {arm: table.mean().to_numpy() for arm, table in values.items()}
-        of_single = means[_arm(self.baseline)]
-        in_race = [
-            arm
-            for arm in (_arm(*pair) for pair in arms)
-            if arm not in failed and arm[0] not in (self.null, CONSTANT) and tasks
-        ]
-        placed = np.array([-sign * means[arm] for arm in in_race]).reshape(-1, len(tasks) or 1)
-        rank = dict(zip(in_race, rankdata(placed, axis=0).mean(1).tolist(), strict=True))
-        rows = []
-        for method, alpha in arms:
-            arm = _arm(method, alpha)
-            row: dict[str, Any] = dict.fromkeys(("delta", "low", "high", "delta_m"), math.nan)
-            if tasks and failed.isdisjoint({arm, _arm(self.baseline)}):
-                change = sign * (means[arm] - of_single)
-                if (of_single > 0).all():
-                    row["delta_m"] = 100 * float((change / of_single).mean())
-                if method != self.baseline:
-                    delta = ((values[arm] - single) * sign).to_numpy()
-                    if len(units) > 1:
-                        error = standard_errors(delta, self.overlap, self._units(tasks, metric))
-                        delta = delta / np.where(error > 0, error, 1.0)
-                    test = paired_test(delta.mean(1, keepdims=True), self.overlap)
-                    row |= {"delta": test.mean[0], "low": test.low[0], "high": test.high[0]}
-            row |= {"unit": units.copy().pop() if len(units) == 1 else "standard errors"}
-            row |= {"rank": rank.get(arm, math.nan), "tasks": len(tasks)}
-            rows.append({"method": method, "alpha": alpha, **row})
-        return pd.DataFrame(rows)
-
-    def _counts(self, metric: str | None) -> pd.DataFrame:
-        values = self._cached("values", metric, self._values)
-        runs = _by_arm(self.training)
-        common, failed = self._scored(metric)
-        one_unit = len({metric or self.metric[task] for task in common}) == 1
-        null, flagged = NullCount(0, math.nan, math.nan, math.nan, 0), None
-        table = self.transfer(metric)
-        verdicts = {arm: Counter(rows["verdict"]) for arm, rows in _by_arm(table).items()}
-        named = {HARMED: "harmed", HELPED: "helped", SAME: "same", UNDECIDED: "undecided"}
-        if not self._margins(list(values[_arm(self.baseline)]), metric).any():
-            del named[SAME]
-        named |= {NOT_LEARNED: "not_learned"}
-        if self.null is not None:
-            null = self.null_count(metric)
-            flagged = verdicts[_arm(self.null)]
-        rows = []
-        for method, alpha in [(self.baseline, math.nan), *self.arms()]:
-            arm = _arm(method, alpha)
-            run = runs.get(arm, self.training[:0])
-            row: dict[str, Any] = {
-                "method": method,
-                "alpha": alpha,
-                "networks": int(run["networks"].max()) if len(run) else 0,
-                "seconds": run["seconds"].sum(),
-                "mean": values[arm][common].mean(axis=None)
-                if one_unit and arm not in failed
-                else math.nan,
-            }
-            if method != self.baseline:
-                count = count_negative(self.delta(method, alpha, metric).to_numpy())
-                unknown = not failed.isdisjoint({arm, _arm(self.baseline)})
-                row |= {
-                    "negative": pd.NA if unknown else count.negative,
-                    "negative_per_run": math.nan if unknown else count.per_run,
-                    "negative_null_low": null.low,
-                    "negative_null_high": null.high,
-                    "null_pairs": null.pairs,
-                    **{name: verdicts[arm][verdict] for verdict, name in named.items()},
-                    "harmed_null": pd.NA if flagged is None else flagged["harmed"],
-                    "helped_null": pd.NA if flagged is None else flagged["helped"],
-                }
-            row["diverged"] = int(run["diverged"].sum())
-            row["still_improving"] = int(run["still_improving"].sum())
-            rows.append(row)
-        table = pd.DataFrame(rows)
-        last = ["diverged", "still_improving"]
-        table = table[[*(c for c in table if c not in last), *last]]
-        if self.recipe is None:  # nobody says what the training cost
-            table = table.drop(columns=["networks", "seconds"])
-        whole_numbers = ["negative", "null_pairs", *named.values(), "harmed_null", "helped_null"]
-        return table.astype(dict.fromkeys(whole_numbers, "Int64"))
-
-
-def parse_margin(
-    margin: float | Mapping[str, float], judged: Sequence[str], known: Sequence[str]
-) -> dict[str, float]:
-    """Check a margin, and give it by metric.
-
-    Args:
-        margin: one number for the metric that all tasks are judged by, or numbers by metric.
-        judged: the metrics that the tasks are judged by.
-        known: all metrics that there are.
-
-    Raises:
-        BadInput: one number for several metrics, an unknown metric, or a margin that is no number
-            of 0 or more.
-
-    >>> parse_margin(0.02, ["MSE"], ["MSE", "R2"])
-    {'MSE': 0.02}
-    """
-    if not isinstance(margin, Mapping):
-        if len(judged) > 1 and is_finite_number(margin) and margin > 0:
-            each = ",".join(f"{metric}={margin:g}" for metric in judged)
-            raise BadInput(
-                f"margin {margin:g}: tasks are judged by {' and '.join(judged)}; give one for "
-                f"each: --margin {shlex.quote(each)}"
-            )
-        margin = dict.fromkeys(judged, margin)
-    for metric, value in margin.items():
-        if metric not in known:
-            raise BadInput(f"margin of unknown metric {metric!r}; {suggestion(metric, known)}")
-        if not is_finite_number(value) or value < 0:
-            raise BadInput(f"margin {value!r:.40} of {metric:.40}: must be a number, 0 or more")
-    return {metric: float(value) for metric, value in margin.items() if value}
-
-
-def _arm(method: str, alpha: float = math.nan) -> Arm:
-    """A method and its alpha as a key of a dictionary, which NaN cannot be."""
-    return method, None if math.isnan(alpha) else alpha
-
-
-def _by_arm(table: pd.DataFrame) -> dict[Arm, pd.DataFrame]:
-    """The rows of every method and alpha."""
-    arms = table.groupby(["method", "alpha"], sort=False, dropna=False)
-    return {_arm(*arm): rows for arm, rows in arms}  # type: ignore[arg-type]
+        return self._cached("deltas", metric, deltas)

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 
 from ..errors import BadInput, suggestion
 from ..networks import Recipe
+from .arms import Arm
 from .methods import CONSTANT
 from .transfer import HARMED, HELPED, NOT_LEARNED, paired_test, standard_errors
 
@@ -34,7 +35,6 @@ STANDARD_ERRORS = "standard errors"
 VALIDATION, TEST = "validation rows", "test rows of the other runs"
 SAME_TEST = "the test rows, which are the same in every run"
 """The rows that a plan is chosen on."""
-Arm = tuple[str, float | None]  # a method and its alpha
 
 
 class Interval(NamedTuple):

@@ -21,7 +21,7 @@ SIGNIFICANCE_LEVEL = 0.05
 POWER = 0.8
 """The probability with which the smallest detectable effect is found."""
 MAX_RUNS = 10_000
-"""The largest number of runs that `runs_needed` considers."""
+"""The most runs of a study, and the largest number that `runs_needed` considers."""
 LEAST_PAIRS = 40
 """The number of pairs of a baseline and its twin that show the spread of a count by themselves."""
 HARMED, HELPED, SAME, UNDECIDED, NOT_LEARNED = VERDICTS = (

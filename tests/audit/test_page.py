@@ -40,7 +40,7 @@ from mtl_nt.audit.result import (
 from mtl_nt.audit.saved import SavedAudit, from_json, is_consistent, to_json
 from mtl_nt.audit.tables import task_table, verdicts_csv
 from mtl_nt.study import load_json, read_plan
-from mtl_nt.study.study import parse_margin
+from mtl_nt.study.verdicts import parse_margin
 from mtl_nt.tasks import Note
 
 BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="no program named chromium: nothing to open")
