@@ -16,7 +16,7 @@ from ..errors import BadInput, printable
 from ..figures.drawing import GREY, INK, method_styles
 from ..networks import Recipe
 from ..study import Method, WeighterArguments, make_replicas, resolve_methods, train
-from ..study.methods import make_weighter
+from ..study.method import make_weighter
 from ..training import Replicas
 from ..weighters import (
     AMTFL,

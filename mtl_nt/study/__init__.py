@@ -7,7 +7,8 @@
 - `transfer` has the statistical tests, and `variance` the variances that they rest on. `verdicts`
   tests every task of a study, `counts` counts the tasks that a method harms and helps, `overall`
   has means over tasks, and `nulls` what chance does to a count. `arms` has the key of their rows.
-- `methods` says what each method trains. `search` has the candidates of the tuned ones.
+- `method` says what a method trains, and `factories` how it makes its weighter. `methods` has those
+  of the papers by name, and `search` the candidates of the tuned ones.
   `own_methods` checks the methods that are not the package's own.
 - `chunks` divides the training of a method into chunks of networks, and `jobs` runs them, here or
   in other processes. `progress` shows how far they are. `scoring` turns them into tables.
@@ -30,25 +31,20 @@ from .affinity import ENOUGH_COMMON_LABELS, TRAINING_STAGES, Affinity, gradient_
 from .chunks import train
 from .comparison import compare, parse_alphas, parse_seeds
 from .controls import frozen, permuted, shuffled
+from .factories import WeighterArguments, plain, with_alpha, with_target, with_weights
 from .fitted_files import check_fitted, load_plan
 from .fitted_plan import FittedPlan, fit_plan
+from .method import Method, make_replicas
 from .methods import (
     CONSTANT,
     METHODS,
     STL,
     TRUNK,
-    Method,
-    WeighterArguments,
-    make_replicas,
     methods_at_widths,
-    plain,
     resolve_methods,
     swept,
     tuned,
     twin,
-    with_alpha,
-    with_target,
-    with_weights,
 )
 from .own_scores import studies_from_scores
 from .plan_file import is_plan, plan_json, read_plan

@@ -22,7 +22,8 @@ from ..networks import Recipe
 from ..tasks import TaskData
 from ..weighters import Step, Uniform
 from .chunks import train
-from .methods import Method, plain
+from .factories import plain
+from .method import Method
 
 TRAINING_STAGES = {
     "first batch": 0.0,

@@ -35,7 +35,8 @@ from ..training import (
     predictions_by_group,
 )
 from ..weighters import Frozen, Weighter, alpha_column
-from .methods import Method, WeighterArguments, make_replicas, make_weighter
+from .factories import WeighterArguments
+from .method import Method, make_replicas, make_weighter
 from .search import Candidate, with_settings
 
 HISTORY_POINTS = 40

@@ -31,12 +31,12 @@ from ..training import (
 )
 from .chunks import TrainingJob, example_weighter
 from .jobs import run_jobs
+from .method import Method
 from .methods import (
     CONSTANT,
     METHODS,
     STL,
     UNTUNED,
-    Method,
     constant_predictions,
     refusal,
     resolve_methods,

@@ -13,7 +13,9 @@ from functools import partial
 
 from ..errors import BadInput
 from ..weighters import Permuted, Shuffled, Weighter
-from .methods import Method, WeighterArguments, WeighterFactory, resolve_methods
+from .factories import WeighterArguments, WeighterFactory
+from .method import Method
+from .methods import resolve_methods
 
 
 def permuted(method: Method | str) -> Method:

@@ -17,7 +17,9 @@ from ..networks import Recipe
 from ..tasks import TaskData
 from ..weighters import Step, Weighter
 from .controls import frozen, permuted
-from .methods import METHODS, STL, Method, swept, tuned, with_target
+from .factories import with_target
+from .method import Method
+from .methods import METHODS, STL, swept, tuned
 
 CANDIDATES = 5
 """The number of candidates of every sweep."""

@@ -25,7 +25,8 @@ from ..training import FitResult, Replicas, limited_threads
 from ..weighters import Weighter
 from .arms import Arm
 from .chunks import TrainingJob, fit_stages, replica_stacks
-from .methods import Method, WeighterArguments
+from .factories import WeighterArguments
+from .method import Method
 from .plan_file import Choices, named_method, read_plan
 from .progress import ProgressBar
 from .task_plan import TaskPlan, arm_words

@@ -26,8 +26,9 @@ from ..tasks import Split, TaskData
 from ..training import Replicas, fit
 from ..weighters import Fixed, Weighter
 from .chunks import TrainingJob, check_signs, replica_stacks
+from .factories import WeighterArguments, WeighterFactory
 from .identity import in_package
-from .methods import Method, WeighterArguments, WeighterFactory, make_weighter, takes_seed
+from .method import Method, make_weighter, takes_seed
 from .search import check_candidates
 
 STEPS, BATCH, TEST_ROWS = 8, 8, 2

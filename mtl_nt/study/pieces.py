@@ -22,7 +22,8 @@ from ..tasks import TaskData
 from ..training import primary_metrics
 from .chunks import TrainingJob
 from .jobs import run_jobs
-from .methods import CONSTANT, STL, Method, constant_predictions
+from .method import Method
+from .methods import CONSTANT, STL, constant_predictions
 from .nulls import null_identity
 from .progress import ProgressBar
 from .result_store import MethodResult, ResultStore

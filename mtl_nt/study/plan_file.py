@@ -23,7 +23,8 @@ from ..files import SMALL_FILE, read_bytes
 from ..networks import Recipe, unknown_setting
 from ..terminal import warn
 from .arms import Arm
-from .methods import METHODS, Method, methods_at_widths, tuned
+from .method import Method
+from .methods import METHODS, methods_at_widths, tuned
 from .task_plan import TaskPlan
 
 KEYS = (

@@ -27,17 +27,9 @@ from ..weighters import LBTW, UAMTFL, Balanced, Shuffled, Weighter
 from .chunks import train
 from .comparison import compare, parse_seeds
 from .cures import CANDIDATES, cure_controls, cure_methods
-from .methods import (
-    METHODS,
-    TRUNK,
-    Method,
-    make_replicas,
-    methods_at_widths,
-    plain,
-    resolve_methods,
-    tuned,
-    with_alpha,
-)
+from .factories import plain, with_alpha
+from .method import Method, make_replicas
+from .methods import METHODS, TRUNK, methods_at_widths, resolve_methods, tuned
 from .nulls import SEEDS
 from .sharing import add_sharing
 from .study import Study

@@ -28,7 +28,7 @@ from ..tasks import TaskData
 from ..terminal import warn
 from .chunks import Chunk, ChunkResult, TrainingJob, replica_stacks
 from .identity import body_identity, identity
-from .methods import Method
+from .method import Method
 from .schema import (
     HistoryTable,
     ResultsTable,

@@ -16,7 +16,7 @@ from scipy import stats
 from ..tasks import TaskData
 from ..training import scores
 from .chunks import HISTORY_POINTS, TrainedMethod, TrainingJob
-from .methods import Method
+from .method import Method
 from .own_methods import predictions
 from .result_store import MethodResult
 from .schema import ValidationTable, empty_table

@@ -40,7 +40,7 @@ from mtl_nt import (
 from mtl_nt.bits import Bits
 from mtl_nt.datasets.dial import Group
 from mtl_nt.study import jobs, keep, nulls, standard_errors, stored
-from mtl_nt.study.methods import WeighterArguments
+from mtl_nt.study.factories import WeighterArguments
 from mtl_nt.study.nulls import keep_null
 from mtl_nt.study.scoring import still_improving
 from mtl_nt.study.transfer import is_better, null_counts, paired_test

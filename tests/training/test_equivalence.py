@@ -17,7 +17,9 @@ from mtl_nt.networks.network import Network
 from mtl_nt.networks.random_streams import RandomStreams
 from mtl_nt.networks.recipe import Recipe
 from mtl_nt.study import chunks
-from mtl_nt.study.methods import METHODS, Method, plain, with_alpha
+from mtl_nt.study.factories import plain, with_alpha
+from mtl_nt.study.method import Method
+from mtl_nt.study.methods import METHODS
 from mtl_nt.tasks import TaskData
 from mtl_nt.training.batches import BatchSampler, Replicas
 from mtl_nt.training.loop import FitResult

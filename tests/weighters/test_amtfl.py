@@ -31,7 +31,7 @@ from mtl_nt.networks.losses import task_losses
 from mtl_nt.networks.network import Network
 from mtl_nt.networks.random_streams import RandomStreams
 from mtl_nt.networks.recipe import Recipe
-from mtl_nt.study.methods import with_alpha
+from mtl_nt.study.factories import with_alpha
 from mtl_nt.training.batches import Replicas
 from mtl_nt.training.loop import FitResult, fit, label_counts
 from mtl_nt.weighters.base import Step, Weighter

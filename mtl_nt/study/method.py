@@ -1,0 +1,242 @@
+"""`Method`: which networks it trains, with which weighter, and in which stages.
+
+All methods share one training loop. A `Method` says how many networks there are, which tasks each
+is trained on, how the tasks are weighted, and whether it has an alpha or candidates to choose from.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args
+
+import torch
+
+from ..errors import BadInput, is_finite_number
+from ..networks import RESEED_OFFSET, Recipe, unknown_setting
+from ..training import Replicas
+from ..weighters import Uniform, Weighter
+from .factories import WeighterArguments, WeighterFactory, call_fault, plain
+from .search import Search
+
+Predictor = Callable[..., Any]
+"""A function that predicts a run's test rows without a network; see `Method`."""
+Units = Literal["own", "trained"]
+UNITS: tuple[str, ...] = get_args(Units)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to train all tasks of a run.
+
+    Args:
+        name: the published name.
+        weighter: makes the weighter; see `plain`, `with_alpha`, `with_target`, `with_weights`.
+        networks: "one" trains one network for all tasks. "each" trains one network for each task,
+            on all tasks, and scores it on its target task. "single" trains one network for each
+            task, on this task alone.
+        alpha: whether the method has an alpha.
+        pretrain: whether a network is first trained on all tasks but its target task. The trunk of
+            that training is where the main training starts.
+        frozen: whether the networks are trained twice: first to learn each task's mean weight over
+            the training, and then anew with these weights (see `controls.frozen`).
+        reseeded: whether initialisation and batch order are other ones, on the same runs.
+        settings: settings of the training, in place of the recipe's.
+        search: a function (trials, tasks, recipe) -> candidates. Each run takes the candidate with
+            the best mean score on its validation rows. Of several metrics, each task's scores are
+            divided by their spread over the candidates before.
+        predictor: predicts in place of networks. It is called with the run's `TaskData`, and with
+            `seed`, the run's seed, if it has a parameter of this name. It gives `[N, T]`, one row
+            for each test row, as a tensor or a NumPy array. A regression task has its target there
+            (see `units`). A binary task has the log odds or the probability of 1, since its metrics
+            look at the order of the rows alone. A task of classes has one column for each class, as
+            `run.output_names` has them, so the shape is `[N, O]`.
+        units: of what the predictor gives for regression tasks: "own", as in `run.y`, or
+            "trained", as in `run.targets`. For tasks of classes "own" is a probability of each
+            class, and "trained" a logit. Where the data are standardised or have such tasks, it
+            must be said.
+        version: a number or a text that stands for the contents of the method's functions where
+            results are kept in a folder. Without it, the functions are compared with all that they
+            read (see `identity`). With it, whoever changes a function changes the version too.
+
+    Raises:
+        BadInput: a setting that no recipe has; a weighter, or its class, where a function belongs
+            that makes it; a predictor with other parameters; unknown units; or a version that is
+            neither a number nor a text.
+
+    >>> Method("MTL, slow", settings={"learning_rate": 1e-4}).trained(tasks=9)
+    1
+
+    The mean of the training labels, as a method of one's own:
+
+    >>> def mean(run):
+    ...     return run.y[run.split.train].nanmean(0).expand(len(run.split.test), -1)
+    >>> Method("Mean", predictor=mean, units="own").trained(tasks=9)
+    0
+    """
+
+    name: str
+    weighter: WeighterFactory = plain(Uniform)
+    networks: Literal["one", "each", "single"] = "one"
+    alpha: bool = False
+    pretrain: bool = False
+    frozen: bool = False
+    reseeded: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    search: Search | None = None
+    predictor: Predictor | None = None
+    units: Units | None = None
+    version: str | float | None = None
+
+    def __post_init__(self) -> None:
+        where, known = f"method {self.name!r}", [f.name for f in fields(Recipe)]
+        for name in self.settings:
+            if name not in known:
+                raise BadInput(f"{where}: unknown setting {name!r}; {unknown_setting(name)}")
+        _check_weighter(where, self.weighter)
+        if self.predictor is not None:
+            _check_predictor(where, self.predictor)
+        if self.units is not None and self.units not in UNITS:
+            raise BadInput(
+                f"{where}: unknown units {self.units!r}; give 'own', as in run.y, or 'trained', as "
+                "in run.targets"
+            )
+        if not isinstance(self.version, (str, type(None))) and not is_finite_number(self.version):
+            raise BadInput(f"{where}: version {self.version!r:.40}: give a number or a text")
+
+    def trained(self, tasks: int) -> int:
+        """The number of networks that one run with one alpha trains."""
+        if self.predictor is not None:
+            return 0
+        return (1 if self.networks == "one" else tasks) * self.stages
+
+    @property
+    def stages(self) -> int:
+        """How many trainings every network has, one after the other."""
+        return 1 + self.pretrain + self.frozen
+
+
+def _check_weighter(where: str, given: object) -> None:
+    """Check that a method's weighter is a function that makes one."""
+    if isinstance(given, Weighter):
+        name = type(given).__name__
+        raise BadInput(
+            f"{where}: every training makes its own weighter; give the class, plain({name}), not "
+            f"{name}()"
+        )
+    if isinstance(given, type):
+        name = given.__name__
+        raise BadInput(
+            f"{where}: {name} is a class; give plain({name}), or with_alpha({name}) if its first "
+            "argument is alpha"
+        )
+    fault = call_fault(given, None) if callable(given) else f"{given!r:.40} is no function"
+    if fault:
+        raise BadInput(
+            f"{where}: its weighter is a function of one argument ({fault}); give "
+            "plain(MyWeighter), or lambda given: MyWeighter()"
+        )
+
+
+def _check_predictor(where: str, given: object) -> None:
+    """Check that a predictor can be called with a run, or with a run and a seed."""
+    if isinstance(given, type):
+        fault = f"{given.__name__} is a class"
+    elif not callable(given):
+        fault = f"{type(given).__name__} is no function"
+    else:
+        fault = call_fault(given, None, **({"seed": 0} if takes_seed(given) else {}))
+    if fault:
+        raise BadInput(
+            f"{where}: its predictor is a function of the run, and perhaps of a parameter named "
+            f"seed ({fault}); give lambda run: ..., or lambda run, seed: ..."
+        )
+
+
+def takes_seed(predictor: Predictor) -> bool:
+    """Whether a predictor has a parameter `seed` that is still to be given.
+
+    >>> takes_seed(lambda run: run.y), takes_seed(lambda run, seed: run.y)
+    (False, True)
+    """
+    try:
+        seed = inspect.signature(predictor).parameters.get("seed")
+    except (TypeError, ValueError):
+        return False
+    given = getattr(predictor, "keywords", {})
+    return seed is not None and seed.kind in SEED_KINDS and "seed" not in given
+
+
+SEED_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def make_weighter(method: Method, arguments: WeighterArguments) -> Weighter:
+    """The weighter of a stack of networks, as the method's function makes it.
+
+    Raises:
+        BadInput: the function gives something else, or a weighter whose class does not call
+            `super().__init__()`.
+
+    >>> ones = torch.ones(1, 3)
+    >>> arguments = WeighterArguments(ones[:, :1], torch.tensor([0]), ones)
+    >>> type(make_weighter(Method("MTL"), arguments)).__name__
+    'Uniform'
+    """
+    where = f"method {method.name!r}"
+    try:
+        made: object = method.weighter(arguments)
+    except AttributeError as error:
+        if "before Module.__init__() call" not in str(error):
+            raise
+        raise BadInput(f"{where}: its weighter's __init__ must begin with {SUPER}") from None
+    if not isinstance(made, Weighter):
+        kind = made if isinstance(made, type) else type(made)
+        what = f"{'the class' if kind is made else 'a'} {kind.__name__}"
+        raise BadInput(
+            f"{where}: its weighter's function gives {what}; let it return a Weighter, such as "
+            "LBTW(0.5)"
+        )
+    if "_parameters" not in vars(made):
+        raise BadInput(f"{where}: {type(made).__name__}.__init__ must begin with {SUPER}")
+    return made
+
+
+SUPER = "super().__init__()"
+
+
+def make_replicas(method: Method, alphas: int, seeds: Sequence[int], tasks: int) -> Replicas:
+    """The networks that a method needs, ordered by alpha, run and task.
+
+    Args:
+        method: the method.
+        alphas: the number of alphas; 1 for a method without one.
+        seeds: one for each run.
+        tasks: the number of tasks.
+
+    >>> alone = Method("STL", networks="single")
+    >>> replicas = make_replicas(alone, alphas=1, seeds=[0, 1], tasks=3)
+    >>> replicas.data
+    tensor([0, 0, 0, 1, 1, 1])
+    >>> replicas.trained[:3].int()
+    tensor([[1, 0, 0],
+            [0, 1, 0],
+            [0, 0, 1]], dtype=torch.int32)
+    """
+    one_per_task = method.networks != "one"
+    a, s, t = torch.meshgrid(
+        torch.arange(alphas),
+        torch.arange(len(seeds)),
+        torch.arange(tasks if one_per_task else 1),
+        indexing="ij",
+    )
+    run, target_only = s.flatten(), torch.eye(tasks, dtype=torch.bool)[t.flatten()]
+    all_tasks = torch.ones(len(run), tasks, dtype=torch.bool)
+    return Replicas(
+        data=run,
+        seed=torch.tensor(seeds)[run] + (RESEED_OFFSET if method.reseeded else 0),
+        trained=target_only if method.networks == "single" else all_tasks,
+        scored=target_only if one_per_task else all_tasks,
+        group=(a * len(seeds) + s).flatten(),
+        focus=t.flatten() if method.networks == "each" else torch.full_like(run, -1),
+    )
