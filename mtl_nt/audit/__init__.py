@@ -4,8 +4,8 @@
 `schedule` keeps to the time, `bench` trains one piece, and `status` shows what is going on. `plan`
 says what was trained, and `result` holds what was found. `saved` and `folder` keep it on disk.
 `early` is for an audit that ended before any verdict.
-`findings` puts it into numbers and sentences, `tables` and `figures` show it, and `page` puts all
-of it on one page. `command` is what `python -m mtl_nt report` does.
+`findings` puts it into numbers and `sentences` into words, `tables` and `figures` show it, and
+`page` puts all of it on one page. `command` is what `python -m mtl_nt report` does.
 
 `predict` is what `python -m mtl_nt fit` and `predict` do with the plan.
 
@@ -17,11 +17,12 @@ This room uses all others.
 
 from .audit import audit, example_audit
 from .figures import affinity_map, width_check
-from .findings import findings, sentences
+from .findings import findings
 from .judgement import judgement
 from .page import audit_page
 from .plan import parse_methods
 from .result import Audit, repeat_command
+from .sentences import sentences
 from .tables import csv_link, plan_table, remedies_table, settings_table, task_table, verdicts_link
 
 __all__ = [

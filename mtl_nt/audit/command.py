@@ -45,11 +45,12 @@ def write_report(options: argparse.Namespace) -> None:
     from ..study import plan_json
     from .audit import audit
     from .early import early_end, has_results
-    from .findings import findings, sentences
+    from .findings import findings
     from .judge import parse_margins
     from .page import audit_page
     from .plan import parse_seconds
     from .result import read_words, repeat_command
+    from .sentences import sentences
     from .tables import verdicts_csv
 
     budget = parse_seconds(options.budget)

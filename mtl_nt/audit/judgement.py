@@ -12,7 +12,8 @@ from typing import Any
 from ..figures.tables import PLAIN_MTL, Arm, ArmTables, arm_label, arm_tables, format_alpha
 from ..study import CONSTANT, Study
 from ..study.transfer import VERDICTS
-from .findings import listed, more_runs, runs_to_decide
+from .findings import runs_to_decide
+from .sentences import listed, more_runs
 
 TEST = ("delta", "low", "high", "p", "adjusted", "detectable")
 """The numbers of a task's test (see `Study.transfer`)."""

@@ -21,7 +21,7 @@ from ..figures.picture import captioned_html
 from ..study import TRAINING_STAGES, TaskPlan, plan_json
 from ..study.task_plan import SAME_TEST, STANDARD_ERRORS, TEST
 from .figures import affinity_map, width_check
-from .findings import findings, learn_advice, listed, mean_words, power_words, sentences
+from .findings import findings
 from .result import (
     Audit,
     body_words,
@@ -34,6 +34,7 @@ from .result import (
     resume_command,
     where_words,
 )
+from .sentences import learn_advice, listed, mean_words, power_words, sentences
 from .tables import (
     csv_link,
     metrics_table,

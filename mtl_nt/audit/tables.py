@@ -16,9 +16,10 @@ from ..figures.tables import arm_label, arm_tables, format_alpha
 from ..study import STL, safe_csv
 from ..study.task_plan import STANDARD_ERRORS
 from ..training.original_units import ORIGINAL
-from .findings import effect_digits, listed, runs_by_task
+from .findings import runs_by_task
 from .plan import format_seconds
 from .result import Audit, where_words
+from .sentences import effect_digits, listed
 
 TASK_COLUMNS = (
     "task",

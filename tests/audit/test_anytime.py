@@ -28,11 +28,12 @@ from mtl_nt import METHODS, load
 from mtl_nt.audit.audit import audit
 from mtl_nt.audit.bench import Bench
 from mtl_nt.audit.costs import STEPS, Costs, measure_costs
-from mtl_nt.audit.findings import findings, sentences
+from mtl_nt.audit.findings import findings
 from mtl_nt.audit.folder import AuditFolder
 from mtl_nt.audit.plan import Plan, parse_methods
 from mtl_nt.audit.result import Audit, resume_command
 from mtl_nt.audit.schedule import Ended, Group, Item, Timer, work_through
+from mtl_nt.audit.sentences import sentences
 from mtl_nt.audit.work import USE, Work
 from mtl_nt.errors import BadInput
 from mtl_nt.figures import cure_table

@@ -38,7 +38,7 @@ from mtl_nt import compare, figures, load
 from mtl_nt.__main__ import main
 from mtl_nt.audit import figures as audit_figures
 from mtl_nt.audit.audit import audit, example_audit, label_counts
-from mtl_nt.audit.findings import findings, sentences
+from mtl_nt.audit.findings import findings
 from mtl_nt.audit.folder import AuditFolder
 from mtl_nt.audit.page import audit_page
 from mtl_nt.audit.plan import (
@@ -51,6 +51,7 @@ from mtl_nt.audit.plan import (
 )
 from mtl_nt.audit.result import Audit, repeat_command, without_methods
 from mtl_nt.audit.saved import FILE
+from mtl_nt.audit.sentences import sentences
 from mtl_nt.audit.source import Source
 from mtl_nt.audit.tables import csv_link, settings_table, task_table
 from mtl_nt.book import report

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from mtl_nt.audit.audit import DEFAULT_METHODS, FLOOR, audit
-from mtl_nt.audit.findings import findings, sentences
+from mtl_nt.audit.findings import findings
+from mtl_nt.audit.sentences import sentences
 
 audit_module = importlib.import_module("mtl_nt.audit.audit")
 FEW: dict[str, Any] = {"seeds": 2, "steps": 5, "alphas": (0.5,), "progress": False}

@@ -26,7 +26,7 @@ from mtl_nt.__main__ import main
 from mtl_nt.arguments import parser
 from mtl_nt.audit import example_audit
 from mtl_nt.audit.audit import audit, label_counts
-from mtl_nt.audit.findings import findings, mean_words, sentences
+from mtl_nt.audit.findings import findings
 from mtl_nt.audit.page import MOST_ROWS, audit_page
 from mtl_nt.audit.plan import Plan
 from mtl_nt.audit.result import (
@@ -38,6 +38,7 @@ from mtl_nt.audit.result import (
     where_words,
 )
 from mtl_nt.audit.saved import SavedAudit, from_json, is_consistent, to_json
+from mtl_nt.audit.sentences import mean_words, sentences
 from mtl_nt.audit.tables import task_table, verdicts_csv
 from mtl_nt.study import load_json, read_plan
 from mtl_nt.study.verdicts import parse_margin
