@@ -68,7 +68,10 @@ kernels.PRELOADED += ("mtl_nt.book.report", "mtl_nt.audit.audit", "pytest")
 report.ThisPythonKernel = kernels.PreloadedKernel
 
 
-NEED_RDKIT = {"mtl_nt.datasets.molecule_groups.describe_molecules"}  # examples, by name
+NEED_RDKIT = {  # examples, by name
+    "mtl_nt.datasets.fingerprints.read_fingerprints",
+    "mtl_nt.datasets.molecule_groups.describe_molecules",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

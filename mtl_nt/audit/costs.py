@@ -19,12 +19,12 @@ from ..study import METHODS, STL, Method
 from ..study.chunks import Chunk, TrainingJob, example_weighter, plan_chunks, train_chunk
 from ..tasks import TaskData
 from ..training import Stopped
+from ..training.loop import EVALUATIONS
 from ..weighters import Fixed, RandomWeights, Uniform
 
 STEPS = 12  # of every kind of network
 WARM_UP = 2  # of these steps, which take longer
 MOST_NETWORKS = 16  # of a stack that takes the steps
-EVALUATIONS = 20  # of the validation rows in a training (see `training.loop`)
 FORWARD = 1 / 3  # of a step: the pass that an evaluation needs of a row
 WEIGHTING = 1.25  # a step whose task weights need gradients, to one whose weights are given
 FREE = (Uniform, Fixed, RandomWeights)  # weighters that need none

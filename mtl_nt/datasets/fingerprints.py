@@ -147,22 +147,14 @@ def read_fingerprints(where: str, smiles: Sequence[str]) -> list[bytes | None]:
     [False, True, True]
     """
     try:
-        from rdkit import Chem, rdBase
-        from rdkit.Chem import rdFingerprintGenerator
+        from rdkit import rdBase
     except ImportError:
         raise BadInput(f"{where}: fingerprints need RDKit; pip install 'mtl_nt[chem]'") from None
-    morgan = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=FINGERPRINT_BITS)
-    found: list[bytes | None] = []
     with rdBase.BlockLogs():
-        for text in smiles:
-            molecule: Any = Chem.MolFromSmiles(text)  # None where it is no molecule
-            there = molecule is not None and molecule.GetNumAtoms() > 0
-            bits = np.packbits(morgan.GetFingerprintAsNumPy(molecule)).tobytes() if there else None
-            found.append(bits)
-    return found
+        return [found and found[1] for found in read_smiles(smiles, progress=False)]
 
 
-def compute_fingerprints(smiles: list[str]) -> Iterator[tuple[bytes, str] | None]:
+def compute_fingerprints(smiles: Sequence[str]) -> Iterator[tuple[bytes, str] | None]:
     """Yield the packed fingerprint and the scaffold of every molecule.
 
     A molecule that RDKit cannot read gives None.
@@ -170,19 +162,35 @@ def compute_fingerprints(smiles: list[str]) -> Iterator[tuple[bytes, str] | None
     Args:
         smiles: the SMILES of the molecules.
     """
+    from rdkit.Chem.Scaffolds import MurckoScaffold
+
+    for found in read_smiles(smiles):
+        if found is None:
+            yield None
+        else:
+            molecule, bits = found
+            yield bits, MurckoScaffold.MurckoScaffoldSmiles(mol=molecule)
+
+
+def read_smiles(smiles: Sequence[str], progress: bool = True) -> Iterator[tuple[Any, bytes] | None]:
+    """Yield every molecule, as RDKit has it, and its packed fingerprint.
+
+    A SMILES that RDKit cannot read, or that has no atom, gives None. An empty text has none, and
+    RDKit makes a molecule of it all the same.
+
+    Args:
+        smiles: the SMILES of the molecules.
+        progress: whether a bar is shown where they are many.
+    """
     from rdkit import Chem
     from rdkit.Chem import rdFingerprintGenerator
-    from rdkit.Chem.Scaffolds import MurckoScaffold
     from tqdm.auto import tqdm
 
     morgan = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=FINGERPRINT_BITS)
-    quiet = len(smiles) < PROGRESS_FROM
+    quiet = not progress or len(smiles) < PROGRESS_FROM
     for text in tqdm(smiles, "fingerprints", leave=False, mininterval=0.5, disable=quiet):
-        molecule: Any = Chem.MolFromSmiles(
-            text
-        )  # RDKit's type hints do not say that it may be None
-        if molecule is None:
+        molecule: Any = Chem.MolFromSmiles(text)  # None where it is no molecule
+        if molecule is None or not molecule.GetNumAtoms():
             yield None
-            continue
-        bits = np.packbits(morgan.GetFingerprintAsNumPy(molecule))
-        yield bits.tobytes(), MurckoScaffold.MurckoScaffoldSmiles(mol=molecule)
+        else:
+            yield molecule, np.packbits(morgan.GetFingerprintAsNumPy(molecule)).tobytes()

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from ..errors import BadInput
-from .fingerprints import FINGERPRINT_BITS, PROGRESS_FROM, RADIUS
+from .fingerprints import read_smiles
 from .sheets import quoted
 
 APART = ("salts", "stereo")
@@ -73,18 +73,13 @@ def describe_molecules(
     ('CCO', 'CCO')
     """
     from rdkit import Chem
-    from rdkit.Chem import rdFingerprintGenerator
     from rdkit.Chem.Scaffolds import MurckoScaffold
-    from tqdm.auto import tqdm
 
-    morgan = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=FINGERPRINT_BITS)
-    quiet = len(smiles) < PROGRESS_FROM
-    for text in tqdm(smiles, "fingerprints", leave=False, mininterval=0.5, disable=quiet):
-        molecule: Any = Chem.MolFromSmiles(text)  # None where it is no molecule
-        if molecule is None or not molecule.GetNumAtoms():
+    for found in read_smiles(smiles):
+        if found is None:
             yield None
             continue
-        bits = np.packbits(morgan.GetFingerprintAsNumPy(molecule)).tobytes()
+        molecule, bits = found
         parent = molecule if "salts" in apart else _without_salt(molecule)
         yield MoleculeFacts(
             bits,

@@ -215,8 +215,7 @@ def plan_chunks(job: TrainingJob) -> list[Chunk]:
 def bytes_per_network(job: TrainingJob) -> int:
     """Estimate of the memory that one network takes while it trains, without the data."""
     method, tasks, classes = job.method, job.outputs, bool(job.runs[0].classes)
-    alone = method.networks == "single" and not method.pretrain and not classes
-    if alone and method.weighter is Method.weighter:
+    if method.sees_one_task and not classes and method.weighter is Method.weighter:
         tasks = 1  # such a network has one head alone, see `training.fit`
     some_rows = example_rows(job.runs[0], job.recipe.architecture)
     one = network_size(math.prod(job.runs[0].x.shape[1:]), tasks, job.recipe, some_rows)

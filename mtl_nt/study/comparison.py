@@ -164,7 +164,6 @@ def compare(
             )
     shared = {"trunk": trunk, "steps": None if isinstance(steps, Mapping) else steps, **settings}
     recipe = Recipe.for_data(runs[0], **shared)
-    single = Recipe.for_single_task(runs[0], **shared)
     if precision not in PRECISIONS:
         raise BadInput(f"unknown precision {precision!r}; {suggestion(precision, PRECISIONS)}")
     options = {"checkpoint": checkpoint, "device": parse_device(device), "precision": precision}
@@ -175,8 +174,7 @@ def compare(
                 raise BadInput(f"{m.name} {why}; leave the method out, or mend the data")
             warn(f"left out: {m.name} ({why})")  # nobody has asked for it
             continue
-        on_one_task = m.networks == "single" and not m.pretrain
-        method_recipe = replace(single if on_one_task else recipe, **m.settings)
+        method_recipe = m.recipe(runs[0], **shared)
         method_recipe = replace(method_recipe, steps=budget.get(m.name, method_recipe.steps))
         method_alphas = alphas if m.alpha else [math.nan]
         job = jobs[m.name] = TrainingJob(

@@ -368,7 +368,7 @@ def _job(
     if method.alpha == (alpha is None):
         has = "needs an alpha" if method.alpha else "has no alpha"
         raise BadInput(f"{choices.where}: {name} {has}; mend the plan")
-    if method.networks == "single" and not method.pretrain and name not in choices.own:
+    if method.sees_one_task and name not in choices.own:
         # As `compare`: what the data ask of networks with one task, unless the plan says otherwise.
         body = {} if recipe.own_body is None else {"architecture": recipe.own_body}
         plain = Recipe.for_data(data, **body)

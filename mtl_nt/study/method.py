@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 import torch
 
 from ..errors import BadInput, is_finite_number
 from ..networks import RESEED_OFFSET, Recipe, unknown_setting
+from ..tasks import TaskData
 from ..training import Replicas
 from ..weighters import Uniform, Weighter
 from .factories import WeighterArguments, WeighterFactory, call_fault, plain
@@ -115,6 +116,30 @@ class Method:
     def stages(self) -> int:
         """How many trainings every network has, one after the other."""
         return 1 + self.pretrain + self.frozen
+
+    @property
+    def sees_one_task(self) -> bool:
+        """Whether each of its networks sees one task alone, in all of its trainings."""
+        return self.networks == "single" and not self.pretrain
+
+    def recipe(self, data: TaskData, **changes: Any) -> Recipe:
+        """What its networks are trained with on these data: the data's own, then the method's.
+
+        Data may ask for another recipe where a network sees one task alone.
+
+        Args:
+            data: the data.
+            changes: settings in place of the data's own, as in `Recipe.for_data`.
+
+        Raises:
+            BadInput: a setting is unknown or outside its range.
+
+        >>> from mtl_nt import load
+        >>> Method("MTL, slow", settings={"learning_rate": 1e-4}).recipe(load("dial")).learning_rate
+        0.0001
+        """
+        make = Recipe.for_single_task if self.sees_one_task else Recipe.for_data
+        return replace(make(data, **changes), **self.settings)
 
 
 def _check_weighter(where: str, given: object) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,9 +52,7 @@ def piece_job(
     >>> job.steps
     5
     """
-    on_one_task = method.networks == "single" and not method.pretrain
-    make = Recipe.for_single_task if on_one_task else Recipe.for_data
-    recipe = replace(make(runs[0], steps=steps), **method.settings)
+    recipe = method.recipe(runs[0], steps=steps)
     own = [*alphas] if method.alpha else [math.nan]
     options = {"checkpoint": "last", "device": device, "precision": "full"}
     return TrainingJob(method, runs, seeds, own, recipe, options, trials, memory * 1e9)

@@ -284,6 +284,8 @@ def broken(what: str) -> pd.DataFrame:
         table.loc[9, "Molecule Name"] = table.loc[8, "Molecule Name"]
     elif what == "molecule":
         table.loc[9, "SMILES"] = "C1CC"
+    elif what == "empty":
+        table.loc[9, "SMILES"] = ""
     return table
 
 
@@ -296,6 +298,7 @@ def broken(what: str) -> pd.DataFrame:
         ("name", ("'E-12b' has no number",)),
         ("twice", ("'E-0001009' is there twice",)),
         ("molecule", ("RDKit cannot read molecule 'E-0001010'",)),
+        ("empty", ("RDKit cannot read molecule 'E-0001010'",)),
     ],
 )
 def test_a_fault_in_the_file_is_named(
