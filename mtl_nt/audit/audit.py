@@ -26,8 +26,6 @@ from ..networks.own_body import MakeBody
 from ..study import CONSTANT, METHODS, Study, parse_alphas, parse_seeds, satisfies
 from ..study import result_store as parts
 from ..study.comparison import parse_device, with_resplits_seen
-from ..study.study import parse_margin
-from ..study.comparison import parse_device
 from ..study.transfer import LEAST_PAIRS
 from ..study.verdicts import parse_margin
 from ..tasks import Note, TaskData

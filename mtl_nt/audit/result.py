@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from ..datasets import is_table
-from ..figures.tables import format_alpha
 from ..errors import BadInput
+from ..figures.tables import format_alpha
 from ..networks import Recipe
 from ..networks.own_body import PREFIX
 from ..study import Affinity, Study, TaskPlan, methods_at_widths

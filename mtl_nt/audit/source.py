@@ -66,7 +66,7 @@ class Source:
     def identity(self) -> dict[str, Any]:
         """What tells these data from others, found without reading the table."""
         if self.data is not None:
-            runs = [self.data.for_seed(seed) for seed in self.seeds or (self.data.data_seed,)]
+            runs = [self.data.for_seed(seed) for seed in self.seeds or (0,)]
             recipes = [_as_text(run.recipe) | {"single": _as_text(run.single)} for run in runs]
             own = {"data": data_digest(runs), "recipes": recipes, "options": {}}
             return {**own, **self._changes()}
