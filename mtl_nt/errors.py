@@ -39,11 +39,8 @@ def printable(text: object) -> str:
     >>> print(printable("a\\x1b[2Jb"))
     a\\x1b[2Jb
     """
-    return "".join(c if c.isprintable() else _escape(c) for c in str(text))
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return "".join(escaped)
 
 
 def is_out_of_memory(kind: str, message: str) -> bool:

@@ -102,8 +102,8 @@ def read_bytes(path: str | Path, most: int = SMALL_FILE) -> bytes:
     return data
 
 
-def digest(path: str | Path, algorithm: str = "sha256") -> str:
-    """The checksum of a regular file in hexadecimal digits, read as a stream.
+def digest(path: str | Path) -> str:
+    """The SHA-256 of a regular file in hexadecimal digits, read as a stream.
 
     Errors are those of `check_regular`.
 
@@ -111,7 +111,7 @@ def digest(path: str | Path, algorithm: str = "sha256") -> str:
     True
     """
     with open_regular(path) as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_unpacked(

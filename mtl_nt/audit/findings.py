@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -86,7 +85,7 @@ def findings(audit: Audit) -> dict[str, Any]:
     floors = [m for m, _ in study.arms() if m in METHODS and METHODS[m].predictor is not None]
     apart = (CONSTANT, study.null, "MTL", *floors)
     others = [a for a in study.arms() if a[0] not in apart and a != SAME_AS_MTL]
-    means = _means(study, learned["task"].tolist())
+    means = _means(study)
     remedies = [
         _remedy(study, method, alpha, names["harmed"], means[method, format_alpha(alpha)])
         for method, alpha in others
@@ -192,23 +191,15 @@ def plan_findings(plan: TaskPlan) -> dict[str, Any]:
     }
 
 
-def _means(study: Study, learned: Sequence[str]) -> dict[tuple[str, str], dict[str, Any]]:
-    """The mean difference of every method and alpha from STL over the learned tasks.
-
-    It is that of `Study.overall`. A task that nobody has learned would add nothing but its noise.
-    """
-    results = study.results[study.results["task"].isin([*learned])]
-    if not len(results):
-        nothing = dict.fromkeys(("delta", "low", "high", "delta_m", "rank"))
-        return {arm: {**nothing, "unit": "", "tasks": 0} for arm in arm_tables(study).counts}
-    rows = replace(study, results=results).overall().to_dict("records")
+def _means(study: Study) -> dict[tuple[str, str], dict[str, Any]]:
+    """The mean difference of every method and alpha from STL, as `Study.overall` has it."""
     return {
-        (str(row["method"]), format_alpha(row["alpha"])): {
+        arm: {
             **{name: _known(row[name]) for name in ("delta", "low", "high", "delta_m", "rank")},
             "unit": row["unit"],
             "tasks": int(row["tasks"]),
         }
-        for row in rows
+        for arm, row in arm_tables(study).overall.items()
     }
 
 

@@ -18,7 +18,7 @@ from .sentences import listed, more_runs
 TEST = ("delta", "low", "high", "p", "adjusted", "detectable")
 """The numbers of a task's test (see `Study.transfer`)."""
 ENOUGH_RUNS = 5
-OVERALL = ("delta", "low", "high", "unit", "delta_m", "rank")
+OVERALL = ("delta", "low", "high", "unit", "delta_m", "rank", "tasks")
 """What `Study.overall` says of a method."""
 
 
@@ -74,8 +74,10 @@ def sentences(study: Study) -> list[str]:
     arms = judged_arms(t)
     found = judgement(study)["methods"][0]
     name, base, many = arm_label(arms[0]), study.baseline, t.counts[arms[0]]["negative_per_run"]
-    said = [headline(study), _overall_words(name, base, found["overall"]), *_other_words(t, arms)]
-    if lost := found["verdicts"]["not learned"]:
+    lost = found["verdicts"]["not learned"]
+    whole = _overall_words(name, base, found["overall"], len(lost))
+    said = [headline(study), whole, *_other_words(t, arms)]
+    if lost:
         said.append(
             f"Not learned are {listed(lost)}: neither {name} nor {base} beats the predictor that "
             "ignores the features, so there is nothing to harm or to help."
@@ -200,12 +202,13 @@ def headline(study: Study) -> str:
     return f"{said}{'; ' if rest else ''}{', '.join(rest)}."
 
 
-def _overall_words(name: str, base: str, overall: Mapping[str, Any]) -> str:
-    """How a method differs on the whole."""
+def _overall_words(name: str, base: str, overall: Mapping[str, Any], lost: int) -> str:
+    """How a method differs on the whole, over the tasks that are not lost: not learned."""
     delta, low, high = (overall[key] for key in ("delta", "low", "high"))
     if delta is None:
         return f"On the whole {name} cannot be compared with {base}."
-    numbers = [f"mean difference {delta:+.2g} in {overall['unit']}, + is better"]
+    over = f" over {overall['tasks']} learned tasks" if lost else ""
+    numbers = [f"mean difference {delta:+.2g} in {overall['unit']}{over}, + is better"]
     if low is None or high is None:
         said = f"{name} is {'better' if delta > 0 else 'worse'} than {base} in one run"
     else:

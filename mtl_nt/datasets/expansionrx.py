@@ -139,7 +139,7 @@ def load_expansionrx(
     for option, value in (("log", log), ("released_test", released_test)):
         if not isinstance(value, bool):
             raise BadInput(f"expansionrx: {option} {value!r}: give True or False")
-    programme, origin = _known_programme(), "the challenge's training file"
+    programme, origin = _read(fetch(TRAINING), TRAINING.sha256), "the challenge's training file"
     known = len(programme.number)
     later = _released_programme(programme) if split == "time" and released_test else None
     if later is not None:
@@ -231,10 +231,6 @@ def _features(programme: Programme) -> Bits:
 
 
 # ------------------------------------------------------------------------------ the files
-
-
-def _known_programme() -> Programme:
-    return _read(fetch(TRAINING), TRAINING.sha256)
 
 
 def _released_programme(known: Programme) -> tuple[Programme, str] | None:

@@ -16,7 +16,6 @@ class FrameSheet:
 
     Args:
         frame: the table, whose columns have different names.
-        where: what it is called in a message.
 
     Raises:
         BadInput: it is no table, or two columns have one name.
@@ -28,13 +27,15 @@ class FrameSheet:
     """
 
     unit = "row"
+    where = "new rows"  # what it is called in a message
+    decimal = "."
 
-    def __init__(self, frame: pd.DataFrame, where: str = "new rows") -> None:
+    def __init__(self, frame: pd.DataFrame) -> None:
         if not isinstance(frame, pd.DataFrame):
-            raise BadInput(f"{where}: a table is needed, not {type(frame).__name__}")
-        self.frame, self.where, self.decimal = frame, where, "."
+            raise BadInput(f"{self.where}: a table is needed, not {type(frame).__name__}")
+        self.frame = frame
         self.names = tuple(map(str, frame.columns))
-        check_header(self.names, where)
+        check_header(self.names, self.where)
 
     def chunks(self, wanted: Sequence[str], text: Collection[str]) -> Iterator[Chunk]:
         """Yield all rows at once.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..study import CONSTANT, Study, half_interval
+from ..study import CONSTANT, NOT_LEARNED, Study, half_interval
 
 CONTROLS = ("permuted", "frozen")
 """The last words of the names of controls, which have a figure of their own."""
@@ -31,9 +31,10 @@ def cure_table(studies: Mapping[str, Study], controls: bool = False) -> pd.DataF
         A table with the columns `case`, `runs`, `method`, `control`, `harmed`, `helped`, `tasks`,
         `not_learned` and `diverged`, which are counts but for the names. A `control` of a method
         has the method's name, and says which control it is ("permuted" or "frozen"; "" for a method
-        itself). `change` is the mean over tasks of the
-        difference from STL in MSE, and `within` half of its 95% interval over runs. `over_mtl` and
-        `over_mtl_within` are the same for the difference from MTL.
+        itself). `change` is the mean of the difference from STL in MSE, over the tasks that the
+        method or STL has learned, and `within` half of its 95% interval over runs. `over_mtl` and
+        `over_mtl_within` are the same for the difference from MTL, over the tasks that one of the
+        three has learned.
 
     >>> from mtl_nt.study import stored
     >>> table = cure_table({"noisy": stored("cure-noisy")})
@@ -44,7 +45,9 @@ def cure_table(studies: Mapping[str, Study], controls: bool = False) -> pd.DataF
     for case, alone in studies.items():
         study = _with_wider_trunk(alone, studies.values())
         scored = study.transfer().groupby("method")["delta"].count()
-        mtl = study.delta("MTL")
+        mtl, table = study.delta("MTL"), study.transfer()
+        table = table[table["verdict"] != NOT_LEARNED]
+        learned = {str(name): {*rows["task"]} for name, rows in table.groupby("method")}
         for row in study.counts().itertuples():
             method = str(row.method)
             if method in (study.baseline, CONSTANT):
@@ -54,7 +57,9 @@ def cure_table(studies: Mapping[str, Study], controls: bool = False) -> pd.DataF
             if control and not controls:
                 continue
             delta = study.delta(method)
-            change, over = (d.mean(axis=1).to_numpy() for d in (delta, delta - mtl))
+            own = learned.get(method, set())
+            change = delta[sorted(own)].mean(axis=1).to_numpy()
+            over = (delta - mtl)[sorted(own | learned["MTL"])].mean(axis=1).to_numpy()
             rows.append(
                 {
                     "case": case,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from ..errors import BadInput, suggestion
-from ..study import CONSTANT, NOT_LEARNED, Study, standard_errors
+from ..study import CONSTANT, Study, standard_errors
 from .drawing import FOOTER_LENGTH, shorten
 
 Arm = tuple[str, str]  # a method, and its alpha as text, which is "" where it has none
@@ -78,6 +78,9 @@ class ArmTables:
             return arms[0]
         known = [printed for _, printed in arms]
         wanted = known[len(known) // 2] if alpha is None else format_alpha(alpha)
+        if wanted not in known and alpha is not None:  # in spite of rounding
+            near = [each for each in known if f"{float(each):g}" == f"{alpha:g}"]
+            wanted = near[0] if len(near) == 1 else wanted
         if wanted not in known:
             raise BadInput(f"no alpha {wanted} of {method!r} in this study; known: {known}")
         return method, wanted
@@ -338,7 +341,7 @@ def _compute_tables(study: Study, metric: str | None) -> ArmTables:
         null_arm=None if study.null is None else (study.null, ""),
         counts=counts,
         verdicts=found,
-        overall=_overall(study, metric, found),
+        overall=_rows_by_arm(study.overall(metric)),
         mean_by_run={
             a: v.loc[:, common].mean(axis=1, skipna=False).to_numpy() for a, v in value.items()
         },
@@ -354,26 +357,6 @@ def _compute_tables(study: Study, metric: str | None) -> ArmTables:
         split=str(rows["split"].iloc[0]),
         why_no_null=f"{baseline[0]} has no {'chance in it' if exact else 'twin here'}",
     )
-
-
-def _overall(
-    study: Study, metric: str | None, verdicts: dict[Arm, pd.DataFrame]
-) -> dict[Arm, dict[str, Any]]:
-    """What every method does on the whole, over the tasks that it or the baseline has learned.
-
-    A task that nobody has learned would add nothing but its noise.
-    """
-    every = _rows_by_arm(study.overall(metric))
-    some: dict[tuple[str, ...], dict[Arm, dict[str, Any]]] = {}
-    for arm, rows in verdicts.items():
-        idle = tuple(rows["task"][rows["verdict"] == NOT_LEARNED])
-        if not 0 < len(idle) < len(rows):
-            continue
-        if idle not in some:
-            learned = study.results[~study.results["task"].isin(idle)]
-            some[idle] = _rows_by_arm(replace(study, results=learned).overall(metric))
-        every[arm] = some[idle][arm]
-    return every
 
 
 def _rows_by_arm(table: pd.DataFrame) -> dict[Arm, dict[str, Any]]:

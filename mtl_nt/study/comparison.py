@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Int
 
-from ..bits import Bits
 from ..errors import BadInput, is_finite_number, is_whole_number, suggestion
-from ..networks import RESEED_OFFSET, Recipe, generator
+from ..networks import RESEED_OFFSET, Recipe
 from ..tasks import TaskData
 from ..terminal import warn
 from ..training import (
@@ -45,6 +43,7 @@ from .methods import (
 from .nulls import null_identity
 from .own_methods import check_methods
 from .progress import ProgressBar
+from .resplits import is_resplit
 from .result_store import MethodResult, ResultStore
 from .schema import ValidationTable, empty_table
 from .scoring import HISTORY, result_rows
@@ -175,7 +174,10 @@ def compare(
             warn(f"left out: {m.name} ({why})")  # nobody has asked for it
             continue
         method_recipe = m.recipe(runs[0], **shared)
-        method_recipe = replace(method_recipe, steps=budget.get(m.name, method_recipe.steps))
+        usual = method_recipe.steps
+        if m.reseeded:  # a twin trains as its baseline does
+            usual = budget.get(m.name.removesuffix("'"), usual)
+        method_recipe = replace(method_recipe, steps=budget.get(m.name, usual))
         method_alphas = alphas if m.alpha else [math.nan]
         job = jobs[m.name] = TrainingJob(
             m, runs, numbers, method_alphas, method_recipe, options, trials, memory * 1e9
@@ -346,15 +348,9 @@ def draw_runs(data: DataSource, seeds: Sequence[int]) -> list[TaskData]:
 
 def _with_resplits_seen(runs: Sequence[TaskData]) -> list[TaskData]:
     """The runs, with free splits where some of them split the same rows in different ways."""
-    first_of: dict[tuple[Any, ...], TaskData] = {}
-    for run in {id(run): run for run in runs if run.split.kind != "free"}.values():
-        # What tables of the same rows have in common, in whatever order their rows are.
-        total = float(run.y.double().abs().nansum())
-        key = tuple(run.x.shape), int(run.labelled.sum()), f"{total:.6g}"
-        first = first_of.setdefault(key, run)
-        if first is not run and _is_resplit(run, first):
-            break
-    else:
+    drawn = [*{id(run): run for run in runs if run.split.kind != "free"}.values()]
+    pairs = [*zip(drawn[1:], drawn, strict=False), *((run, drawn[0]) for run in drawn[2:])]
+    if not any(is_resplit(*pair) for pair in pairs):
         return [*runs]
     free = {id(run): replace(run, split=replace(run.split, kind="free")) for run in runs}
     return [free[id(run)] for run in runs]
@@ -369,48 +365,13 @@ def with_resplits_seen(data: TaskData, seeds: Sequence[int]) -> TaskData:
     """
     first = data.for_seed(seeds[0])
     runs = (data.for_seed(seed) for seed in seeds[1:])
-    if first.split.kind == "free" or not any(_is_resplit(run, first) for run in runs):
+    if first.split.kind == "free" or not any(is_resplit(run, first) for run in runs):
         return data
 
     def freed(run: TaskData, redraw: Callable[[int], TaskData] | None = None) -> TaskData:
         return replace(run, split=replace(run.split, kind="free"), redraw=redraw)
 
     return freed(data, lambda seed: freed(data.for_seed(seed)))
-
-
-def _is_resplit(run: TaskData, other: TaskData) -> bool:
-    """Whether two runs have the same rows, in any order, and split them differently."""
-    splits = run.split, other.split
-    if run.x is other.x and run.y is other.y:
-        names: list[Tensor] = [torch.arange(len(run.y)).double()] * 2
-    else:
-        names = [_row_sums(run), _row_sums(other)]
-    if not _are_alike(*names):
-        return False
-    return not all(
-        _are_alike(*(sums[getattr(split, part)] for sums, split in zip(names, splits, strict=True)))
-        for part in ("train", "test")
-    )
-
-
-def _are_alike(one: Float[Tensor, " N"], other: Float[Tensor, " M"]) -> bool:
-    """Whether two sets of row sums are those of the same rows, but for rounding."""
-    scale = 1e-9 * max(float(one.abs().max()), 1e-300)
-    one, other = one.sort().values, other.sort().values
-    return one.shape == other.shape and torch.allclose(one, other, rtol=0, atol=scale)
-
-
-def _row_sums(run: TaskData) -> Float[Tensor, " N"]:
-    """One number for each row: a sum of its features and targets with random weights."""
-    random = generator(0, "search")
-    weights = torch.from_numpy(random.standard_normal(math.prod(run.x.shape[1:])))
-    targets = torch.from_numpy(random.standard_normal(run.y.shape[1]))
-    if isinstance(run.x, Bits):
-        features = torch.zeros(len(run.x), dtype=torch.float64)
-        features.index_add_(0, run.x.row, weights[run.x.on.long()])
-    else:
-        features = run.x.flatten(1).double() @ weights
-    return features + run.y.double().nan_to_num(nan=-1.0) @ targets
 
 
 def parse_device(device: str) -> str:

@@ -27,7 +27,7 @@ from ..weighters import (
     Uncertainty,
 )
 from .factories import WeighterArguments, plain, with_alpha, with_target, with_weights
-from .method import Method, Predictor, make_weighter
+from .method import Method, make_weighter
 from .search import alpha_candidates, rate_candidates, weight_candidates
 
 
@@ -75,25 +75,19 @@ def twin(method: Method) -> Method:
     return replace(method, name=f"{method.name}'", reseeded=True)
 
 
-def linear_predictor(name: str) -> Predictor:
-    """A predictor of `linear.PREDICTORS`, which loads scikit-learn when it is first called."""
-    return partial(_linear, name)
-
-
-def _trees(run: TaskData, seed: int) -> Tensor:
-    from .trees import trees  # loads scikit-learn when it is called
-
-    return trees(run, seed)
-
-
 def _linear(name: str, run: TaskData) -> Tensor:
-    from .linear import PREDICTORS  # slow to load
+    from .linear import PREDICTORS  # loads scikit-learn when it is called
 
     return PREDICTORS[name](run)
 
 
+def _trees(run: TaskData, seed: int) -> Tensor:
+    from .trees import trees  # the same
+
+    return trees(run, seed)
+
+
 STL = Method("STL", networks="single")
-NULL = twin(STL)
 CONSTANT = "Constant"
 """The name of the predictor that ignores the features: the training mean or prevalence."""
 TRUNK = {"decay": "trunk"}
@@ -118,7 +112,7 @@ METHODS: dict[str, Method] = {
         Method("Scalarisation", with_weights(Fixed), search=weight_candidates),
         Method("MTL-CNN", plain(SparseHeads), settings=TRUNK),
         Method("CNN", settings={"loss": "softmax"}),
-        *(Method(name, predictor=linear_predictor(name), units="trained") for name in LINEAR),
+        *(Method(name, predictor=partial(_linear, name), units="trained") for name in LINEAR),
         Method("Trees", predictor=_trees, units="trained"),
     )
 }

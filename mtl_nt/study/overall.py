@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from .arms import Arm, as_arm, rows_by_arm
 from .methods import CONSTANT
 from .task_plan import STANDARD_ERRORS
-from .transfer import paired_test, standard_errors
+from .transfer import NOT_LEARNED, paired_test, standard_errors
 from .verdicts import signs_of, units_of
 
 if TYPE_CHECKING:
@@ -30,29 +30,24 @@ def overall_table(
         values: the scores of every method and alpha by seed and task.
         metric: the metric of these scores; by default each task's own.
     """
-    tasks, failed = tasks_of_all(study, values)
-    values = {arm: table[tasks] for arm, table in values.items()}
-    single, arms = values[as_arm(study.baseline)], [(study.baseline, math.nan), *study.arms()]
-    units, sign = units_of(study, tasks, metric), signs_of(study, tasks, metric)
-    means = {arm: table.mean().to_numpy() for arm, table in values.items()}
-    of_single = means[as_arm(study.baseline)]
-    in_race = [
-        arm
-        for arm in (as_arm(*pair) for pair in arms)
-        if arm not in failed and arm[0] not in (study.null, CONSTANT) and tasks
-    ]
-    placed = np.array([-sign * means[arm] for arm in in_race]).reshape(-1, len(tasks) or 1)
-    rank = dict(zip(in_race, rankdata(placed, axis=0).mean(1).tolist(), strict=True))
+    common, failed = tasks_of_all(study, values)
+    baseline = as_arm(study.baseline)
+    arms = {as_arm(*pair): pair for pair in [(study.baseline, math.nan), *study.arms()]}
+    own = learned_tasks(study, common, metric)
+    race = [arm for arm in arms if arm not in failed and arm[0] not in (study.null, CONSTANT)]
+    ranked = [task for task in common if any(task in own[arm] for arm in race)]
+    rank = dict(zip(race, _mean_ranks(study, values, race, ranked, metric), strict=True))
     rows = []
-    for method, alpha in arms:
-        arm = as_arm(method, alpha)
+    for arm, (method, alpha) in arms.items():
+        tasks = own[arm] if arm != baseline else ranked
+        units, sign = units_of(study, tasks, metric), signs_of(study, tasks, metric)
         row: dict[str, Any] = dict.fromkeys(("delta", "low", "high", "delta_m"), math.nan)
-        if tasks and failed.isdisjoint({arm, as_arm(study.baseline)}):
-            change = sign * (means[arm] - of_single)
-            if (of_single > 0).all():
-                row["delta_m"] = 100 * float((change / of_single).mean())
-            if method != study.baseline:
-                delta = ((values[arm] - single) * sign).to_numpy()
+        if tasks and failed.isdisjoint({arm, baseline}):
+            delta = ((values[arm] - values[baseline])[tasks] * sign).to_numpy()
+            single = values[baseline][tasks].mean().to_numpy()
+            if (single > 0).all():
+                row["delta_m"] = 100 * float((delta.mean(0) / single).mean())
+            if arm != baseline:
                 if len({*units}) > 1:
                     error = standard_errors(delta, study.overlap, units)
                     delta = delta / np.where(error > 0, error, 1.0)
@@ -62,6 +57,37 @@ def overall_table(
         row |= {"rank": rank.get(arm, math.nan), "tasks": len(tasks)}
         rows.append({"method": method, "alpha": alpha, **row})
     return pd.DataFrame(rows)
+
+
+def learned_tasks(study: Study, tasks: list[str], metric: str | None) -> dict[Arm, list[str]]:
+    """Which of these tasks each arm or the baseline has learned.
+
+    On the others, both are as bad as a guess, and their difference is noise.
+    """
+    table = study.transfer(metric)
+    lost: dict[Arm, set[str]] = {
+        arm: {*rows["task"][rows["verdict"] == NOT_LEARNED]}
+        for arm, rows in rows_by_arm(table).items()
+    }
+    pairs = [(study.baseline, math.nan), *study.arms()]
+    return {
+        arm: [t for t in tasks if t not in lost.get(arm, ())] for arm in (as_arm(*p) for p in pairs)
+    }
+
+
+def _mean_ranks(
+    study: Study,
+    values: Mapping[Arm, pd.DataFrame],
+    race: list[Arm],
+    tasks: list[str],
+    metric: str | None,
+) -> list[float]:
+    """The mean over tasks of each arm's rank among all; NaN without tasks."""
+    sign = signs_of(study, tasks, metric)
+    if not tasks:
+        return [math.nan] * len(race)
+    placed = np.array([-sign * values[arm][tasks].mean().to_numpy() for arm in race])
+    return np.asarray(rankdata(placed.reshape(len(race), -1), axis=0).mean(1)).tolist()
 
 
 def tasks_of_all(study: Study, values: Mapping[Arm, pd.DataFrame]) -> tuple[list[str], set[Arm]]:

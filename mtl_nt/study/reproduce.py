@@ -160,16 +160,14 @@ def u_amtfl(name: str = "U-AMTFL", **options: Any) -> Method:
     return Method(name, with_alpha(UAMTFL, **options), alpha=True, settings=TRUNK)
 
 
-def uncertainties(
-    data: TaskData, recipe: Recipe, seeds: Sequence[int], alpha: float = ALPHA
-) -> Float[Tensor, "S T"]:
+def uncertainties(data: TaskData, recipe: Recipe, seeds: Sequence[int]) -> Float[Tensor, "S T"]:
     """The log-variances that U-AMTFL has learned at the end of its training, one row for each run.
 
     >>> recipe = Recipe(trunk=(4,), steps=2, batch_size=8)
     >>> uncertainties(load("dial"), recipe, seeds=[0]).shape
     torch.Size([1, 9])
     """
-    weighter = UAMTFL(alpha)
+    weighter = UAMTFL(ALPHA)
     runs = [data.for_seed(seed) for seed in seeds]
     replicas = make_replicas(METHODS["U-AMTFL"], 1, seeds, len(data.tasks))
     fit(runs, replicas, weighter, replace(recipe, decay="trunk"))

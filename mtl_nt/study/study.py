@@ -324,8 +324,9 @@ class Study:
     def overall(self, metric: str | None = None) -> pd.DataFrame:
         """What every method does on the whole, one row for each method and alpha, baseline first.
 
-        All means are over the tasks that every run of every method scored; `tasks` is their number.
-        A method with a diverged run has none.
+        Means are over the tasks that every run of every method scored, and that the method or the
+        baseline has learned; `tasks` is their number. The baseline's row, and all ranks, are over
+        the tasks that anyone has learned. A method with a diverged run has no means.
 
         - `delta` is the mean difference from the baseline (above 0 is better), and `low` and `high`
           its 95% interval over runs, which are paired and overlap as those of `transfer` do.
@@ -344,7 +345,7 @@ class Study:
         >>> from mtl_nt.study import stored
         >>> overall = stored("cure-noisy").overall().set_index("method")
         >>> overall.loc["MTL", ["delta", "low", "high", "delta_m"]].astype(float).round(2).to_list()
-        [0.42, 0.11, 0.73, -92.11]
+        [-0.12, -0.18, -0.05, -144.88]
         """
 
         def table() -> pd.DataFrame:

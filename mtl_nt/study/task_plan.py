@@ -280,11 +280,9 @@ def _validation_scores(
 
 
 def _learned(study: Study, arms: Sequence[Arm], tasks: Sequence[str]) -> Bool[np.ndarray, " T"]:
-    """Whether MTL or the baseline learned each task; without MTL, whether any arm did."""
+    """Whether the baseline or any arm learned each task."""
     table = study.transfer()
-    judged = table[table["method"] == SHARED]
-    if not len(judged) or study.baseline == SHARED:
-        judged = table[table["method"].isin([name for name, _ in arms])]
+    judged = table[table["method"].isin([name for name, _ in arms])]
     lost = judged.assign(lost=judged["verdict"] == NOT_LEARNED).groupby("task")["lost"].all()
     return ~lost.reindex(list(tasks), fill_value=False).to_numpy(dtype=bool)
 

@@ -78,6 +78,7 @@ def paired_test(
     Args:
         delta: differences by run and task. A task with a missing difference is undecided. It is
             missing where a run diverged or did not score the task, and is never averaged away.
+            Runs whose differences are all alike are copies of one run, and decide nothing.
         overlap: test rows / training rows, where the runs split the same rows anew. The runs'
             differences are then correlated, and the variance of their mean is
             (1 / S + overlap) s^2 (Nadeau and Bengio 2003). Give 0 for independent runs.
@@ -95,8 +96,8 @@ def paired_test(
     >>> paired_test(delta, margin=0.05).verdict
     ['harmed', 'same']
     """
-    runs, tasks = delta.shape
-    usable, centre, error, df = _moderated(delta, overlap, units)
+    _, tasks = delta.shape
+    usable, centre, error, df = _moderated(_without_copies(delta), overlap, units)
     nan = np.full(tasks, np.nan)
     mean, low, high, p, adjusted, detectable = (nan.copy() for _ in range(6))
     mean[usable] = centre
@@ -128,7 +129,8 @@ def is_better(
 ) -> Bool[np.ndarray, " T"]:
     """Whether each task is better than a reference: the one-sided test of `paired_test`.
 
-    It is False for a task with a missing gain, and for all tasks if there is one run alone.
+    It is False for a task with a missing gain, and for all tasks if there is one run alone. A gain
+    that is the same in every run, such as that of a perfect score, is one.
 
     Args:
         gain: by run and task; above 0 is better.
@@ -174,6 +176,7 @@ def runs_needed(
     >>> runs_needed(delta, overlap=0.25)
     array([ 2., inf])
     """
+    delta = _without_copies(delta)
     runs, tasks = delta.shape
     needed = np.full(tasks, np.nan)
     usable, centre, error, df = _moderated(delta, overlap, units)
@@ -217,7 +220,7 @@ def standard_errors(
     >>> standard_errors(np.array([[0.0, 1.0], [2.0, 3.0]]))
     array([1., 1.])
     """
-    usable, _, error, _ = _moderated(delta, overlap, units)
+    usable, _, error, _ = _moderated(_without_copies(delta), overlap, units)
     errors = np.full(delta.shape[1], np.nan)
     errors[usable] = error
     return errors
@@ -257,20 +260,28 @@ def _moderated(
     """Which tasks have all differences; and their means, standard errors, degrees of freedom.
 
     Variances are moderated across tasks of the same unit: those of a PR-AUC tell nothing of those
-    of an error. With one run nobody knows the errors, which are NaN. Runs whose differences are all
-    alike are copies of one run: two methods without chance, on rows that stay.
+    of an error. With one run nobody knows the errors, which are NaN.
     """
     runs = len(delta)
     usable = np.isfinite(delta).all(0)
     kept = delta[:, usable]
-    alike = bool((np.ptp(kept, 0) <= 1e-9 * np.abs(kept).max(0)).all())
-    if runs < 2 or (alike and kept.any()):
+    if runs < 2:
         return usable, kept.mean(0), kept[0] * np.nan, kept[0] * np.nan
     unit = np.array([""] * delta.shape[1] if units is None else [*units])
     variance, df = kept.var(0, ddof=1), np.empty(kept.shape[1])
     for own in (unit[usable] == one for one in np.unique(unit[usable])):
         variance[own], df[own] = moderated_variance(variance[own], runs - 1)
     return usable, kept.mean(0), np.sqrt(variance * (1 / runs + overlap)), df
+
+
+def _without_copies(delta: Float[np.ndarray, "S T"]) -> Float[np.ndarray, "R T"]:
+    """The runs; but one run alone where the differences of all are alike, and not 0.
+
+    Those are copies of one run: two methods without chance, on rows that stay.
+    """
+    kept = delta[:, np.isfinite(delta).all(0)]
+    alike = np.ptp(kept, 0) <= 1e-9 * np.abs(kept).max(0)
+    return delta[:1] if alike.all() and kept.any() else delta
 
 
 def _tail(

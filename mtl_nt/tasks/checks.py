@@ -40,6 +40,10 @@ def check_table(data: TaskData) -> None:
         raise BadInput(
             f"{where}: {len(x)} rows of features but {len(y)} rows of targets; give one row each"
         )
+    if y.requires_grad or (isinstance(x, Tensor) and x.requires_grad):
+        raise BadInput(f"{where}: x and y are data, which get no gradients; give x.detach()")
+    if not all(isinstance(task, str) for task in data.tasks):
+        raise BadInput(f"{where}: task names {data.tasks!r:.60} must be texts; use str")
     if len(data.tasks) != y.shape[1]:
         raise BadInput(
             f"{where}: {y.shape[1]} target columns but {len(data.tasks)} task names; "

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Num, Shaped
 from torch import Tensor
 
 from ..bits import Bits
@@ -106,6 +106,7 @@ class TaskData:
 
     >>> stage = torch.tensor([[0.0], [1.0], [2.0], [0.0], [1.0], [2.0]])
     >>> names = {"stage": ("I", "II", "III")}
+    >>> from dataclasses import replace
     >>> cancer = replace(data, y=stage, tasks=("stage",), kind="classes", classes=names)
     >>> cancer.output_names
     ('stage: I', 'stage: II', 'stage: III')
@@ -113,7 +114,7 @@ class TaskData:
 
     name: str
     x: Float[Tensor, "N ..."] | Bits
-    y: Float[Tensor, "N T"]
+    y: Num[Tensor, "N T"]
     tasks: tuple[str, ...]
     kind: TaskKind | Sequence[TaskKind]
     split: Split
@@ -137,6 +138,9 @@ class TaskData:
 
     def __post_init__(self) -> None:
         check_table(self)
+        # Whole numbers and half precision would cut the standardised targets.
+        if not self.y.is_floating_point() or self.y.dtype.itemsize < 4:
+            object.__setattr__(self, "y", self.y.float())
         check_split(self)
         if "classes" in self.kinds or self.classes:
             object.__setattr__(self, "classes", named_classes(self))
@@ -247,15 +251,3 @@ class TaskData:
         7
         """
         return self if self.redraw is None else self.redraw(seed)
-
-    def with_fixed_split(self) -> TaskData:
-        """The same data and the same split for every seed.
-
-        Then runs differ only in their initialisation and batches.
-
-        >>> from mtl_nt import load
-        >>> data = load("dial").with_fixed_split()
-        >>> data.for_seed(7) is data
-        True
-        """
-        return replace(self, redraw=None, split=replace(self.split, kind="fixed"))

@@ -15,6 +15,8 @@ from ..errors import BadInput
 from ..networks import generator
 from ..tasks import TaskData
 
+DRAWN_AT_ONCE = 32  # batches of a stream
+
 
 @dataclass(frozen=True)
 class Replicas:
@@ -122,11 +124,11 @@ class BatchSampler:
         """Keep the stream numbers on this device."""
         self.stream, self.data = self.stream.to(device), self.data.to(device)
 
-    def steps(self, count: int, block: int = 32) -> Iterator[Batch]:
-        """The first `count` batches of every stream, of which `block` are drawn at a time."""
+    def steps(self, count: int) -> Iterator[Batch]:
+        """The first `count` batches of every stream."""
         sources = [self._stream(q) for q in range(len(self._pools))]
-        for start in range(0, count, block):
-            shape = (min(block, count - start), len(sources), self.batch_size)
+        for start in range(0, count, DRAWN_AT_ONCE):
+            shape = (min(DRAWN_AT_ONCE, count - start), len(sources), self.batch_size)
             rows, valid = np.zeros(shape, np.int64), np.zeros(shape, bool)
             first, epoch = np.zeros(shape[:2], bool), np.zeros(shape[:2], np.int64)
             for s in range(shape[0]):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fixed import with_fixed_split
 
 from mtl_nt import Recipe, compare, load
 from mtl_nt.datasets.dial import Group
@@ -67,7 +68,7 @@ def test_the_data_the_recipe_and_the_options_make_a_nulls_identity() -> None:
         null_identity(load("dial", noise=(0.1, 0)), RECIPE, "last"),
         null_identity(load("dial", samples=(41, 100)), RECIPE, "last"),
         null_identity(load("dial", groups=(Group("a", 9, 40),)), RECIPE, "last"),
-        null_identity(data.with_fixed_split(), RECIPE, "last"),
+        null_identity(with_fixed_split(data), RECIPE, "last"),
         null_identity(data, Recipe(trunk=(3,), steps=6), "last"),
         null_identity(data, RECIPE, "best_mean"),
     ]
@@ -77,6 +78,6 @@ def test_the_data_the_recipe_and_the_options_make_a_nulls_identity() -> None:
 def test_free_splits_of_the_same_rows_have_one_identity_and_fixed_ones_their_own() -> None:
     free = load("digits", split="free")
     assert null_identity(free, RECIPE) == null_identity(free.for_seed(3), RECIPE)
-    fixed = [free.for_seed(s).with_fixed_split() for s in (0, 3)]
+    fixed = [with_fixed_split(free.for_seed(s)) for s in (0, 3)]
     assert not torch.equal(fixed[0].split.test, fixed[1].split.test)
     assert null_identity(fixed[0], RECIPE) != null_identity(fixed[1], RECIPE)

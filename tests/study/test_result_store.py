@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from fixed import with_fixed_split
 from pandas.testing import assert_frame_equal
 from refusals import refused
 from samples import forking
@@ -268,7 +269,7 @@ ANOTHER: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "another split": (
         "data",
-        {"data": lambda seed: load("dial", groups=GROUPS, seed=seed).with_fixed_split()},
+        {"data": lambda seed: with_fixed_split(load("dial", groups=GROUPS, seed=seed))},
     ),
     "other alphas": ("methods", {"alphas": (0.1, 0.4)}),
     "other methods": ("methods", {"methods": ("MTL", "DWA")}),

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fixed import with_fixed_split
 from pandas.testing import assert_frame_equal
 from refusals import refused
 from samples import forking
@@ -272,7 +273,7 @@ def test_a_run_is_the_same_whichever_runs_and_methods_stand_beside_it() -> None:
         (lambda: dial(), "new data", [0, 1]),
         (lambda: load("digits", split="free", validation=2), "free", [0, 1]),
         (lambda: load("digits"), "fixed", [NAN, NAN]),
-        (lambda: dial(seed=5).with_fixed_split(), "fixed", [5, 5]),
+        (lambda: with_fixed_split(dial(seed=5)), "fixed", [5, 5]),
     ],
 )
 def test_results_say_what_a_seed_has_drawn(
@@ -287,7 +288,7 @@ def test_results_say_what_a_seed_has_drawn(
 
 @pytest.mark.slow
 def test_on_a_fixed_split_the_start_varies_and_the_data_do_not() -> None:
-    study = quick(dial(seed=5).with_fixed_split())
+    study = quick(with_fixed_split(dial(seed=5)))
     assert (values(study, "Constant").loc[0] == values(study, "Constant").loc[1]).all()
     assert (values(study, "MTL").loc[0] != values(study, "MTL").loc[1]).all()
 
@@ -342,6 +343,49 @@ def trained_on_other_rows(seed: int) -> TaskData:
     return replace(TABLE, split=replace(TABLE.split, train=order[:60], validation=order[60:]))
 
 
+def scaled_by_its_training_rows(seed: int) -> TaskData:
+    """As with scikit-learn's scaler, in the order of the table."""
+    run = split_anew(seed)
+    train = run.x[run.split.train]
+    return replace(run, x=(run.x - train.mean(0)) / train.std(0))
+
+
+def scaled_and_shuffled(seed: int) -> TaskData:
+    run, order = (
+        scaled_by_its_training_rows(seed),
+        torch.from_numpy(np.random.default_rng(seed + 50).permutation(100)),
+    )
+    place = order.argsort()
+    split = Split(
+        *(place[part] for part in (run.split.train, run.split.validation, run.split.test))
+    )
+    return replace(run, x=run.x[order], y=run.y[order], split=split)
+
+
+def a_part_of_the_rows(seed: int) -> TaskData:
+    some = torch.from_numpy(np.random.default_rng(seed).permutation(100))[:96]
+    rows = torch.arange(96)
+    return replace(
+        TABLE, x=TABLE.x[some], y=TABLE.y[some], split=Split(rows[:72], rows[:0], rows[72:])
+    )
+
+
+def drawn_with_replacement(seed: int) -> TaskData:
+    some, rows = (
+        torch.from_numpy(np.random.default_rng(seed).integers(0, 100, 100)),
+        torch.arange(100),
+    )
+    return replace(
+        TABLE, x=TABLE.x[some], y=TABLE.y[some], split=Split(rows[:60], rows[60:80], rows[80:])
+    )
+
+
+def other_labels_hidden(seed: int) -> TaskData:
+    run = split_anew(seed)
+    hidden = np.random.default_rng(seed).random(run.y.shape) < 0.1
+    return replace(run, y=run.y.masked_fill(torch.from_numpy(hidden), NAN))
+
+
 RESPLITS: dict[str, Callable[[int], TaskData]] = {
     "the same table, split anew": split_anew,
     "and called new data": partial(split_anew, kind="new data"),
@@ -350,6 +394,11 @@ RESPLITS: dict[str, Callable[[int], TaskData]] = {
     "shuffled, then cut in the same places": cut_after_shuffling,
     "bits, shuffled and cut": as_bits,
     "with the same test rows": trained_on_other_rows,
+    "scaled by their training rows": scaled_by_its_training_rows,
+    "scaled and shuffled": scaled_and_shuffled,
+    "of most of the rows": a_part_of_the_rows,
+    "of rows drawn with replacement": drawn_with_replacement,
+    "with other labels hidden": other_labels_hidden,
     "in every second run alone": lambda seed: split_anew(seed) if seed % 2 else table_of(seed),
 }
 
@@ -531,9 +580,28 @@ def test_a_percentage_of_nothing_is_no_number() -> None:
     assert math.isnan(rows(replace(study, results=results).overall("R2"), "MTL")["delta_m"].item())
 
 
+def test_on_the_whole_leaves_out_what_neither_of_the_two_has_learned() -> None:
+    """On such a task both are as bad as a guess, and noise would make a mean of its own."""
+    study = stored("cure-noisy")
+    whole = study.overall().set_index("method")
+    for method in ("MTL", "MTL, tuned"):
+        verdict = rows(study.transfer(), method).set_index("task")["verdict"]
+        own = verdict.index[verdict != "not learned"]
+        delta = study.delta(method)[own].mean(axis=1)
+        wide = float(stats.t.ppf(0.975, len(delta) - 1) * delta.std() / len(delta) ** 0.5)
+        found = whole.loc[method, ["delta", "low", "high"]].to_list()
+        mean = float(delta.mean())
+        assert found == pytest.approx([mean, mean - wide, mean + wide])
+        assert whole.loc[method, "tasks"] == len(own)
+    assert whole.loc["MTL", "tasks"] == 6
+    everything = study.delta("MTL").mean(axis=1).mean()
+    assert whole.loc["MTL", "high"] < 0 < everything  # the noise of three tasks
+
+
 @pytest.mark.slow
 def test_on_the_whole_of_overlapping_splits_is_wider(images: Study) -> None:
-    row = rows(images.overall(), "MTL").iloc[0]
+    floor = images.results["method"] == "Constant"  # beside it, so few steps learn nothing
+    row = rows(replace(images, results=images.results[~floor]).overall(), "MTL").iloc[0]
     by_run = images.delta("MTL").mean(axis=1)
     error = by_run.std() * (1 / 2 + 1247 / 550) ** 0.5
     wide = stats.t.ppf(0.975, 1) * error
@@ -854,6 +922,17 @@ def test_a_method_may_have_settings_of_its_own() -> None:
     alike = quick(learning_rate=1e-1)
     pd.testing.assert_frame_equal(values(study, faster.name), values(alike, "MTL"), rtol=1e-5)
     assert (values(study, faster.name) != values(study, "MTL")).all(axis=None)
+
+
+def test_a_twin_has_the_steps_of_its_baseline() -> None:
+    study = quick(steps={"STL": 3, "MTL": 2})
+    assert study.training.groupby("method")["steps"].max().to_dict() == {
+        "STL": 3,
+        "STL'": 3,
+        "MTL": 2,
+    }
+    apart = quick(steps={"STL": 3, "STL'": 4, "MTL": 2})
+    assert apart.training.set_index("method").loc["STL'", "steps"].max() == 4
 
 
 def test_a_method_of_ones_own_is_compared_like_the_others() -> None:

@@ -180,6 +180,9 @@ def test_a_task_that_nobody_learns_has_no_remedy_and_no_gain() -> None:
         "Constant": np.zeros((5, 2)),
     }
     test["STL"][:, 1] = test["MTL"][:, 1] = -0.1 + 0.2 * rng.standard_normal(5)
+    rescued = study_of(test).task_plan(["MTL", "Remedy"])
+    assert rescued.table["choice"].tolist() == ["Remedy", "Remedy"]  # which alone has learned it
+    test["Remedy"][:, 1] = test["STL"][:, 1] + 0.001
     plan = study_of(test).task_plan(["MTL", "Remedy"])
     assert plan.table["choice"].tolist() == ["Remedy", "STL"]
     assert plan.table["why"].tolist()[1] == "not learned"

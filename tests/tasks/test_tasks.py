@@ -48,6 +48,8 @@ ONE_HOT = torch.eye(2).repeat(10, 1)
 STAGES = torch.stack([torch.arange(20.0) % 3, Y[:, 1]], 1)
 
 REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "names that are no texts": ({"tasks": (1, 2)}, ("task names (1, 2)", "texts")),
+    "targets that get gradients": ({"y": Y.clone().requires_grad_()}, ("detach",)),
     "a feature that is NaN": ({"x": changed(X, 4, 2, NAN)}, ("feature 2", "row 4", "impute")),
     "a feature that is infinite": ({"x": changed(X, 0, 1, -INF)}, ("feature 1", "row 0", "drop")),
     "a target that is infinite": ({"y": changed(Y, 3, 1, INF)}, ("'b'", "row 3", "write NaN")),
@@ -186,6 +188,16 @@ REFUSED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.float16, torch.bfloat16])
+def test_whole_numbers_are_standardised_as_fractions(dtype: torch.dtype) -> None:
+    """Targets of single precision: a cut to whole numbers would train on other tasks."""
+    counts = torch.tensor([[k % 9 + 20.0, k * k % 13 - 5.0] for k in range(20)])
+    given: dict[str, Any] = {"tasks": ("a", "b"), "kind": "regression"}
+    data = table(y=counts.to(dtype), **given)
+    assert data.targets.dtype == torch.float32
+    assert data.targets.equal(table(y=counts, **given).targets)
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_bad_table_is_refused_in_one_line(case: str) -> None:
     given, words = REFUSED[case]
@@ -264,16 +276,6 @@ def test_a_run_is_redrawn_by_its_seed_where_anything_can_vary() -> None:
     assert [data.for_seed(seed).data_seed for seed in (0, 7)] == [0, 7]
     still = table()
     assert still.for_seed(0) is still.for_seed(7) is still
-
-
-def test_fixed_data_stay_whatever_the_seed_and_say_so() -> None:
-    moving = table(
-        redraw=lambda seed: table(data_seed=seed), split=replace(table().split, kind="free")
-    )
-    data = moving.with_fixed_split()
-    assert data.for_seed(3) is data
-    assert data.split.kind == "fixed"
-    assert moving.split.kind == "free"
 
 
 def test_classes_are_named_by_their_numbers_where_nobody_names_them() -> None:
