@@ -102,6 +102,7 @@ def findings(audit: Audit) -> dict[str, Any]:
             **names,
             "mean": means[mtl],
             "not_scored": verdicts["task"][~scored].tolist(),
+            "learned_by": _learned_by(study, names["not_learned"], others),
             "harmed_null": int(row["harmed_null"]),
             "negative_one_run": {
                 "mean": float(np.mean(single)),
@@ -189,6 +190,19 @@ def plan_findings(plan: TaskPlan) -> dict[str, Any]:
         "networks": plan.networks,
         "seconds": round(plan.seconds, 2),
     }
+
+
+def _learned_by(
+    study: Study, lost: Sequence[str], remedies: Sequence[tuple[str, float]]
+) -> dict[str, list[str]]:
+    """Of the tasks that MTL and STL have not learned, which remedies help each one."""
+    by = {task: dict[str, None]() for task in lost}
+    for method, alpha in remedies:
+        rows = arm_tables(study).verdicts[method, format_alpha(alpha)]
+        for task in rows["task"][rows["verdict"] == "helped"]:
+            if task in by:
+                by[task][method] = None
+    return {task: [*names] for task, names in by.items() if names}
 
 
 def _means(study: Study) -> dict[tuple[str, str], dict[str, Any]]:

@@ -34,7 +34,7 @@ from .result import (
     resume_command,
     where_words,
 )
-from .sentences import learn_advice, listed, mean_words, power_words, sentences
+from .sentences import listed, lost_words, mean_words, power_words, sentences
 from .tables import (
     csv_link,
     metrics_table,
@@ -99,16 +99,14 @@ def _made(audit: Audit) -> str:
 
 
 def _not_learned(f: dict[str, Any]) -> list[str]:
-    """The tasks of which nothing else can be said, before anything else is said."""
+    """The tasks of which little can be said, before anything else is said."""
     lost, unscored = f["mtl"]["not_learned"], f["mtl"]["not_scored"]
     said = []
     if lost:
-        are, them = ("is", "it") if len(lost) == 1 else ("are", "them")
+        are = "is" if len(lost) == 1 else "are"
         said.append(
             f"<strong>{len(lost)} of {f['tasks']} tasks {are} not learned:</strong> "
-            f"{escape(listed(lost))}. No network predicts {them} better, beyond chance, than a "
-            "guess that ignores the features. So nothing can be said of harm, help or remedies. "
-            f"{escape(learn_advice(f))}"
+            f"{escape(listed(lost))}. {escape(lost_words(f))}"
         )
     if unscored:
         are = "is" if len(unscored) == 1 else "are"

@@ -92,18 +92,37 @@ def _left_out_words(audit: Audit, f: dict[str, Any]) -> list[str]:
 
 
 def _not_learned_words(f: dict[str, Any]) -> list[str]:
-    """The tasks of which nothing can be said, because no network has learned them."""
+    """The tasks of which little can be said, because neither MTL nor STL has learned them."""
     lost = f["mtl"]["not_learned"]
     if not lost:
         return []
     scored = f["tasks"] - len(f["mtl"]["not_scored"])
-    are, their, them = ("is", "its", "it") if len(lost) == 1 else ("are", "their", "them")
-    so = "So" if len(lost) == scored else f"For {them}"
-    return [
-        f"{len(lost)} of {scored} tasks {are} not learned ({listed(lost)}): neither MTL nor a "
-        f"network of {their} own is better beyond chance than a guess that ignores the features. "
-        f"{so} nothing can be said of harm, help or remedies. {learn_advice(f)}"
-    ]
+    are = "is" if len(lost) == 1 else "are"
+    return [f"{len(lost)} of {scored} tasks {are} not learned ({listed(lost)}). {lost_words(f)}"]
+
+
+def lost_words(f: Mapping[str, Any]) -> str:
+    """What it means that tasks are not learned, and what to try.
+
+    >>> lost = {"not_learned": ["y_1"], "not_scored": [], "learned_by": {}}
+    >>> lost_words({"tasks": 3, "heavy_tails": [], "mtl": lost})[:62]
+    'Neither MTL nor a network of its own is better beyond chance t'
+    """
+    mtl = f["mtl"]
+    lost, by = mtl["not_learned"], mtl["learned_by"]
+    their, them = ("its", "it") if len(lost) == 1 else ("their", "them")
+    said = (
+        f"Neither MTL nor a network of {their} own is better beyond chance than a guess that "
+        "ignores the features. "
+    )
+    if by:
+        said += f"But {'; '.join(f'{listed(names)} learned {t}' for t, names in by.items())}. "
+    rest = "the others" if by else them
+    if len(lost) + len(mtl["not_scored"]) == f["tasks"] and not by:
+        said += "So nothing can be said of harm, help or remedies. "
+    elif len(by) < len(lost):
+        said += f"For {rest} nothing can be said of harm, help or remedies. "
+    return said + learn_advice(f)
 
 
 def learn_advice(f: Mapping[str, Any]) -> str:

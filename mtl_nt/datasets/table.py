@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,11 +20,11 @@ from ..errors import BadInput, is_whole_number
 from ..tasks import Note, Split, TaskData
 from .cells import Cells, read_cells
 from .chemistry import EPOCHS, PRESETS
-from .column_roles import ColumnNames, assign_roles
+from .column_roles import ColumnNames, Roles, assign_roles
 from .column_suspicions import check_far_values, check_molecules, find_row_numbers
 from .features import TableFeatures, encode_features, encode_smiles
 from .missing_values import MissingValues
-from .molecule_groups import parse_apart
+from .molecule_groups import MoleculeGroups, parse_apart
 from .new_rows import Reading
 from .remarks import Remarks
 from .row_splitter import RowSplitter
@@ -217,28 +217,14 @@ def read_table(
     size, *layout = _first_notes(sheet, cells)
     remarks.notes[:0] = [size, *roles.notes, *layout]
     cells = without_weightless(sheet, roles, cells, remarks)
-    molecules = None
     if smiles is None:
-        if min_positives is not None:
-            roles, cells, _ = drop_rare_targets(roles, cells, min_positives, remarks)
-        check_molecules(cells, roles, remarks)
-        left_out = find_row_numbers(cells, roles, remarks)
-        try:
-            inputs: TableFeatures | Bits = encode_features(sheet, roles, cells, left_out, remarks)
-        except BadInput:
-            remarks.check()  # molecules that nobody named are why there is no feature
-            raise
+        made = _columns_as_features(sheet, roles, cells, min_positives, remarks)
     else:
-        left_out, made_apart = set[str](), parse_apart(sheet.where, apart)
-        bits, cells, molecules = encode_smiles(sheet, cells, smiles, made_apart, remarks)
-        remarks.check()
-        if min_positives is not None:
-            roles, cells, kept = drop_rare_targets(roles, cells, min_positives, remarks)
-            bits, molecules = (
-                bits.take(torch.from_numpy(np.flatnonzero(kept))),
-                molecules.take(kept),
-            )
-        inputs = bits
+        made_apart = parse_apart(sheet.where, apart)
+        made = _molecules_as_features(
+            sheet, roles, cells, smiles, made_apart, min_positives, remarks
+        )
+    roles, cells, inputs, molecules, left_out = made
     _check_size(sheet, cells, folds)
     cells = drop_unused_classes(roles, cells)
     asked = check_far_values(cells, roles, left_out, remarks)
@@ -293,6 +279,50 @@ def read_table(
     wanted = [*range(folds)] if seeds is None else [*seeds]
     check_runs([seed] if splitter.fixed is not None else wanted)  # not in the middle of a study
     return Table(draw(seed), tuple(remarks.notes), sha256)
+
+
+class _Features(NamedTuple):
+    """The features of a table, and the targets and rows that are left beside them."""
+
+    roles: Roles
+    cells: Cells
+    inputs: TableFeatures | Bits
+    molecules: MoleculeGroups | None
+    left_out: set[str]  # columns that are row numbers
+
+
+def _columns_as_features(
+    sheet: Sheet, roles: Roles, cells: Cells, min_positives: int | None, remarks: Remarks
+) -> _Features:
+    """Numbers and categories as features, without those columns that only number the rows."""
+    if min_positives is not None:
+        roles, cells, _ = drop_rare_targets(roles, cells, min_positives, remarks)
+    check_molecules(cells, roles, remarks)
+    left_out = find_row_numbers(cells, roles, remarks)
+    try:
+        inputs = encode_features(sheet, roles, cells, left_out, remarks)
+    except BadInput:
+        remarks.check()  # molecules that nobody named are why there is no feature
+        raise
+    return _Features(roles, cells, inputs, None, left_out)
+
+
+def _molecules_as_features(
+    sheet: Sheet,
+    roles: Roles,
+    cells: Cells,
+    smiles: str,
+    apart: frozenset[str],
+    min_positives: int | None,
+    remarks: Remarks,
+) -> _Features:
+    """The fingerprints of a column of SMILES as features."""
+    bits, cells, molecules = encode_smiles(sheet, cells, smiles, apart, remarks)
+    remarks.check()
+    if min_positives is not None:
+        roles, cells, kept = drop_rare_targets(roles, cells, min_positives, remarks)
+        bits, molecules = bits.take(torch.from_numpy(np.flatnonzero(kept))), molecules.take(kept)
+    return _Features(roles, cells, bits, molecules, set())
 
 
 def _check_options(folds: object, seed: object, decimal: object, min_positives: object) -> None:

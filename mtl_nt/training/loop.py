@@ -160,18 +160,9 @@ def fit(
     """
     only_task = None if runs[0].classes else _only_task(replicas, weighter)
     table = CombinedTable(runs, device, dtype, only_task)
-    if checkpoint not in CHECKPOINTS:
-        raise BadInput(f"unknown checkpoint {checkpoint!r}; {suggestion(checkpoint, CHECKPOINTS)}")
-    if precision not in PRECISIONS:
-        raise BadInput(f"unknown precision {precision!r}; {suggestion(precision, PRECISIONS)}")
-    if checkpoint != "last" and not table.has_validation:
-        raise BadInput(f"checkpoint {checkpoint!r} needs validation rows; use 'last'")
+    _check_options(checkpoint, precision, table.has_validation)
     check_loss(recipe, runs[0], bool(replicas.trained.all()))
-    weighter.check(recipe.dropout)
-    if runs[0].classes and not weighter.takes_classes:
-        raise BadInput(
-            f"{type(weighter).__name__} {no_classes(runs[0])}; leave the method or the task out"
-        )
+    _check_weighter(weighter, recipe, runs[0])
     seeds = replicas.seed.tolist()
     some_rows = example_rows(runs[0], recipe.architecture)
     sizes = table.features, table.outputs
@@ -266,6 +257,23 @@ def fit(
         history = history.spread(only_task, table.tasks)
     task_of_output = None if classes is None else classes.task.cpu()
     return FitResult(keeper.outputs, scores, history, network, replicas, task_of_output)
+
+
+def _check_options(checkpoint: str, precision: str, has_validation: bool) -> None:
+    if checkpoint not in CHECKPOINTS:
+        raise BadInput(f"unknown checkpoint {checkpoint!r}; {suggestion(checkpoint, CHECKPOINTS)}")
+    if precision not in PRECISIONS:
+        raise BadInput(f"unknown precision {precision!r}; {suggestion(precision, PRECISIONS)}")
+    if checkpoint != "last" and not has_validation:
+        raise BadInput(f"checkpoint {checkpoint!r} needs validation rows; use 'last'")
+
+
+def _check_weighter(weighter: Weighter, recipe: Recipe, run: TaskData) -> None:
+    weighter.check(recipe.dropout)
+    if run.classes and not weighter.takes_classes:
+        raise BadInput(
+            f"{type(weighter).__name__} {no_classes(run)}; leave the method or the task out"
+        )
 
 
 def _only_task(replicas: Replicas, weighter: Weighter) -> Int[Tensor, " R"] | None:

@@ -408,7 +408,7 @@ def test_what_is_not_learned_is_said_first_and_neither_harmed_nor_cured(found: A
     made = unlearned(with_harm(found, -1.0, 1.0), lost)
     said, mtl = sentences(made), findings(made)["mtl"]
     assert mtl["not_learned"] == lost and {*lost}.isdisjoint({*mtl["harmed"], *mtl["undecided"]})
-    assert said[0].startswith("2 of 9 tasks are not learned (related 1, outsider 2): ")
+    assert said[0].startswith("2 of 9 tasks are not learned (related 1, outsider 2). Neither MTL ")
     assert "For them nothing can be said of harm" in said[0]  # and not for the seven others
     assert said[1].startswith("On average over 7 tasks, MTL is worse than STL by ")
     assert said[2].startswith("MTL harms 7 of 7 learned tasks (related 2, ")

@@ -223,6 +223,26 @@ def test_the_mean_leaves_out_what_is_not_learned(found: Audit) -> None:
     assert learned["delta"] == pytest.approx(-0.5 / 8, abs=0.01) and learned["tasks"] == 8
 
 
+@pytest.mark.slow
+def test_a_task_that_a_remedy_alone_has_learned_is_said_counted_and_planned(found: Audit) -> None:
+    made = unlearned(changed(found, {}), ["related 6", "outsider 1"])
+    results, validation = made.study.results.copy(), made.study.validation.copy()
+    for table, sign in ((results, -1), (validation, 1)):
+        own = (table["method"] == "RMTL") & (table["task"] == "outsider 1")
+        table.loc[own, "value"] += sign * 0.5
+    made = replace(made, study=replace(made.study, results=results, validation=validation))
+    f = findings(made)
+    assert f["mtl"]["not_learned"] == ["related 6", "outsider 1"]
+    assert f["mtl"]["learned_by"] == {"outsider 1": ["RMTL"]}
+    page = soup_of(made)
+    for said in (sentences(made)[0], page.select_one(".caution").text):  # type: ignore[union-attr]
+        assert "But RMTL learned outsider 1. For the others nothing can be said" in said
+    means = {row["method"]: row["mean"] for row in f["remedies"]}
+    assert means["RMTL"]["tasks"] == 8 and means["RMTL"]["delta"] > 0.05
+    assert f["mtl"]["mean"]["tasks"] == 7
+    assert made.main_study.task_plan().choices["outsider 1"][0] == "RMTL"
+
+
 # ------------------------------------------------------------------------------------- the plan
 
 
