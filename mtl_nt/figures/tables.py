@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from ..errors import BadInput, suggestion
 from ..study import CONSTANT, Study, standard_errors
+from ..study.methods import LINEAR
 from .drawing import FOOTER_LENGTH, shorten
 
 Arm = tuple[str, str]  # a method, and its alpha as text, which is "" where it has none
@@ -334,8 +335,7 @@ def _compute_tables(study: Study, metric: str | None) -> ArmTables:
     scored = [v.notna() for v in value.values() if v.notna().any(axis=1).all()]
     common = pd.concat(scored).all() if scored else next(iter(delta.values())).notna().all()
     found = {(str(m), format_alpha(a)): rows for (m, a), rows in by_arm}  # type: ignore[arg-type]
-    networks = study.training.loc[study.training["method"] == study.baseline, "networks"]
-    exact = study.recipe is not None and not networks.any()  # such as Ridge
+    exact = study.baseline in LINEAR
     return ArmTables(
         baseline=baseline,
         null_arm=None if study.null is None else (study.null, ""),
