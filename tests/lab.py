@@ -39,10 +39,13 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def jupyterlab(root: Path, settings: Path, warm: bool = False) -> Iterator[str]:
+def jupyterlab(
+    root: Path, settings: Path, warm: bool = False, core: int | None = None
+) -> Iterator[str]:
     """The address of a JupyterLab that serves this folder and has settings of its own.
 
     With `warm` it and its kernels are forked from a process that has imported what they import.
+    With `core` it and its kernels have this one alone; that cannot be had with `warm`.
     """
     settings.mkdir(parents=True, exist_ok=True)
     with socket.socket() as free:
@@ -54,7 +57,11 @@ def jupyterlab(root: Path, settings: Path, warm: bool = False) -> Iterator[str]:
     environment |= {f"JUPYTERLAB_{name}_DIR": str(settings) for name in lab}
     options = ["--no-browser", "--ip=127.0.0.1", "--allow-root", "--LabApp.news_url=None"]
     options += [f"--port={port}", "--IdentityProvider.token=", f"--ServerApp.root_dir={root}"]
-    process = (_forked if warm else _started)(options, environment, settings / "log")
+    log = settings / "log"
+    process = _forked(options, environment, log) if warm else _started(options, environment, log)
+    if core is not None:
+        assert isinstance(process, subprocess.Popen)
+        os.sched_setaffinity(process.pid, {core})  # it has started no kernel yet
     address = f"http://127.0.0.1:{port}"
     try:
         _wait_for(f"{address}/api")
@@ -98,7 +105,7 @@ def run_all(page: Page, address: str, name: str = "book") -> None:
     """Open a notebook and run all of its cells."""
     page.goto(f"{address}/lab/tree/{name}.ipynb?reset")
     # A page says "idle" before there is a kernel, and would then run nothing.
-    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=60_000)
+    expect(page.locator("#jp-main-statusbar")).to_contain_text("| Idle", timeout=120_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 

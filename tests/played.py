@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -15,8 +16,8 @@ from pages import Visit
 from PIL import Image
 from playwright.sync_api import Browser
 
-from mtl_nt.book.markup import html_document
-from mtl_nt.book.playground import PRESETS, STILLS, playground, still_path, stills_digest
+from mtl_nt.book.markup import PLAYGROUND_SCRIPT, html_document
+from mtl_nt.book.playground import PRESETS, STILLS, STYLE, playground, still_path
 
 STILL_WIDTH = 780  # pixels of a page
 SETTLED = "box => box.simulation.step === box.simulation.settings.steps"
@@ -38,6 +39,12 @@ def settle(visit: Visit) -> None:
     """Wait until the training has reached its end."""
     box = visit.page.locator(".mtl-playground").element_handle()
     visit.page.wait_for_function(SETTLED, arg=box)
+
+
+def stills_digest() -> str:
+    """A digest of all that the pictures of the presets come from, as 16 hexadecimal digits."""
+    made_from = [PLAYGROUND_SCRIPT, STYLE, json.dumps(PRESETS)]
+    return hashlib.sha256("\0".join(made_from).encode()).hexdigest()[:16]
 
 
 def draw_stills() -> None:

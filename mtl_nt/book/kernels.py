@@ -22,7 +22,7 @@ from .processes import end_with_parent
 PRELOADED = (
     *("ipykernel.kernelapp", "ipywidgets", "matplotlib.backends.backend_agg", "torch._dynamo"),
     *("jinja2", "pandas.io.formats.style", "pyarrow.pandas_compat", "sklearn.datasets"),
-    *("mtl_nt.figures", "mtl_nt.book.live"),
+    *("mtl_nt.figures", "mtl_nt.book.live", "mtl_nt.book.playground_widget"),
 )
 
 

@@ -134,7 +134,7 @@ function twoWeights({ angle, scale, start }) {
     dot(gradient(bowl, point), point.map((v, i) => v - bowl.minimum[i])) / 2;
   return {
     names: ["A", "B"], bowls, perEpoch: 10, bound: 1.5, // a larger weight would overshoot
-    initial: () => Float64Array.from(start || origin),
+    initial: () => Float64Array.from(start),
     optimiser: (values) => gradientDescent(values, 0.05),
     batches: () => null,
     pass(values) {
@@ -331,6 +331,7 @@ const onScreen = ([a, b]) => [
   ((VIEW.y[1] - b) / (VIEW.y[1] - VIEW.y[0])) * VIEW.height];
 const inWeights = (right, down) => // shares of the picture's width and height
   [VIEW.x[0] + right * (VIEW.x[1] - VIEW.x[0]), VIEW.y[1] - down * (VIEW.y[1] - VIEW.y[0])];
+const inView = (point) => [VIEW.x, VIEW.y].map(([low, high], i) => Math.max(low, Math.min(high, point[i])));
 
 function contours({ minimum, hessian: [a, b, c] }, color) { // of equal steps of sqrt(loss)
   return [0.12, 0.3, 0.48, 0.66, 0.84, 1.02, 1.2].map((level) => {
@@ -507,9 +508,11 @@ const OF_TWO = { angle: ["angle between tasks", [0, 180, 5], degrees],
 const DRAW = { two: drawTwo, network: drawNetwork, weights: drawWeights };
 const PATIENCE = 10; // milliseconds of training before a picture
 
-function mount(root) {
-  const preset = JSON.parse(root.dataset.preset), settings = { ...preset };
-  const stage = element("div", { class: "stage" }), said = element("p", { class: "said" });
+// Fills an element with controls and a picture. Whenever training rests, `tell` hears of the settings
+// and the sentence. The function that comes back takes other settings.
+function mount(root, preset, tell = () => {}) {
+  const settings = { ...preset }, stage = element("div", { class: "stage" });
+  const said = element("p", { class: "said" });
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   let simulation, frame = 0, playing = false;
   const draw = (of = simulation) => {
@@ -525,20 +528,22 @@ function mount(root) {
     if (playing) simulation.advance(settings.view === "two" ? 1 : 4);
     else while (!finished() && performance.now() < until) simulation.advance(10);
     draw();
-    if (finished()) pause();
+    if (finished()) rest();
     else frame = requestAnimationFrame(tick);
   };
   const pause = () => { cancelAnimationFrame(frame); playing = false; play.textContent = "▶ play"; };
+  const rest = () => { pause(); tell({ ...settings }, said.textContent); };
   const renew = () => { simulation = new Simulation(settings); };
   const restart = () => { pause(); renew(); tick(); }; // all steps, as far as a picture can wait
-  const begin = (point) => { settings.start = point; restart(); };
+  const take = (changes) => { Object.assign(settings, changes); show(); restart(); };
+  const begin = (point) => take({ start: inView(point) });
   const button = (text, action) => {
     const made = element("button", { type: "button" }, text);
     made.addEventListener("click", action);
     return made;
   };
   const play = button("▶ play", () => {
-    if (playing) return pause();
+    if (playing) return rest();
     if (calm) return restart();
     if (finished()) renew();
     pause();
@@ -551,18 +556,13 @@ function mount(root) {
     if (finished()) renew();
     simulation.advance(1);
     draw();
+    rest();
   });
-  const reset = button("reset", () => {
-    Object.assign(settings, { start: undefined }, preset);
-    show();
-    restart();
-  });
+  const reset = button("reset", () => take(preset));
   const picker = element("select", OWN_KEYS, ...Object.keys(METHODS).map((name) => element("option", {}, name)));
   picker.addEventListener("change", () => {
-    const { alpha } = METHODS[settings.method = picker.value];
-    settings.alpha = alpha ? alpha[2] : 0;
-    show();
-    restart();
+    const { alpha = [0, 0, 0] } = METHODS[picker.value];
+    take({ method: picker.value, alpha: alpha[2] });
   });
   const slider = (key) => {
     const known = settings.view === "two" ? { ...CONTROLS, ...OF_TWO } : CONTROLS;
@@ -573,11 +573,8 @@ function mount(root) {
       output.textContent = format(settings[key]);
       input.setAttribute("aria-valuetext", output.textContent);
     };
-    input.addEventListener("input", () => {
-      settings[key] = key === "scale" ? 10 ** input.value : Number(input.value);
-      update();
-      restart();
-    });
+    input.addEventListener("input", () =>
+      take({ [key]: key === "scale" ? 10 ** input.value : Number(input.value) }));
     return { node: element("label", {}, element("span", {}, text), input, output), update };
   };
   const sliders = Object.keys(CONTROLS).filter((key) => key in preset).map(slider);
@@ -591,10 +588,12 @@ function mount(root) {
   };
   const controls = element("div", { class: "controls" }, element("span", {}, play, stepOne, reset),
     element("label", {}, element("span", {}, "method"), picker), ...sliders.map(({ node }) => node));
-  root.replaceChildren(root.querySelector("style"), controls, stage, said);
-  show();
-  restart();
+  root.replaceChildren(...root.querySelectorAll("style"), controls, stage, said);
+  take({});
+  return take;
 }
 
-mount(document.currentScript.parentElement);
+const place = document.currentScript?.parentElement; // in a widget there is none
+if (place) mount(place, JSON.parse(place.dataset.preset));
+return mount; // for playground_widget.js
 })();

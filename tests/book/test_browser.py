@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Locator, expect
 from samples import png
 
 from mtl_nt import figures
-from mtl_nt.book import report
+from mtl_nt.book import playground, report
 from mtl_nt.book.explorers import Live, explorer
 from mtl_nt.study import stored
 
@@ -180,6 +180,7 @@ def test_print_has_what_the_text_speaks_of_and_nothing_to_press(
     browser: Browser, tmp_path: Path
 ) -> None:
     cells = [new_markdown_cell("# Whole\n\n## A\n\n## B\n\n## C"), shown(an_explorer("dial"))]
+    cells.append(shown(playground()))
     for source, tags in ("hidden = 1", []), ("solution = 2", ["solution"]):
         about = {"jupyter": {"source_hidden": True}, "tags": tags}
         cells.append(new_code_cell(source, metadata=about))
@@ -187,8 +188,9 @@ def test_print_has_what_the_text_speaks_of_and_nothing_to_press(
     nbformat.write(new_notebook(cells=cells), path)
     with Visit(browser, report.write_page(path, tmp_path / "page.html")) as visit:
         page = visit.page
-        told, solution = page.get_by_text("1 + 1 +"), page.get_by_text("solution = 2")
-        controls = page.locator(".nt-controls, .contents, summary:visible, .skip")
+        told, solution = page.get_by_text("1 + 1 +").first, page.get_by_text("solution = 2")
+        controls = page.locator(".nt-controls, .contents, summary:visible, .skip, button, input")
+        expect(controls.locator("visible=true").first).to_be_visible()
         for code in told, solution:
             expect(code).to_be_hidden()
         page.emulate_media(media="print")
@@ -197,6 +199,7 @@ def test_print_has_what_the_text_speaks_of_and_nothing_to_press(
         expect(page.get_by_text("hidden = 1")).to_be_hidden()
         expect(controls.locator("visible=true")).to_have_count(0)
         expect(page.locator(".nt-explorer img")).to_be_visible()
+        expect(page.locator(".mtl-playground .said")).to_be_visible()
 
 
 def test_a_page_is_dark_where_the_reader_wants_it(browser: Browser, exported: Path) -> None:
@@ -223,8 +226,14 @@ def test_a_keyboard_skips_to_the_text_and_the_contents_lead_to_a_part(
         visit.page.keyboard.press("Tab")
         expect(visit.page.get_by_role("link", name="Skip to the text")).to_be_focused()
         visit.page.keyboard.press("Enter")
-        assert visit.page.url.endswith("#main")
+        expect(visit.page.locator(":target")).to_have_role("main")
+        visit.page.keyboard.press("Tab")
+        assert visit.page.evaluate("document.activeElement.closest('main') !== null")
+        names = [heading.get_attribute("id") for heading in visit.page.locator("h2").all()]
+        assert all(names) and len(set(names)) == 3
         visit.page.locator(".contents summary").click()
+        links = visit.page.locator(".contents a").all()
+        assert {f"#{name}" for name in names} <= {link.get_attribute("href") for link in links}
         visit.page.get_by_role("link", name="B", exact=True).click()
         expect(visit.page.get_by_role("heading", name="B")).to_be_in_viewport()
 
@@ -341,3 +350,5 @@ def test_a_screen_reader_hears_the_finding_once_and_shortly_and_the_rest_as_text
         assert picture.get_attribute("alt") == finding and len(finding) < 150
         caption = visit.page.locator("figcaption").inner_text()
         assert finding not in caption and "difference from STL" in caption
+        heard = visit.page.locator("main").aria_snapshot()  # what is read aloud, in its order
+        assert heard.count(finding) == 1 and f'img "{finding}"' in heard

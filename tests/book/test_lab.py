@@ -1,10 +1,39 @@
 """A small notebook and the book's first ones, run by a reader in a real JupyterLab: every slider,
 picker and dial.
+
+What readers once ran into, and the tests in a real browser that keep it from coming back. Those
+without a file's name are here, where all share one JupyterLab.
+
+| what | tests |
+|---|---|
+| links in pages | test_browser: every_link_to_another_page_opens_one_and_there_is_a_way_back; |
+| | test_site: its_first_page_leads_through_the_chapters_and_back |
+| saved and opened the next day | saved_and_opened_again_it_works_though_nothing_is_run; |
+| | where_no_kernel_is_a_live_cell_is_its_last_picture_and_a_line; |
+| | where_no_kernel_is_a_playground_says_that_python_cannot_read_it |
+| the same, untrusted | sent_to_someone_else_it_is_a_picture_with_a_line_and_no_control; the two |
+| | above "by someone else"; |
+| | what_someone_else_sent_shows_a_picture_in_one_form_and_no_answer |
+| opened, not run | as_the_repository_keeps_it_a_notebook_opens_and_closes_without_a_question |
+| kernel restarted | a_live_cell_says_that_its_kernel_is_gone_and_works_when_it_is_run_again; |
+| | a_playground_plays_on_and_says_that_its_kernel_is_gone |
+| opening alone | as_the_repository_keeps_it_a_notebook_opens_and_closes_without_a_question; |
+| | the_menu_exports_what_the_repository_keeps_as_a_python_script |
+| print | test_browser: print_has_what_the_text_speaks_of_and_nothing_to_press |
+| phone | test_browser: no_page_scrolls_sideways, |
+| | what_is_too_wide_for_a_phone_wraps_or_scrolls_with_a_shadow_at_its_side; |
+| | test_site: it_is_dark_where_the_reader_wants_it_and_fits_a_phone; |
+| | every page of a chapter at 390 pixels (`pages.every_slider_reaches_every_position`) |
+| screen reader | test_browser: |
+| | a_screen_reader_hears_the_finding_once_and_shortly_and_the_rest_as_text |
+| headings | test_browser: a_keyboard_skips_to_the_text_and_the_contents_lead_to_a_part |
+| one core | on_one_core_the_first_notebook_is_done_when_its_text_says |
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from base64 import b64decode
@@ -79,6 +108,16 @@ the_dials = pytest.mark.parametrize("opened", [DIALS], indirect=True)
 PATIENCE = 30  # seconds that a busy machine may need; an idle one answers at once
 MOVES = 100
 SMALL = "small"  # a notebook with an explorer, a live control and a table, and no real training
+PLAYED = "played"  # a playground that Python hears
+PLAYED_CELLS = (
+    """
+    from mtl_nt.book import playground
+    """,
+    """
+    game = playground("outsider").widget()
+    game
+    """,
+)
 CELLS = (
     """parameters:
     alpha = 0.5
@@ -131,12 +170,10 @@ def shorter(name: str) -> NotebookNode:
     """A notebook not yet run, with few steps; only the dials' training at 45 degrees is long. Of
     the case no more than its live pickers and what they need.
     """
-    made = deepcopy(BOOK[name])
+    made = not_run(BOOK[name])
     if name == CASE:
         made.cells = [cell for cell in made.cells if cell.id.startswith(NEEDED)]
     for cell in made.cells:
-        if cell.cell_type == "code":  # none is done yet
-            cell.outputs, cell.execution_count = [], None
         if cell.id == "parameters":
             cell.source += "".join(f"\n{key} = {value!r}" for key, value in GIVEN[name].items())
         if (name, cell.id) == (DIALS, "live"):
@@ -147,10 +184,21 @@ def shorter(name: str) -> NotebookNode:
     return made
 
 
+def not_run(notebook: NotebookNode) -> NotebookNode:
+    """A copy without outputs."""
+    made = deepcopy(notebook)
+    for cell in made.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return made
+
+
 class Opened:
     """A notebook in JupyterLab after Run All: its page, and the file that JupyterLab saves."""
 
-    def __init__(self, browser: Browser, address: str, path: Path) -> None:
+    def __init__(
+        self, browser: Browser, address: str, path: Path, patience: float = 4 * PATIENCE
+    ) -> None:
         self.address, self.path = address, path
         self.page = browser.new_page(viewport={"width": 1200, "height": 2000})
         self.page.set_default_timeout(1e3 * PATIENCE)
@@ -162,7 +210,7 @@ class Opened:
         )
         run_all(self.page, address, path.stem)
         prompts = self.page.locator(".jp-CodeCell .jp-InputPrompt:not(.jp-Placeholder-prompt)")
-        expect(prompts.last).to_have_text(re.compile(r"\[\d+\]"), timeout=4e3 * PATIENCE)
+        expect(prompts.last).to_have_text(re.compile(r"\[\d+\]"), timeout=1e3 * patience)
         expect(self.page.locator("#jp-main-statusbar")).to_contain_text("| Idle")
         self.saved = self.save()
 
@@ -343,6 +391,7 @@ def desk(
     cells = [cell.replace("TESTS", tests) for cell in CELLS]
     write(folder / "notebooks" / f"{SMALL}.ipynb", *cells, kernel=True)
     write(folder / "notebooks" / f"{STUDY}.ipynb", *STUDY_CELLS, kernel=True)
+    write(folder / "notebooks" / f"{PLAYED}.ipynb", *PLAYED_CELLS, kernel=True)
     with jupyterlab(folder / "notebooks", folder / "settings", warm=True) as address:
 
         @cache
@@ -457,6 +506,75 @@ def test_a_live_study_takes_any_alpha_and_hides_it_where_the_method_has_none(
     says("data = dial-noisy, method = LBTW, alpha = 2")
     expect(slider).to_be_visible()
     assert opened.complaints == []
+
+
+# ---------------------------------------------------------------- a playground that Python hears
+
+played = pytest.mark.parametrize("opened", [PLAYED], indirect=True)
+
+
+@played
+def test_python_and_the_page_share_the_settings_of_a_playground(opened: Opened) -> None:
+    game = opened.page.locator(".nt-live .mtl-playground")
+    said, angle = game.locator(".said"), game.get_by_label("angle")
+    expect(angle).to_have_attribute("aria-valuetext", "80°")
+    expect(opened.page.locator(".nt-kept")).to_be_hidden()
+    alone = said.inner_text()
+    assert opened.kernel_says("game.summary") == repr(alone)
+
+    opened.kernel_says("game.settings.update(angle=30, method='LBTW', alpha=1.25)")
+    expect(angle).to_have_attribute("aria-valuetext", "30°")
+    expect(game.get_by_label("method")).to_have_value("LBTW")
+    expect(game.get_by_label("alpha")).to_have_attribute("aria-valuetext", "1.25")
+    expect(said).to_contain_text("After 400 steps")
+    hears(opened, "game.summary", said.inner_text())
+
+    angle.press("ArrowRight")
+    game.get_by_label("seed").press("End")
+    hears(opened, "game.settings['angle'], game.settings['seed']", (35, 20))
+    assert opened.kernel_says("game.summary") == repr(said.inner_text()) != repr(alone)
+
+    game.get_by_role("button", name="reset").click()
+    hears(opened, "game.settings == playground('outsider').settings", True)
+    expect(said).to_have_text(alone)
+    assert opened.complaints == []
+
+
+def hears(opened: Opened, code: str, wanted: object) -> None:
+    """Wait until this is what Python says: it hears of the page once training rests."""
+    end = time.monotonic() + PATIENCE
+    while (found := opened.kernel_says(code)) != repr(wanted):
+        assert time.monotonic() < end, f"{code} is {found}"
+        opened.page.wait_for_timeout(50)
+
+
+@played
+@pytest.mark.parametrize("change", ["", "  # mine"], ids=["the next day", "by someone else"])
+def test_where_no_kernel_is_a_playground_says_that_python_cannot_read_it(
+    browser: Browser, opened: Opened, change: str
+) -> None:
+    """The next day it plays all the same; what someone else sent is a picture."""
+    page = visit(browser, opened, copy_of(opened, f"played-later{len(change)}", change))
+    ask = page.get_by_text("Python cannot read your choice here. Run this cell")
+    expect(ask).to_be_visible(timeout=1e3 * PATIENCE)
+    expect(page.get_by_text("Error displaying widget")).to_be_visible(visible=False)
+    game = page.locator(".mtl-playground")
+    if change:
+        expect(game.locator("img:visible")).to_have_count(1)
+        expect(game.locator("input, select, button")).to_have_count(0)
+    else:
+        works(game)
+    page.close()
+
+
+@played
+def test_a_playground_plays_on_and_says_that_its_kernel_is_gone(opened: Opened) -> None:
+    game = opened.page.locator(".nt-live")
+    gone = game.get_by_text("The kernel that listened here is gone. Run this cell again.")
+    expect(gone).to_be_hidden()
+    opened.restart_kernel()
+    expect(gone).to_be_visible(timeout=1e3 * PATIENCE)
+    works(game.locator(".mtl-playground"))
 
 
 # ---------------------------------------------------------------- explorers
@@ -638,6 +756,22 @@ def test_as_the_repository_keeps_it_a_notebook_opens_and_closes_without_a_questi
     page.close()
 
 
+DOWNLOADED = """address => fetch(address).then(async (answer) =>
+  [answer.headers.get("Content-Disposition"), await answer.text()])"""
+
+
+@small
+def test_the_menu_exports_what_the_repository_keeps_as_a_python_script(opened: Opened) -> None:
+    """The address is the one that Save and Export Notebook As, Executable Script opens."""
+    kept = opened.path.with_name("exported.ipynb")
+    nbformat.write(with_outputs(nbformat.read(opened.path, as_version=4), opened.saved), kept)
+    address = f"{opened.address}/nbconvert/script/{kept.name}?download=true"
+    name, source = opened.page.evaluate(DOWNLOADED, address)
+    assert name == "attachment; filename*=utf-8''exported.py"
+    compile(source, "exported.py", "exec")
+    assert "explorer(pictures, alphas, start=alpha)" in source
+
+
 @small
 @pytest.mark.parametrize("change", ["", "  # mine"], ids=["the next day", "by someone else"])
 def test_where_no_kernel_is_a_live_cell_is_its_last_picture_and_a_line(
@@ -730,7 +864,7 @@ class Dials:
     """The controls that train, on the page."""
 
     def __init__(self, opened: Opened) -> None:
-        self.box = opened.page.locator(".nt-live")
+        self.box = opened.page.locator(".nt-live:has(.nt-status)")  # the other one is a playground
         self.angle, self.width = self.box.get_by_role("slider").all()
         self.button = self.box.get_by_role("button")
         self.status = self.box.locator(".nt-status")
@@ -917,6 +1051,46 @@ def test_a_hundred_moves_of_a_live_dial_leave_no_figure_and_no_element(opened: O
     _, before, after = go(2), go(2), go(MOVES)
     assert after[:2] == before[:2]
     stays_flat(before[2], after[2], TRAINED)
+
+
+# ---------------------------------------------------------------- one core
+
+BUSY = """(lambda every: sum(sum(p.cpu_times()[:4]) for p in every))(
+  (lambda one: [one, *one.children(recursive=True)])(__import__("psutil").Process()))"""
+"""Processor seconds of the kernel and of all that it has started, those that have ended too."""
+MINUTES = {"one": 1, "two": 2, "three": 3, "four": 4}
+
+
+@pytest.mark.release
+@pytest.mark.posix
+@pytest.mark.timeout(1500)
+def test_on_one_core_the_first_notebook_is_done_when_its_text_says(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """Processor seconds are counted, and not the clock's: others may use the core, too."""
+    text = "\n".join(cell.source for cell in BOOK[START].cells if cell.cell_type == "markdown")
+    (said,) = re.findall(r"in about (\w+) minutes on one", text)
+    path = tmp_path / "notebooks" / f"{START}.ipynb"
+    path.parent.mkdir()
+    nbformat.write(not_run(BOOK[START]), path)
+    core = min(os.sched_getaffinity(0))
+    with jupyterlab(path.parent, tmp_path / "settings", core=core) as address:
+        opened = Opened(browser, address, path, patience=1200)
+        assert opened.kernel_says("__import__('os').sched_getaffinity(0)") == repr({core})
+        busy = float(opened.kernel_says(BUSY))
+        opened.page.close()
+    assert 5 < busy < 60 * MINUTES[said]
+
+
+# ---------------------------------------------------------------- the table above
+
+
+def test_the_table_of_what_readers_ran_into_names_tests_that_are_there() -> None:
+    rooms = [Path(__file__).with_name(f"test_{name}.py") for name in ("lab", "browser", "site")]
+    there = "".join(path.read_text(encoding="utf-8") for path in rooms)
+    named = re.findall(r"\b(?<!pages\.)[a-z_]{20,}\b", __doc__ or "")
+    assert len(named) > 15
+    assert [name for name in named if f"def test_{name}(" not in there] == []
 
 
 # ---------------------------------------------------------------- screenshots

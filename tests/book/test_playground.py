@@ -16,13 +16,13 @@ import torch
 from bs4 import BeautifulSoup
 from lab import chromium
 from pages import NEEDED
-from played import played, settle
+from played import played, settle, stills_digest
 from playwright.sync_api import Browser, Locator, expect
 from torch import Tensor
 
 from mtl_nt import BadInput
 from mtl_nt.book.markup import PLAYGROUND_SCRIPT, sanitized
-from mtl_nt.book.playground import METHODS, PRESETS, STILLS, playground, still_path, stills_digest
+from mtl_nt.book.playground import METHODS, PRESETS, STILLS, playground, still_path
 
 STEPS, NEAR = 200, 1e-9
 double = partial(torch.tensor, dtype=torch.float64)
