@@ -20,8 +20,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from ..errors import BadInput
-from ..figures import GREY, HARMS, INK, NULL_BAND, Drawing, add_axes, method_styles, shorten
-from ..figures.drawing import in_both_forms, label_width, without_formulas
+from ..figures import GREY, HARMS, INK, NULL_BAND, Drawing, add_axes, method_styles
+from ..figures.drawing import fitted_names, in_both_forms, label_width, without_formulas
 from ..figures.forms import TEXT_SIZE, Form
 from ..figures.sheet import Sheet, legend_columns, legend_height, new_sheet
 
@@ -99,9 +99,9 @@ def _draw_counts(
     ax.axvline(of / 2, color=GREY, lw=1, ls=":")
     style: dict[str, Any] = {"size": form.small_size, "color": GREY, "ha": "center", "va": "bottom"}
     ax.text(of / 2, -0.6, "half of the tasks", **style)
-    ax.set_xlim(left=-0.02 * float(counts[[*COUNTS[:2]]].to_numpy(float).max()))
+    ax.margins(x=0.04)  # a mark at 0 stands inside
     ax.set_ylim(len(names) - 0.5, -0.6)
-    ax.set_yticks(places, [shorten(name, form.name_letters) for name in names])
+    ax.set_yticks(places, fitted_names(names, form)[0])
     ax.tick_params(labelsize=form.small_size)
     ax.set_xlabel(f"tasks on which {method} is worse", size=form.small_size)
     sheet.add_legend([mean, one, harmed, bar], legend, legend_columns(legend, form))
@@ -186,7 +186,7 @@ def _draw_bars(
         range(len(labels)), list(labels.values()), color=[ink[groups[t]] for t in labels]
     )
     ax.bar_label(bars, [f"{n:,}" for n in labels.values()], padding=3, size=form.small_size)
-    ax.set_yticks(range(len(labels)), [shorten(t, form.name_letters) for t in labels])
+    ax.set_yticks(range(len(labels)), fitted_names(labels, form)[0])
     ax.set_xticks([])
     ax.spines["bottom"].set_visible(False)
     ax.tick_params(labelsize=form.small_size, length=0)

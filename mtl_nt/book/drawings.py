@@ -59,7 +59,7 @@ first group, tasks 5° from the group's centre. outsider: 2 tasks, 60 rows each,
     first, *others = groups
     chosen = [replace(first, angle=0.0, independent=False), *others]  # the first has no other
     canvas, said = Canvas(), []
-    canvas.title("Each task has a direction. The angle to the first group is the dial.")
+    canvas.title("Each arrow is what one task learns. Angles are measured from the first group.")
     for x, name in zip(COLUMNS, FIELDS, strict=True):
         canvas.text(x, canvas.y + 14, name, anchor="end", fill=GREY)
     canvas.y += 24

@@ -42,11 +42,11 @@ SLIDER_SCRIPT = """
   const choice = (...children) =>
     make("span", { style: "white-space: nowrap; margin-right: 1em" }, ...children);
   const menu = (options) =>
-    make("select", { style: "max-width: 100%" }, ...options.map((option) => new Option(option)));
+    make("select", { style: "max-width: 45vw" }, ...options.map((option) => new Option(option)));
   const menus = pickers.map(([name, options]) => [name, menu(options)]);
   const slider = make("input", {
     type: "range", max: values.length - 1, value: data.first,
-    style: "width: 50vw; max-width: 16em; vertical-align: middle",
+    style: "width: 42vw; max-width: 16em; vertical-align: middle",
   });
   const output = make("output");
   const moved = choice(make("label", {}, data.label, " ", slider), " ", output);
@@ -179,7 +179,7 @@ def styled_table(
 ) -> Styler:
     """The table as a pandas `Styler` whose cells, headings and caption are escaped.
 
-    pandas alone would put them into HTML as they are.
+    pandas alone would put them into HTML as they are. Columns of sentences are set to the left.
 
     Args:
         forms: how the cells are formatted, as `Styler.format` takes it.
@@ -194,7 +194,19 @@ def styled_table(
     shown = named.style.format(forms, escape="html", **options)
     for axis in (0, 1):
         shown = shown.format_index(escape="html", axis=axis)
+    words: list[Any] = [
+        {"selector": f".col{k}", "props": "text-align: left"} for k in _columns_of_words(table)
+    ]
+    shown = shown.set_table_styles(words) if words else shown
     return shown.set_caption(escape(caption)) if caption else shown
+
+
+def _columns_of_words(table: pd.DataFrame) -> list[int]:
+    """The places of the columns in which some cell has three words or more."""
+    columns = (
+        table.iloc[:, k].astype(str).str.count(r"[^\W\d_]{2,}") for k in range(table.shape[1])
+    )  # words of two letters or more
+    return [k for k, words in enumerate(columns) if words.max() >= 3]
 
 
 def _escaped_name(of_axis: Any) -> str | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import binascii
 import hashlib
 import io
 import re
 import tokenize
+from base64 import b64decode, b64encode
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -16,6 +18,8 @@ from ipykernel.kernelspec import KERNEL_NAME, get_kernel_dict
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
+from ..figures.inline import without_narrow_forms
+from ..figures.png import packed
 from .about import PNG
 from .page import visible_output
 
@@ -31,6 +35,7 @@ KERNEL_SPEC = {
 }
 """The metadata of a notebook that this Python runs, as JupyterLab writes it."""
 MADE_FROM = "made_from"  # in a notebook's metadata, under mtl_nt
+PNG_IN_HTML = re.compile(r"(data:image/png;base64,)([\w+/]+=*)")
 RANDOM_NAME = re.compile(r"\bT_[0-9a-f]{5,}(?=_|\b)")  # names of tables, which are random
 
 
@@ -138,6 +143,19 @@ def _static_output(output: NotebookNode, name: str) -> NotebookNode:
         if alt := metadata.get(PNG, {}).get("alt"):
             data["text/plain"] = alt
     if "text/html" in data:
-        data["text/html"] = DATA_LINK.sub("", RANDOM_NAME.sub(f"T_{name}", data["text/html"]))
+        html = without_narrow_forms(data["text/html"])  # they are drawn again where the cell runs
+        html = PNG_IN_HTML.sub(lambda found: found[1] + _packed(found[2]), html)
+        data["text/html"] = DATA_LINK.sub("", RANDOM_NAME.sub(f"T_{name}", html))
+    if PNG in data:
+        data[PNG] = _packed(str(data[PNG]))
     count = {"execution_count": None} if output.output_type == "execute_result" else {}
     return new_output(output.output_type, data=data, metadata=metadata, **count)
+
+
+def _packed(encoded: str) -> str:
+    """A PNG in fewer bytes, both as base64. What is no base64 stays as it is."""
+    try:
+        png = b64decode("".join(encoded.split()), validate=True)
+    except binascii.Error:
+        return encoded
+    return b64encode(packed(png)).decode()

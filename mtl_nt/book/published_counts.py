@@ -19,13 +19,13 @@ from matplotlib.patches import Patch
 from scipy import stats
 
 from ..errors import BadInput
-from ..figures import INK, NULL_BAND, Drawing, add_axes, method_styles, shorten
-from ..figures.drawing import in_both_forms, label_width, without_formulas
+from ..figures import INK, NULL_BAND, Drawing, add_axes, method_styles
+from ..figures.drawing import fitted_names, in_both_forms, label_width, without_formulas
 from ..figures.forms import PAGE, TEXT_SIZE, Form
 from ..figures.sheet import legend_columns, legend_height, new_sheet
 from ..study import Study
 
-Arm = tuple[str, float]  # a method and its alpha; NaN where it has none
+Row = tuple[str, float]  # of the picture: a method and its alpha; NaN where it has none
 
 
 def wilson(count: int, of: int) -> tuple[float, float]:
@@ -40,7 +40,7 @@ def wilson(count: int, of: int) -> tuple[float, float]:
     return 100 * found.low, 100 * found.high
 
 
-def worse_per_run(study: Study, arm: Arm) -> pd.Series:
+def worse_per_run(study: Study, arm: Row) -> pd.Series:
     """On how many tasks a method is worse than the baseline, run by run.
 
     >>> from mtl_nt.study import stored
@@ -51,11 +51,11 @@ def worse_per_run(study: Study, arm: Arm) -> pd.Series:
 
 
 def published_counts(
-    counts: Mapping[Arm, int],
+    counts: Mapping[Row, int],
     of: int,
     where: str,
     studies: Sequence[Study],
-    null: Arm,
+    null: Row,
     names: Mapping[str, str] | None = None,
 ) -> Drawing:
     """A published count per method, and the counts of every run of the studies.
@@ -110,11 +110,11 @@ class _Counts:
 
     title: str
     caption: str
-    counts: Mapping[Arm, int]
+    counts: Mapping[Row, int]
     of: int
     panels: tuple[str, ...]
     studies: Sequence[Study]
-    null: Arm
+    null: Row
 
 
 def _draw_counts(shown: _Counts, form: Form) -> Drawing:
@@ -141,7 +141,7 @@ def _draw_counts(shown: _Counts, form: Form) -> Drawing:
         ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.set_xlim(0, 100)
         ax.set_xticks([0, 25, 50, 75], ["0", "25", "50", "75%"])
-        labels = ["" if column else shorten(_label(arm), form.name_letters) for arm in rows]
+        labels = [""] * len(rows) if column else fitted_names(map(_label, rows), form)[0]
         ax.set_yticks(range(len(rows)), labels)
         ax.tick_params(labelsize=form.small_size)
         ax.set_title(name, loc="left", size=form.text_size)
@@ -160,7 +160,7 @@ def _legend() -> tuple[list[Artist], list[str]]:
     return handles, ["count, 95% (Wilson)", "one run", "mean of runs", "chance alone: STL'"]
 
 
-def _published(ax: Axes, counts: Mapping[Arm, int], of: int, rows: Sequence[Arm]) -> None:
+def _published(ax: Axes, counts: Mapping[Row, int], of: int, rows: Sequence[Row]) -> None:
     for y, arm in enumerate(rows):
         if arm in counts:
             at, (low, high) = 100 * counts[arm] / of, wilson(counts[arm], of)
@@ -168,7 +168,7 @@ def _published(ax: Axes, counts: Mapping[Arm, int], of: int, rows: Sequence[Arm]
             ax.errorbar(at, y, xerr=bars, fmt="o", capsize=3, color=_colour(arm))
 
 
-def _runs(ax: Axes, study: Study, rows: Sequence[Arm], null: Arm) -> None:
+def _runs(ax: Axes, study: Study, rows: Sequence[Row], null: Row) -> None:
     share = 100 / len(study.metric)
     row = study.counts().set_index("method").loc[null[0]]
     low, high = share * row[["negative_null_low", "negative_null_high"]].to_numpy(float)
@@ -179,9 +179,9 @@ def _runs(ax: Axes, study: Study, rows: Sequence[Arm], null: Arm) -> None:
         ax.plot(each.mean(), y, "|", ms=13, mew=2.5, color=_colour(arm))
 
 
-def _label(arm: Arm) -> str:
+def _label(arm: Row) -> str:
     return arm[0] if arm[1] != arm[1] else f"{arm[0]} {arm[1]:g}"
 
 
-def _colour(arm: Arm) -> str:
+def _colour(arm: Row) -> str:
     return method_styles([arm[0]])[arm[0]].colour

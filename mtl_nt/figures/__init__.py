@@ -1,7 +1,8 @@
 """The figures of the book: each is a function from a study to a matplotlib `Figure`.
 
 - `differences` draws the one picture: every task's difference from STL. `task_rows` and
-  `method_strips` are its two forms, `verdicts` its marks, and `effects` has its words.
+  `method_strips` are its two forms, `verdicts` its marks, `row_numbers` its numbers, and `effects`
+  has its words.
 - `forest` draws any list of numbers with their intervals. `alpha` draws what alpha does,
   `weight_lines` and `weight_map` the weights of tasks, `cure_figures` the table of causes and cures
   that `cures` computes, and `gradients` maps of cosines. `pair_map` draws the measured transfer of

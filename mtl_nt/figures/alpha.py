@@ -335,7 +335,8 @@ def _draw_mean_and_range(
     """Draw and return the means over runs, with a band from the lowest to the highest run."""
     mean = runs.mean(1)
     ax.fill_between(x, runs.min(1), runs.max(1), color=colour, alpha=0.18, lw=0)
-    ax.plot(x, mean, color=colour, lw=2.5, ls=dashes, marker="o", ms=4, gid=name)
+    look: dict[str, Any] = {"color": colour, "lw": 2.5, "ls": dashes, "marker": "o", "ms": 4}
+    ax.plot(x, mean, clip_on=False, gid=name, **look)  # whole marks at both ends
     return mean
 
 

@@ -31,9 +31,10 @@ from .drawing import (
     Drawing,
     Form,
     add_axes,
+    fitted_names,
     in_both_forms,
     label_width,
-    shorten,
+    text_inches,
     tick_text,
     without_formulas,
 )
@@ -81,7 +82,7 @@ def cure_map(table: pd.DataFrame) -> Drawing:
         f"MTL harms {total['MTL']} tasks beyond chance over all causes and widths; "
         f"fewest with {_joined_names(few[:3])}: {total[real].min()}",
         _describe_rows(table, lambda r: f"{r.method} {r.harmed} harmed, {r.helped} helped"),
-        "tasks helped ▲ and harmed ▼ beyond chance, compared with STL; –: none wider",
+        "tasks helped (above) and harmed (below) beyond chance, compared with STL; –: none wider",
         f"dial by MSE, {table['runs'].max()} runs on new data each",
     )
     return in_both_forms(partial(_draw_map, table, words))
@@ -90,13 +91,17 @@ def cure_map(table: pd.DataFrame) -> Drawing:
 def _draw_map(table: pd.DataFrame, words: Words, form: Form) -> Drawing:
     methods, page, scale = _methods(table), form is PAGE, form.text_size / TEXT_SIZE
     by_case = _rows_by_case(table)
-    names = [shorten(_display_name(m, methods), form.name_letters) for m in methods]
+    names, _ = fitted_names([_display_name(m, methods) for m in methods], form)
     cases = [case.replace(", ", ",\n" if page else ", ") for case, _ in by_case]
     down, across = (cases, names) if page else (names, cases)
-    longest = max(len(line) for name in down for line in name.split("\n"))
-    letter = 0.62 * form.small_size / 72  # inches
-    left, head = 0.15 + letter * longest, 0.15 + letter * max(map(len, across))
-    tall = 0.46 * len(down)
+    size = form.small_size
+    left = 0.15 + max(text_inches(line, size) for name in down for line in name.split("\n"))
+    head = 0.15 + max(text_inches(name, size) for name in across)
+    tall, up, low = (
+        0.46 * len(down),
+        "▲" if page else "",
+        "▼" if page else "",
+    )  # a phone has no room
     sheet = words.sheet(head + tall + 0.08, form)
     ax = add_axes(sheet.figure, left, sheet.bottom, form.width - left - 0.08, tall)
     shade, cells = colormaps["RdBu"], []
@@ -113,8 +118,8 @@ def _draw_map(table: pd.DataFrame, words: Words, form: Form) -> Drawing:
             colour = shade(0.5 + 0.4 * float(np.clip(balance, -1, 1)))
             cells.append(Rectangle((x, y), 1, 1, fc=colour, ec="white", lw=2 * scale))
             ink = "white" if abs(balance) > 0.7 else INK
-            ax.text(x + 0.5, y + 0.47, f"{row.helped}▲", va="bottom", color=ink, **style)
-            ax.text(x + 0.5, y + 0.51, f"{row.harmed}▼", va="top", color=ink, **style)
+            ax.text(x + 0.5, y + 0.47, f"{row.helped}{up}", va="bottom", color=ink, **style)
+            ax.text(x + 0.5, y + 0.51, f"{row.harmed}{low}", va="top", color=ink, **style)
     ax.add_collection(PatchCollection(cells, match_original=True), autolim=False)
     ax.set_xlim(0, len(across))
     ax.set_ylim(len(down), 0)
@@ -234,7 +239,7 @@ def _draw_panels(
     columns = len(panels) if page else min(2, len(panels))
     tall, gap = pitch * scale * len(methods), 0.14
     head, axis = 0.3 * scale, 0.5 * scale
-    names = [shorten(_display_name(m, methods), form.name_letters) for m in methods]
+    names, _ = fitted_names([_display_name(m, methods) for m in methods], form)
     left = label_width(names, form)
     wide = (form.width - left - 0.1) / columns - gap
     block = head + tall + axis
@@ -309,7 +314,7 @@ def _draw_stops(
     form: Form,
 ) -> Drawing:
     scale, tall = form.text_size / TEXT_SIZE, 0.27 * len(methods)
-    names = [shorten(_display_name(m, methods), form.name_letters) for m in methods]
+    names, _ = fitted_names([_display_name(m, methods) for m in methods], form)
     labels, left = [RULE_NAMES[rule] for rule in harmed], label_width(names, form)
     axis = 0.62 * scale
     sheet = words.sheet(tall + axis + legend_height(labels, form) + 0.05, form)
@@ -320,7 +325,7 @@ def _draw_stops(
         look: dict[str, Any] = {"color": NEUTRAL_COLOURS[n], "marker": "os^"[n]}
         size = 36 * max(scale, 0.85) ** 2
         ax.scatter(counts, at, s=size, zorder=3, label=RULE_NAMES[rule], **look)
-    ax.set_xlim(left=-0.02 * tasks)
+    ax.margins(x=0.04)  # a mark at 0 stands inside
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     _name_rows(ax, names, len(methods), form)
     ax.set_xlabel("tasks harmed", size=form.small_size)

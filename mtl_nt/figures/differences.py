@@ -24,6 +24,7 @@ __all__ = ["VERDICT_MARKERS", "task_differences"]
 
 MOST_PANELS = 3  # of more methods than these, each has one row for all of its tasks
 MOST_STRIPS = 12  # rows of methods at most
+FEW = 5  # of fewer values than these, none is far outside
 
 
 def task_differences(
@@ -76,7 +77,8 @@ found to gain'
         null = 0.0 if np.isnan(null) else null
     margins = _margins(study, tasks, metric)
     names = {m for m, _ in arms}  # with all their alphas, so that a slider leaves the axis alone
-    limits = _axis_limits([v for a, v in t.verdicts.items() if a[0] in names], null, margins)
+    drawn = [v for a, v in t.verdicts.items() if a[0] in names and a != t.null_arm]
+    limits = _axis_limits(drawn or [t.verdicts[arm] for arm in arms], null, margins)
     compared = [arm for arm in arms if arm != t.null_arm] or arms
     stripped = len(compared) > MOST_PANELS
     shown = arms if stripped else compared
@@ -158,14 +160,16 @@ def _axis_limits(
 ) -> tuple[float, float]:
     """Limits of the axis. One value far outside must not squeeze all others together.
 
-    Tasks that are not learned may lie anywhere, so they have no say.
+    A value is far outside at eight times the 95% quantile, so that a few tasks that all methods
+    harm are seen where they are. Tasks that are not learned may lie anywhere, so they have no say.
     """
     every = pd.concat(verdicts)
     learned = every[every["verdict"] != NOT_LEARNED]
     every = learned if len(learned) else every
     points = every["delta"].abs().dropna()
     least = max(null, margins.max(initial=0.0))
-    far = 4 * max(points.quantile(0.9) if len(points) else 1.0, least, 1e-9)
+    usual = points.quantile(0.95, interpolation="lower" if len(points) >= FEW else "higher")
+    far = 8 * max(usual if len(points) else 1.0, least, 1e-9)
     values = every[["delta", "low", "high"]].to_numpy()
     values = np.clip(values[np.isfinite(values)], -far, far)
     low, high = values.min(initial=-1.1 * least), values.max(initial=1.1 * least)

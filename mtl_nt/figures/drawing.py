@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import MaxNLocator
 
 from .forms import (
     FOOTER_HEIGHT,
@@ -58,15 +62,19 @@ __all__ = [
     "add_legend",
     "alt_text",
     "captioned_png",
+    "fitted_names",
     "in_both_forms",
     "label_line_ends",
     "label_width",
     "method_styles",
     "new_figure",
     "png_bytes",
+    "round_ticks",
+    "short_names",
     "shorten",
     "tick_text",
     "spread",
+    "text_inches",
     "title_lines",
     "without_formulas",
 ]
@@ -317,6 +325,83 @@ def shorten(name: object, length: int) -> str:
     return f"{line[: length - length // 3 - 1]}…{line[-(length // 3) :]}"
 
 
+def short_names(names: Iterable[object], length: int) -> list[str]:
+    """Names on one line, cut when they are longer than `length`, so that no two look alike.
+
+    Names that would look alike are cut before the place at which they differ. Where that does not
+    help, they get numbers.
+
+    >>> short_names(["against its shuffle", "against its own shuffle", "MTL"], 16)
+    ['again…ts shuffle', 'again…own shuff…', 'MTL']
+    >>> short_names(["assay of the 1st kind of cell", "assay of the 2nd kind of cell"], 16)
+    ['assay…1st kind …', 'assay…2nd kind …']
+    """
+    lines = [" ".join(str(name).split()) for name in names]
+    cut = {line: shorten(line, length) for line in lines}
+    for alike in _alike(cut):
+        start = len(os.path.commonprefix(alike))
+        while start and alike[0][start - 1].isdigit():  # a number is not cut in two
+            start -= 1
+        cut |= {line: _cut_before(line, start, length) for line in alike if len(line) > length}
+    for alike in _alike(cut):
+        for number, line in enumerate(alike, 1):
+            told = f" ({number})"
+            cut[line] = shorten(line, length - len(told)) + told
+    return [cut[line] for line in lines]
+
+
+def _alike(cut: dict[str, str]) -> list[list[str]]:
+    """The names of which several are cut to the same letters."""
+    found: dict[str, list[str]] = {}
+    for name, letters in cut.items():
+        found.setdefault(letters, []).append(name)
+    return [names for names in found.values() if len(names) > 1]
+
+
+def _cut_before(name: str, start: int, length: int) -> str:
+    """The beginning of a name, and what follows from `start` on, or from before it."""
+    head = length // 3
+    room = length - head - 1
+    if len(name) - start > room:
+        return f"{name[:head]}…{name[start : start + room - 1]}…"
+    return f"{name[:head]}…{name[-room:]}"
+
+
+def fitted_names(names: Iterable[object], form: Form = PAGE) -> tuple[list[str], float]:
+    """Names as they stand beside rows, and the size of their letters, in points.
+
+    Where some name is too long for a phone, all of them are set in small letters, so that as much
+    of each is kept as on a page.
+
+    >>> fitted_names(["against its shuffle", "MTL"], PHONE)
+    (['against its shuffle', 'MTL'], 8.5)
+    """
+    lines = [" ".join(str(name).split()) for name in names]
+    if max(map(len, lines), default=0) <= form.name_letters or form is PAGE:
+        return short_names(lines, form.name_letters), form.text_size
+    return short_names(lines, PAGE.name_letters), form.small_size
+
+
+@lru_cache(maxsize=4096)
+def text_inches(text: str, size: float, bold: bool = False) -> float:
+    """How wide a text is, in inches.
+
+    >>> bool(text_inches("MTL", 13) < text_inches("MTL, tuned", 13))
+    True
+    """
+    font = FontProperties(size=size, weight="bold" if bold else "normal")
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
+
+
+def round_ticks(most: int) -> MaxNLocator:
+    """So many steps between ticks, at most, each of them 1, 2, 2.5 or 5 of some power of ten.
+
+    >>> round_ticks(5).tick_values(-0.24, 0.08).round(3).tolist()
+    [-0.3, -0.2, -0.1, 0.0, 0.1]
+    """
+    return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
+
+
 def tick_text(value: float, position: float | None = None) -> str:
     """A number beside an axis, in few letters. A figure with it can be sent to another process.
 
@@ -327,9 +412,9 @@ def tick_text(value: float, position: float | None = None) -> str:
 
 
 def label_width(names: Iterable[str], form: Form = PAGE) -> float:
-    """The inches that the longest of these names takes beside an axis."""
-    letters = max(len(shorten(name, form.name_letters)) for name in names)
-    return 0.3 * form.text_size / TEXT_SIZE + 0.112 * form.text_size / TEXT_SIZE * letters
+    """The inches that the longest of these names takes beside an axis, as `fitted_names` are."""
+    fitted, size = fitted_names(names, form)
+    return 0.1 + 0.2 * size / TEXT_SIZE + max(text_inches(name, size) for name in fitted)
 
 
 def spread(

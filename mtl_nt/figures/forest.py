@@ -13,7 +13,8 @@ from matplotlib.colors import is_color_like
 
 from ..errors import BadInput, is_finite_number
 from .drawing import HARMS, HELPS, INK, Drawing, in_both_forms, shorten
-from .task_rows import Panel, TaskRows, decimals_of, draw_task_rows, number_text
+from .row_numbers import decimals_of, number_text, own_decimals
+from .task_rows import Panel, TaskRows, draw_task_rows
 
 COLUMNS = ("mean", "low", "high")
 MOST_SAID = 20  # rows that the caption says in words
@@ -128,12 +129,13 @@ def _table(rows: Mapping[str, Sequence[Any] | Mapping[str, Any]] | pd.DataFrame)
     return table
 
 
-def _words(table: pd.DataFrame, decimals: int) -> str:
+def _words(table: pd.DataFrame, usual: int) -> str:
     """The rows in words, by group, with as many decimals as stand beside the rows."""
 
     def said(name: object, mean: float, low: float, high: float) -> str:
         if np.isnan(mean):
             return f"{shorten(name, 40)}: no value"
+        decimals = own_decimals(mean, low, high, usual)
         words = f"{shorten(name, 40)}: {number_text(mean, decimals)}"
         ends = [number_text(end, decimals) for end in (low, high)]
         return words if np.isnan(low) and np.isnan(high) else f"{words} [{', '.join(ends)}]"
@@ -147,7 +149,7 @@ def _words(table: pd.DataFrame, decimals: int) -> str:
     if left:
         found[[*found][-1]].append(f"and {left} more")
     parts = [
-        (f"{shorten(group, 40)}. " if group else "") + "; ".join(rows) + "."
+        (f"{shorten(group, 60)}. " if group else "") + "; ".join(rows) + "."
         for group, rows in found.items()
     ]
     return " ".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from base64 import b64encode
 from collections.abc import Callable
@@ -22,6 +23,7 @@ BY_WIDTH = (
     ".nt-wide { display: none !important } .nt-narrow { display: block !important }}</style>"
 )
 """Chooses between two forms. Where a reader's program drops style sheets, the first stays."""
+NARROW_IMAGE = re.compile(r'<img class="nt-narrow"[^>]*>')
 
 
 class Captioned(tuple[bytes, str]):
@@ -92,6 +94,16 @@ def images_html(png: bytes, alt: str, narrow: bytes | None = None) -> str:
     if narrow is None:
         return f'<div style="overflow-x: auto">{_image(png, alt)}</div>'
     return BY_WIDTH + _image(png, alt, "nt-wide") + _image(narrow, alt, "nt-narrow", "none")
+
+
+def without_narrow_forms(html: str) -> str:
+    """HTML in which every picture has its form for pages alone, on a page of any width.
+
+    >>> png = b"\\x89PNG\\r\\n\\x1a\\n" + bytes(8) + b"\\0\\0\\0\\1" * 2
+    >>> without_narrow_forms(images_html(png, "a", png)) == _image(png, "a", "nt-wide")
+    True
+    """
+    return NARROW_IMAGE.sub("", html).replace(BY_WIDTH, "")
 
 
 def png_size(png: bytes) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter
 
 from .drawing import (
     HARMS,
@@ -19,12 +19,13 @@ from .drawing import (
     Drawing,
     add_axes,
     label_width,
+    round_ticks,
     shorten,
     tick_text,
 )
 from .forms import PAGE, TEXT_SIZE, Form
 from .sheet import legend_columns, legend_height, new_sheet
-from .task_rows import Panel, TaskRows, write_directions
+from .task_rows import Panel, TaskRows, limits_with_room, write_directions
 from .verdicts import MARGIN_LINE, draw_verdicts, margin_legend, verdict_legend
 
 MOST_INTERVALS = 20  # up to so many tasks, each gets an interval
@@ -47,8 +48,7 @@ def draw_method_strips(rows: TaskRows, form: Form = PAGE) -> Drawing:
     body = head + tall + axis + legend_height(names, form) + 0.1
     sheet = new_sheet(rows.title, rows.caption, rows.about, rows.foot, body, form)
     ax = add_axes(sheet.figure, left, sheet.top - head - tall, wide, tall)
-    low, high = rows.limits
-    ax.set_xlim(low, high)
+    ax.set_xlim(*limits_with_room(rows.limits, wide, form))
     ax.set_ylim(many - 0.5, -0.5)
     ax.axvspan(-rows.null, rows.null, color=NULL_BAND, lw=0, zorder=0, gid="null")
     ax.axvline(0, color=INK, lw=1.2, zorder=1, gid="zero")
@@ -61,7 +61,7 @@ def draw_method_strips(rows: TaskRows, form: Form = PAGE) -> Drawing:
         _name_row(ax, y if page else y - 0.3, panel, left, wide, form)
         top = None if y else -0.5 - 0.14 * scale / pitch
         _write_counts(ax, at, top, panel, wide, form)
-    ax.xaxis.set_major_locator(MaxNLocator(5 if page else 4))
+    ax.xaxis.set_major_locator(round_ticks(5 if page else 4))
     ax.xaxis.set_major_formatter(FuncFormatter(tick_text))
     ax.set_yticks([])
     ax.tick_params(labelsize=form.small_size, pad=2)

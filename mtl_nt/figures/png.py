@@ -42,6 +42,24 @@ def png_bytes(figure: Figure, colours: int = 64) -> bytes:
     return file.getvalue()
 
 
+def packed(png: bytes) -> bytes:
+    """The same picture in fewer bytes, for what is kept; it takes eight times as long to write.
+
+    Bytes that are no PNG stay as they are.
+
+    >>> png = png_bytes(Figure((2, 1)))
+    >>> len(packed(png)) <= len(png), packed(b"no picture")
+    (True, b'no picture')
+    """
+    file = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            image.save(file, "PNG", optimize=True)
+    except (OSError, SyntaxError):
+        return png
+    return min(png, file.getvalue(), key=len)
+
+
 def _palette(
     rgb: Float[np.ndarray, "3 C"], cover: Float[np.ndarray, " C"], colours: int
 ) -> tuple[list[int], UInt8[np.ndarray, " C"]]:

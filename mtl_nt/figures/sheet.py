@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.artist import Artist
 
-from .drawing import GREY, Drawing, new_figure, title_lines
+from .drawing import GREY, Drawing, new_figure, text_inches, title_lines
 from .forms import PAGE, TEXT_SIZE, Form
 
 LINE = 1.25 / 72  # inches between two lines of letters of one point
@@ -78,7 +78,7 @@ def legend_columns(names: Sequence[str], form: Form) -> int:
     >>> legend_columns(["harmed", "helped"], PAGE)
     2
     """
-    each = [0.5 + 0.6 * form.small_size / 72 * len(name) for name in names]
+    each = [0.5 + text_inches(name, form.small_size) for name in names]
     if sum(each) <= form.width - 0.1:
         return max(1, len(names))
     return max(1, int((form.width - 0.1) / max(each)))

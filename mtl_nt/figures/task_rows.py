@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import floor, log10
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.markers import CARETLEFTBASE, CARETRIGHTBASE
+from matplotlib.ticker import FuncFormatter
 
 from .drawing import (
     GREY,
@@ -20,12 +21,15 @@ from .drawing import (
     NULL_BAND,
     Drawing,
     add_axes,
+    fitted_names,
     label_width,
+    round_ticks,
     shorten,
     spread,
     tick_text,
 )
 from .forms import PAGE, TEXT_SIZE, Form
+from .row_numbers import row_numbers
 from .sheet import legend_columns, legend_height, new_sheet
 from .verdicts import (
     MARGIN_LINE,
@@ -40,6 +44,8 @@ MANY_ROWS = 24  # more rows than these are set closer
 STRIP_HEIGHT = 4.4  # inches for all tasks, where they are too many for rows
 STRIP_NAMES = 3  # the tasks that are named at each end of the strip
 GAP = 0.55  # rows between groups, and before the mean
+REACH = 0.085  # inches kept for half of a mark at the ends of the axis
+BLANK = {"fc": "white", "ec": "none", "pad": 1}
 
 
 @dataclass(frozen=True)
@@ -100,16 +106,16 @@ def draw_task_rows(rows: TaskRows, form: Form = PAGE) -> Drawing:
 
     names = [*rows.names, *([rows.mean_name] if mean_at is not None else [])]
     left = label_width(names, form)
-    decimals = decimals_of(rows) if beside < 3 else None  # three methods leave no room for numbers
-    values = _number_width(rows, decimals, form)
+    with_numbers = beside < 3  # three methods leave no room for numbers
+    values = _number_width(rows, form) if with_numbers else 0.1
     wide = (form.width - left - 0.05) / beside - values - 0.1 * (beside > 1)
     for k, panel in enumerate(rows.panels):
         column, line = (k, 0) if form is PAGE else (0, k)
         bottom = sheet.top - head - tall - line * block
         ax = add_axes(sheet.figure, left + column * (wide + values + 0.1), bottom, wide, tall)
         _draw_panel(ax, rows, panel, at, mean_at, form)
-        if decimals is not None:
-            _write_numbers(ax, panel, at, mean_at, decimals, form)
+        if with_numbers:
+            _write_numbers(ax, rows, panel, at, mean_at, form)
         if not column:
             _name_rows(ax, rows, at, mean_at, form)
             _write_headings(ax, headings, left / wide, form)
@@ -124,6 +130,18 @@ def draw_task_rows(rows: TaskRows, form: Form = PAGE) -> Drawing:
     if marks:
         sheet.add_legend(handles, marks, legend_columns(marks, form))
     return sheet.figure
+
+
+def limits_with_room(limits: tuple[float, float], wide: float, form: Form) -> tuple[float, float]:
+    """Limits of an axis of so many inches, on which a mark at an end of these stands inside.
+
+    >>> low, high = limits_with_room((0.0, 1.0), 3.0, PAGE)
+    >>> bool(low < 0 and high > 1)
+    True
+    """
+    (low, high), reach = limits, REACH * form.text_size / TEXT_SIZE
+    pad = (high - low) * reach / (wide - 2 * reach)
+    return low - pad, high + pad
 
 
 def write_directions(ax: Axes, rows: TaskRows, y: float, wide: float, form: Form) -> None:
@@ -148,7 +166,7 @@ def _places(
         if grouped and (k == 0 or rows.groups[k] != rows.groups[k - 1]):
             y += GAP * (k > 0)
             if rows.headed:
-                headings.append((y, shorten(rows.groups[k], 40)))
+                headings.append((y, rows.groups[k]))
                 y += 1
         at.append(y)
         y += 1
@@ -167,7 +185,8 @@ def _draw_panel(
     """One method's tasks: the band of chance, zero, margins, intervals and marks."""
     (low, high), scale, many = rows.limits, form.text_size / TEXT_SIZE, len(at) > MOST_ROWS
     last = at[-1] if mean_at is None else mean_at
-    ax.set_xlim(low, high)
+    edges = limits_with_room(rows.limits, ax.get_position().width * form.width, form)
+    ax.set_xlim(*edges)
     ax.set_ylim(last + 0.5, -0.5)
     if rows.null:
         ax.axvspan(-rows.null, rows.null, color=NULL_BAND, lw=0, zorder=0, gid="null")
@@ -184,9 +203,11 @@ def _draw_panel(
             ax.vlines(sign * rows.margins, at - 0.5, at + 0.5, **line)
     colours = list(panel.colours) or [VERDICT_COLOURS[v] for v in panel.verdicts]
     style: dict[str, Any] = {"lw": 0.9 if many else 2.2 * scale, "alpha": 0.55 if many else 0.75}
-    ends = np.clip([panel.low, panel.high], low, high)
+    ends = np.clip([panel.low, panel.high], *edges)
     ax.hlines(at, *ends, color=colours, zorder=3, gid="interval", **style)
     area = 14.0 if many else 90.0 * scale**2
+    if not many:
+        _mark_cuts(ax, panel, at, rows.limits, colours, scale)
     shown, alone = np.clip(panel.delta, low, high), np.array(panel.alone or [False] * len(at))
     judged = np.where(alone, np.nan, shown)
     draw_verdicts(ax, judged, at, panel.verdicts, area, panel.colours)
@@ -195,7 +216,7 @@ def _draw_panel(
         ax.scatter(shown[alone], at[alone], gid="alone", **own)
     if panel.mean is not None and mean_at is not None:
         middle, a, b = panel.mean
-        a, b = np.clip([a, b], low, high)
+        a, b = np.clip([a, b], *edges)
         ax.axhline((at[-1] + mean_at) / 2, color=NULL_BAND, lw=1)
         ax.hlines(mean_at, a, b, color=INK, lw=2.2 * scale, zorder=3)
         mark: dict[str, Any] = {"color": INK, "ms": 7.5 * scale, "zorder": 5, "gid": "mean"}
@@ -207,9 +228,8 @@ def _draw_panel(
             "ha": "center",
             "va": "center",
         }
-        blank = {"fc": "white", "ec": "none", "pad": 1}
-        ax.text(s=panel.problem, size=form.small_size, bbox=blank, parse_math=False, **place)
-    ax.xaxis.set_major_locator(MaxNLocator(5 if ax.get_position().width * form.width > 3 else 3))
+        ax.text(s=panel.problem, size=form.small_size, bbox=BLANK, parse_math=False, **place)
+    ax.xaxis.set_major_locator(round_ticks(5 if ax.get_position().width * form.width > 3 else 3))
     ax.xaxis.set_major_formatter(FuncFormatter(tick_text))
     ax.set_yticks([])
     ax.tick_params(labelsize=form.small_size, pad=2)
@@ -217,34 +237,58 @@ def _draw_panel(
     ax.spines["bottom"].set_color("#B0B0B0")
 
 
-def _write_numbers(
+def _mark_cuts(
     ax: Axes,
     panel: Panel,
     at: Float[np.ndarray, " T"],
+    limits: tuple[float, float],
+    colours: Sequence[str],
+    scale: float,
+) -> None:
+    """An arrow at the end of the axis, where an interval or a mark lies beyond it."""
+    edges, slack = ax.get_xlim(), 1e-9 * (limits[1] - limits[0])
+    values = np.array([panel.delta, panel.low, panel.high])
+    beyond = (values < limits[0] - slack).any(0), (values > limits[1] + slack).any(0)
+    for edge, cut, arrow in zip(edges, beyond, (CARETLEFTBASE, CARETRIGHTBASE), strict=True):
+        for k in map(int, np.flatnonzero(cut)):
+            look: dict[str, Any] = {"color": colours[k], "ms": 6 * scale, "clip_on": False}
+            ax.plot(edge, at[k], marker=arrow, mew=0, ls="", zorder=4, gid="beyond", **look)
+
+
+def _write_numbers(
+    ax: Axes,
+    rows: TaskRows,
+    panel: Panel,
+    at: Float[np.ndarray, " T"],
     mean_at: float | None,
-    decimals: int,
     form: Form,
 ) -> None:
-    """The mean differences, beside their rows; of a strip only those of the named tasks."""
-    shown = _named_tasks(len(at))
-    heights = _label_heights(ax, at, shown, form)
-    wide = ax.get_position().width * form.width
-    style: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center"}
-    style |= {"size": form.text_size if len(at) <= MANY_ROWS else form.small_size}
-    x = 1 + 0.12 / wide
-    colours = panel.colours or [VERDICT_COLOURS[verdict] for verdict in panel.verdicts]
-    for k, y in zip(shown, heights, strict=True):
-        decided = panel.verdicts[k] in ("harmed", "helped")
-        ax.text(
-            x,
-            y,
-            number_text(panel.delta[k], decimals),
-            color=colours[k] if decided else GREY,
-            weight="bold" if decided else "normal",
-            **style,
-        )
-    if panel.mean is not None and mean_at is not None:
-        ax.text(x, mean_at, number_text(panel.mean[0], decimals), color=INK, **style)
+    """The mean differences, beside their rows; of a strip only those of the named tasks.
+
+    Their decimal points stand below each other.
+    """
+    named = _named_tasks(len(at))
+    heights = [*_label_heights(ax, at, named, form)]
+    heights += [] if panel.mean is None or mean_at is None else [mean_at]
+    wide, size = ax.get_position().width * form.width, _number_size(rows, form)
+    before = max(n.before_point(size) for p in rows.panels for n in row_numbers(rows, p, named))
+    style: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "size": size}
+    for number, y in zip(row_numbers(rows, panel, named), heights, strict=True):
+        x = 1 + (0.12 + before - number.before_point(size)) / wide
+        weight = "bold" if number.bold else "normal"
+        ax.text(x, y, number.text, color=number.colour, weight=weight, **style)
+
+
+def _number_width(rows: TaskRows, form: Form) -> float:
+    """The inches that the numbers take beside the axis."""
+    size, named = _number_size(rows, form), _named_tasks(len(rows.names))
+    numbers = [number for panel in rows.panels for number in row_numbers(rows, panel, named)]
+    before = max(number.before_point(size) for number in numbers)
+    return 0.2 + before + max(number.after_point(size) for number in numbers)
+
+
+def _number_size(rows: TaskRows, form: Form) -> float:
+    return form.text_size if len(rows.names) <= MANY_ROWS else form.small_size
 
 
 def _name_rows(
@@ -253,10 +297,11 @@ def _name_rows(
     """The tasks' names, left of their rows. Texts are drawn in half the time of ticks."""
     shown = _named_tasks(len(at))
     heights = [*_label_heights(ax, at, shown, form)]
-    names = [shorten(rows.names[k], form.name_letters) for k in shown]
+    fitted, size = fitted_names(rows.names, form)
+    names = [fitted[k] for k in shown]
     if mean_at is not None:
         heights, names = [*heights, mean_at], [*names, rows.mean_name]
-    size = form.text_size if len(at) <= MANY_ROWS else form.small_size
+    size = size if len(at) <= MANY_ROWS else form.small_size
     style: dict[str, Any] = {"ha": "right", "va": "center", "size": size, "color": INK}
     x = -0.07 / (ax.get_position().width * form.width)
     for name, y in zip(names, heights, strict=True):
@@ -285,11 +330,15 @@ def _label_heights(
 
 
 def _write_headings(ax: Axes, headings: list[tuple[float, str]], left: float, form: Form) -> None:
-    """The groups' names, above their rows, from the left edge of the figure on."""
+    """The groups' names, above their rows, from the left edge of the figure on.
+
+    A long one covers the line at zero, which would strike it out.
+    """
     style: dict[str, Any] = {"size": form.small_size, "color": GREY, "parse_math": False}
+    style |= {"va": "center", "gid": "group", "bbox": BLANK, "transform": ax.get_yaxis_transform()}
+    letters = int((form.width - 0.2) / (0.63 * form.small_size / 72))
     for y, word in headings:
-        beside = ax.get_yaxis_transform()
-        ax.text(-0.95 * left, y, word, va="center", transform=beside, gid="group", **style)
+        ax.text(-0.95 * left, y, shorten(word, letters), **style)
 
 
 def _name_panel(ax: Axes, panel: Panel, y: float, widths: tuple[float, float], form: Form) -> None:
@@ -318,31 +367,3 @@ def _legend(rows: TaskRows) -> tuple[list[Line2D], list[str]]:
     seen = {verdict for panel in rows.panels for verdict in panel.verdicts}
     (handles, names), (line, margin) = verdict_legend(seen), margin_legend(rows.margins)
     return handles + line, names + margin
-
-
-def decimals_of(rows: TaskRows) -> int:
-    """So many decimals that the largest difference within the axis has two digits at least."""
-    shown = np.concatenate([panel.delta[np.isfinite(panel.delta)] for panel in rows.panels])
-    largest = min(np.abs(shown).max(initial=0.0), max(map(abs, rows.limits)))
-    return int(np.clip(1 - floor(log10(largest)), 0, 6)) if largest > 0 else 2
-
-
-def _number_width(rows: TaskRows, decimals: int | None, form: Form) -> float:
-    """The inches that the longest number takes beside the axis."""
-    if decimals is None:
-        return 0.1
-    named = _named_tasks(len(rows.names))
-    numbers = [number_text(panel.delta[k], decimals) for panel in rows.panels for k in named]
-    return 0.14 + 0.72 * form.text_size / 72 * max(map(len, numbers))
-
-
-def number_text(value: float, decimals: int) -> str:
-    """A number as it stands beside its row.
-
-    >>> number_text(-0.0123, 3), number_text(0.0001, 3)
-    ('−0.012', '0.000')
-    """
-    if not np.isfinite(value):
-        return "–"
-    said = f"{value:+.{decimals}f}"
-    return said.replace("-", "−") if float(said) else said[1:]

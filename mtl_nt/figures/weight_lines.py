@@ -22,6 +22,8 @@ from .drawing import (
     add_axes,
     in_both_forms,
     label_line_ends,
+    round_ticks,
+    short_names,
     shorten,
     tick_text,
 )
@@ -95,7 +97,8 @@ def weight_curves(
     runs = np.nanmean(every[arm], 1)  # (runs, tasks)
     whose = "weight by other networks" if others else "weight"
     said = f"Mean {whose} over training, and its range over runs: " + ", ".join(
-        f"{shorten(tasks[i], 40)} {means[i]:.2g} ({runs[:, i].min():.2g}–{runs[:, i].max():.2g})"
+        f"{shorten(tasks[i], 40)} {weight_text(means[i])} "
+        f"({weight_text(runs[:, i].min())}–{weight_text(runs[:, i].max())})"
         for i in emphasised or order[:1]
     )
     low, high = _band(smooth, study.overlap)
@@ -115,6 +118,15 @@ def weight_curves(
         limits=_weight_limits([np.nanmean(smoothed(every[a], window), 0) for a in alphas]),
     )
     return in_both_forms(partial(_draw_curves, shown))
+
+
+def weight_text(weight: float) -> str:
+    """A weight in a label or a sentence.
+
+    >>> [weight_text(weight) for weight in (1.0, 0.0042, 123.4)]
+    ['1.00', '0.0042', '123']
+    """
+    return f"{weight:.2f}" if 0.095 <= abs(weight) < 9.995 else f"{weight:.3g}"
 
 
 def smoothing_window(points: int) -> int:
@@ -173,7 +185,8 @@ def _draw_curves(shown: WeightLines, form: Form) -> Drawing:
     axis = 0.62 * scale
     words = shown.title, shown.caption, shown.about, [shown.foot]
     sheet = new_sheet(*words, tall + axis + 0.08, form)
-    names = {i: shorten(shown.tasks[i], form.name_letters) for i in shown.emphasised}
+    fitted = short_names([shown.tasks[i] for i in shown.emphasised], form.name_letters)
+    names = dict(zip(shown.emphasised, fitted, strict=True))
     longest = max((len(name) for name in names.values()), default=3)
     right = 0.25 + 0.65 * form.small_size / 72 * (longest + 6)
     left = 0.75 * max(scale, 0.85)
@@ -192,7 +205,7 @@ def _draw_curves(shown: WeightLines, form: Form) -> Drawing:
             ax.fill_between(shown.steps, *band, color=colour, alpha=0.18, lw=0)
         width = 2.5 if extreme else 1.3
         ax.plot(shown.steps, line, color=colour, lw=width, gid=f"task {shown.tasks[i]}")
-        ends.append((float(line[-1]), f"{names[i]}: {shown.means[i]:.2g}", colour))
+        ends.append((float(line[-1]), f"{names[i]}: {weight_text(shown.means[i])}", colour))
     low, high = ax.get_ylim()
     label_line_ends(ax, [end for end in ends if low <= end[0] <= high], form.small_size)
     first, last = shown.steps[0], shown.steps[-1]
@@ -231,7 +244,7 @@ def _set_weight_scale(ax: Axes, limits: tuple[float, float]) -> None:
     if low <= 0 or high <= 10 * low:
         pad = max(0.08 * (high - low), 0.05 * high)
         ax.set_ylim(max(low - pad, min(low, 0.0)), high + pad)
-        ax.yaxis.set_major_locator(MaxNLocator(5))
+        ax.yaxis.set_major_locator(round_ticks(5))
         ax.yaxis.set_major_formatter(FuncFormatter(tick_text))
         return
     low, high = low / 1.1, high * 1.1

@@ -23,6 +23,7 @@ from mtl_nt.book.explorers import Explorer, Live, explorer, running_headless
 from mtl_nt.book.live import AnyNumber, SliderAndBox
 from mtl_nt.book.outputs import static_outputs
 from mtl_nt.figures.picture import Captioned, data_url
+from mtl_nt.figures.png import packed
 
 ALPHAS = [0.0, 0.25, 1.0]
 NASTY = "<b>dial</b> & \"digits\" 'x' </script><!--"
@@ -145,7 +146,7 @@ def test_in_the_repository_an_explorer_is_a_picture_and_a_line_and_a_playground_
     ]
     picture, line, played = static_outputs(outputs, "cell")
     words = "alpha = 0.25 (of 0, 0.25, 1): dial at 0.25"
-    encoded = b64encode(png(10)).decode()
+    encoded = b64encode(packed(png(10))).decode()
     assert picture.data == {"image/png": encoded, "text/plain": words}
     assert picture.metadata == {"image/png": {"alt": "dial at 0.25"}}
     asked = "dial at 0.25 Run this cell for the slider."

@@ -6,27 +6,33 @@ what this code puts out here, too, is nbval's to say, with `outputs_close`, in `
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from pathlib import Path
 
 import book
 import nbformat
+import numpy as np
 import pytest
 from book import BOOK, FOLDER, code, said
+from bs4 import BeautifulSoup
 from ipykernel.ipkernel import IPythonKernel
 from nbconvert.exporters import ScriptExporter
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from outputs_close import Close
+from PIL import Image
 
 from mtl_nt import BadInput
 from mtl_nt.book.about import PNG
 from mtl_nt.book.claims import DOES_NOT_HOLD
 from mtl_nt.book.outputs import KERNEL_SPEC, MADE_FROM, source_digest, static_outputs, with_outputs
 from mtl_nt.book.page import WIDGET_VIEW
+from mtl_nt.book.panels import panels
 from mtl_nt.book.report import denied_claims, keep_outputs
+from mtl_nt.figures import png_bytes
 
 NAMES = list(BOOK)
 every_notebook = pytest.mark.parametrize("name", NAMES)
@@ -99,7 +105,7 @@ def test_its_metadata_are_those_that_jupyterlab_writes(name: str) -> None:
 def test_the_notebooks_are_small() -> None:
     sizes = {path.stem: path.stat().st_size / MEGABYTE for path in FOLDER.glob("*.ipynb")}
     assert max(sizes.values()) < 1
-    assert sum(sizes.values()) < 6  # half a MB a chapter
+    assert sum(sizes.values()) < 5
 
 
 # ---------------------------------------------------------------- how they are kept
@@ -156,6 +162,21 @@ def test_a_picture_with_controls_is_kept_with_a_line_that_asks_to_run_its_cell()
     assert picture.data[PNG] == "iVBORw0="
     html = "<small>Run this cell &amp; see.</small>"
     assert line.data == {"text/html": html, "text/plain": "Run this cell & see."}
+
+
+def test_a_picture_is_kept_once_in_fewer_bytes_and_with_the_same_pixels() -> None:
+    figure = panels([lambda ax: ax.plot([1, 2], label="a line")], "A title", "A text.", "foot")
+    shown = figure._repr_mimebundle_()["text/html"]
+    folded = f"<details><summary>A picture</summary>{shown}</details>"
+    (kept,) = static_outputs([new_output("display_data", data={"text/html": folded})], "name")
+    (image,) = BeautifulSoup(kept.data["text/html"], "html.parser").find_all("img")
+    assert "max-width: 600px" not in kept.data["text/html"], "a narrow page shows it, too"
+    png, same = png_bytes(figure), b64decode(image["src"].partition(",")[2])
+    assert len(same) < len(png)
+    pixels = [np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in (png, same)]
+    assert (pixels[0] == pixels[1]).all()
+    (alone,) = static_outputs([new_output("display_data", data={PNG: b64encode(png).decode()})], "")
+    assert b64decode(alone.data[PNG]) == same
 
 
 def test_a_notebook_that_is_kept_becomes_a_script_of_python() -> None:

@@ -335,6 +335,15 @@ def test_a_styled_table_shows_every_text_of_it_as_text() -> None:
         assert plain(HOSTILE) in plain(soup.text)
 
 
+def test_a_styled_table_sets_columns_of_sentences_to_the_left() -> None:
+    table = pd.DataFrame({"n": [0.5], "effect": ["+0.1 [0.0, 0.2]"], "why": ["better than both"]})
+    for shown in (styled_table(table), styled_table(pd.concat([table, table], axis=1))):
+        (style,) = soup_of(shown.to_html()).find_all("style")
+        assert ".col2" in style.text and "text-align: left" in style.text
+        assert ".col0" not in style.text and ".col1" not in style.text
+    assert ".col" not in soup_of(styled_table(table[:0]).to_html()).style.text  # type: ignore[union-attr]
+
+
 def calls(source: str) -> Iterator[tuple[str, set[str]]]:
     """Names of attributes, and of the keywords that they are called with."""
     for node in ast.walk(ast.parse(source)):

@@ -28,7 +28,14 @@ from test_figures import (
 from mtl_nt import BadInput, Study, compare, figures, load
 from mtl_nt.book.markup import sanitized
 from mtl_nt.book.outputs import static_outputs
-from mtl_nt.figures.drawing import AGREEMENT, CONFLICT, HARMS, HELPS
+from mtl_nt.figures.drawing import (
+    AGREEMENT,
+    CONFLICT,
+    HARMS,
+    HELPS,
+    short_names,
+    text_inches,
+)
 from mtl_nt.figures.effects import effect_title, size, task_groups
 from mtl_nt.figures.inline import LEGIBLE, NARROW, Captioned, captioned_html
 from mtl_nt.figures.tables import arm_tables
@@ -383,6 +390,82 @@ def test_a_forests_caption_has_the_numbers_and_the_groups_of_the_picture() -> No
     assert {"+0.030", "−0.010", "+0.005"} <= {*words(figure)}
     many = {f"row {k}": (0.1, 0.0, 0.2) for k in range(30)}
     assert figures.forest(many, "A title").caption.endswith("; and 10 more.")
+
+
+def test_names_of_pairs_stay_apart_on_a_phone() -> None:
+    pairs = ["U-AMTFL – Deep-AMTFL", "U-AMTFL – MTL at 2x", "U-AMTFL – s held", "MTL-CNN – MTL"]
+    page, phone = both_forms(figures.forest(dict.fromkeys(pairs, (0.1, 0.0, 0.2)), "A title"))
+    assert names(page) == names(phone) == pairs
+    long = [f"assay {k} of the cells of the human liver" for k in (1, 2, 10, 11)]
+    for form in both_forms(figures.forest(dict.fromkeys(long, (0.1, 0.0, 0.2)), "A title")):
+        assert len({*names(form)}) == len(long)
+        assert_readable("forest", form)
+
+
+@pytest.mark.parametrize(
+    "every",
+    [
+        [f"{'x' * 30}{k}{'y' * 30}" for k in range(12)],
+        [f"{'x' * 30}{k:020}{'y' * 30}" for k in range(12)],
+        [f"{'x' * k}z{'x' * (40 - k)}" for k in range(40)],
+        ["short", "short", "a name of more letters", "a name of\nmore letters"],
+    ],
+)
+def test_no_two_names_are_cut_to_the_same_letters(every: list[str]) -> None:
+    for length in (12, 16, 22):
+        cut = short_names(every, length)
+        assert len({*cut}) == len({" ".join(name.split()) for name in every})
+        assert max(map(len, cut)) <= length
+
+
+def test_a_small_effect_beside_a_large_one_keeps_the_decimals_of_its_own_interval() -> None:
+    rows = {"large": (-13.2, -15.1, -11.3), "small": (0.3, -0.4, 1.0), "none": (0.1, -9.0, 9.2)}
+    figure = figures.forest(rows, "A title")
+    assert {"−13", "+0.3", "0"} <= {*words(figure)}
+    assert figure.caption == "large: −13 [−15, −11]; small: +0.3 [−0.4, +1.0]; none: 0 [−9, +9]."
+
+
+def test_decimal_points_stand_below_each_other() -> None:
+    rows = {"large": (-13.2, -15.1, -11.3), "small": (0.34, -0.4, 1.0)}
+    for form in both_forms(figures.forest(rows, "A title")):
+        form.canvas.draw()
+        boxes = {
+            text.get_text(): text.get_window_extent().x1
+            for text in form.findobj(Text)
+            if text.get_text() in ("−13", "+0.3")
+        }
+        (after,) = [text_inches(".3", s) for s in {13.0 if form.dpi == 100 else 9.5}]
+        assert boxes["+0.3"] - boxes["−13"] == pytest.approx(after * form.dpi, abs=4)
+
+
+def test_a_mark_at_the_end_of_the_axis_stands_inside_and_what_is_beyond_is_told() -> None:
+    study = made(tuple(f"task {i}" for i in range(12)))
+    results = study.results.copy()
+    results.loc[(results["method"] == "MTL") & (results["task"] == "task 0"), "value"] += 1000
+    for form in both_forms(
+        figures.task_differences(replace(study, results=results), methods=["MTL"])
+    ):
+        ax = form.axes[0]
+        form.canvas.draw()
+        left, right = ax.get_window_extent().x0, ax.get_window_extent().x1
+        for verdict in ("harmed", "helped", "undecided"):
+            for marks in found(form, verdict):
+                x = ax.transData.transform(marks.get_offsets())[:, 0]
+                half = np.sqrt(marks.get_sizes().max()) / 2 * form.dpi / 72
+                assert x.min() - half >= left and x.max() + half <= right
+        beyond = [arrow for arrow in found(form, "beyond") if arrow.get_xdata()[0] < 0]
+        (row,) = {arrow.get_ydata()[0] for arrow in beyond}
+        assert row == names(form).index("task 0"), "an arrow at the end of the axis"
+    assert not found(figures.forest(GAINS, "A title"), "beyond")
+
+
+def test_a_long_heading_is_not_struck_out_by_the_line_at_zero() -> None:
+    table = pd.DataFrame({"mean": [1.0], "low": [0.5], "high": [9.0]}, index=["x"])
+    figure = figures.forest(table.assign(group="average precision, against the CNN"), "A title")
+    for form in both_forms(figure):
+        ((heading,), (zero,)) = found(form, "group"), found(form, "zero")
+        assert heading.get_bbox_patch().get_facecolor() == (1, 1, 1, 1)
+        assert heading.get_zorder() > zero.get_zorder()
 
 
 def test_a_number_without_an_interval_has_a_mark_of_its_own() -> None:
