@@ -47,6 +47,7 @@ def task_differences(
     - With more methods, each has one row for all of its tasks, and a box holds the middle half.
 
     The grey band holds 95% of the tasks of STL', which is STL with another seed: what chance does.
+    A task that no drawn method has learned is not among them.
 
     Args:
         alpha: the alpha of the methods that have one; by default as many as there is room for.
@@ -71,13 +72,10 @@ found to gain'
     lead = at_alpha or (PLAIN_MTL if PLAIN_MTL in arms else arms[-1])
     tasks = [str(task) for task in t.verdicts[lead]["task"]]
     of_group = task_groups(tasks, groups)
-    null = 0.0
-    if t.null_arm is not None:
-        null = float(t.verdicts[t.null_arm]["delta"].abs().quantile(0.95))
-        null = 0.0 if np.isnan(null) else null
     margins = _margins(study, tasks, metric)
     names = {m for m, _ in arms}  # with all their alphas, so that a slider leaves the axis alone
     drawn = [v for a, v in t.verdicts.items() if a[0] in names and a != t.null_arm]
+    null = _null(t, drawn)
     limits = _axis_limits(drawn or [t.verdicts[arm] for arm in arms], null, margins)
     compared = [arm for arm in arms if arm != t.null_arm] or arms
     stripped = len(compared) > MOST_PANELS
@@ -104,6 +102,17 @@ found to gain'
     )
     draw = draw_method_strips if stripped else draw_task_rows
     return in_both_forms(partial(draw, rows))
+
+
+def _null(t: ArmTables, drawn: Sequence[pd.DataFrame]) -> float:
+    """The reach of the band of chance: of STL' on the tasks that a drawn method or STL learned."""
+    if t.null_arm is None:
+        return 0.0
+    of_twin = t.verdicts[t.null_arm]
+    learned = [task for rows in drawn for task in rows["task"][rows["verdict"] != NOT_LEARNED]]
+    kept = of_twin[of_twin["task"].isin(learned)] if learned else of_twin
+    reach = float(kept["delta"].abs().quantile(0.95))
+    return 0.0 if np.isnan(reach) else reach
 
 
 def _about(t: ArmTables, arms: Sequence[Arm], with_intervals: bool) -> str:

@@ -519,3 +519,17 @@ def test_a_stored_study_tells_its_cause_in_the_title() -> None:
     assert re.fullmatch(
         r"Under MTL, three outsiders lose 0\.\d\d \(MSE\); six related tasks gain 0\.\d\d", said
     )
+
+
+def test_the_band_of_chance_leaves_out_what_nobody_has_learned() -> None:
+    """Noise on such a task would hide the harm of the others."""
+    study = stored("cure-combined")
+    figure = figures.task_differences(study, methods=["MTL"])
+    verdict = study.transfer().query("method == 'MTL'").set_index("task")["verdict"]
+    twin = study.delta("STL'").mean().abs()
+    learned = verdict.index[verdict != "not learned"]
+    assert 0 < len(learned) < len(verdict)
+    (band,) = [patch for patch in figure.axes[0].patches if patch.get_gid() == "null"]
+    left, right = band.get_extents().transformed(figure.axes[0].transData.inverted()).intervalx
+    assert right == pytest.approx(twin[learned].quantile(0.95)) == pytest.approx(-left)
+    assert right < twin.quantile(0.95) / 2
