@@ -7,11 +7,12 @@ from ..errors import BadInput
 from .directions import is_at_most_one, is_never_negative
 from .score_table import ScoreTable
 
+LARGEST = 1e100  # whose square and sums of squares are still finite
 LEAST_PERCENT = 2  # a share may be a little above 1 by a slip of rounding, and is never this
 
 
 def check_ranges(scores: ScoreTable) -> None:
-    """No error is below 0, and shares and percent do not stand side by side.
+    """No score is huge, no error is below 0, and shares and percent do not stand side by side.
 
     scikit-learn's `cross_validate` turns the sign of errors. Under the plain name of the error,
     every verdict would be the opposite.
@@ -20,6 +21,10 @@ def check_ranges(scores: ScoreTable) -> None:
         BadInput: a score that a metric of this name cannot have, or two units of one metric.
     """
     rows = scores.rows
+    huge = (rows["value"].abs() > LARGEST).to_numpy()
+    if huge.any():
+        at = int(huge.argmax())
+        scores.refuse(at, f"value {rows['value'].iloc[at]:g} is too large; leave this run out")
     for metric in rows["metric"].unique():
         mine = (rows["metric"] == metric).to_numpy()
         below = mine & (rows["value"] < 0).to_numpy()

@@ -320,6 +320,12 @@ CELLS = st.one_of(
 SAID = ("baseline", "twin", "metric", "dataset", "lower_is_better", "margin", "overlap")
 
 
+def test_a_score_whose_square_is_infinite_is_refused() -> None:
+    made = table(metric="R2")
+    made.loc[3, "value"] = 1.6e154
+    refused(lambda: Study.from_scores(made), "row 3", "1.6e+154 is too large")
+
+
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
