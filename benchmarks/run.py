@@ -81,6 +81,7 @@ def main() -> None:
     if given.quick and given.out == DOCS:
         parser.error("--quick needs --out: its numbers are not for docs/")
     torch.set_num_threads(1)
+    given.out.mkdir(parents=True, exist_ok=True)
     page = given.out / "benchmarks.md"
     parts = (quick if given.quick else whole)(given.out)
     known = sections(page.read_text(encoding="utf-8")) if page.exists() else {}

@@ -384,17 +384,18 @@ function drawTwo(simulation, stage, begin) {
     const move = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, 0.1], ArrowDown: [0, -0.1] };
     if (!move[event.key]) return;
     event.preventDefault();
-    begin([...problem.initial()].map((v, i) => v + move[event.key][i]));
-    stage.querySelector(".handle").focus();
+    begin(problem.initial().map((v, i) => v + move[event.key][i]));
   });
   surface.append(handle);
   letters = 1;
+  const held = document.activeElement?.matches(".handle") && stage.contains(document.activeElement);
   const grey = { fill: "#666", size: 12 }, losses = problem.names.map((name, t) =>
     comparison(simulation, t, `loss of ${name}`, [10, 30 + 190 * t, 205, 110], colors[t]));
   stage.replaceChildren(surface, picture(230, 420, "Each task's loss, together and alone", "narrow",
     ...losses, label("line: together, dashes: alone", 10, 168, grey),
     label("arrows: down each task's loss;", 10, 368, grey),
     label("orange: the step that is taken", 10, 384, { ...grey, fill: "#b5650b" })));
+  if (held) handle.focus();
 }
 
 // A task's error together and alone, with the area between them coloured.
@@ -409,15 +410,13 @@ function comparison(simulation, t, title, box, color, most) {
 }
 
 // ---- View 2: what three tasks want, and what networks learn together and alone ----
-const SHADES = { low: [166, 86, 20], middle: [247, 245, 240], high: [20, 110, 105] };
+const SHADES = { low: [166, 86, 20, 255], middle: [247, 245, 240, 255], high: [20, 110, 105, 255] };
 
-function map(values, units) { // a function of two inputs as colours, with the hidden units as lines
-  const canvas = element("canvas", { width: GRID, height: GRID });
+function map(canvas, values, units) { // a function of two inputs as colours, with the hidden units as lines
   const context = canvas.getContext("2d"), image = context.createImageData(GRID, GRID);
   values.forEach((v, i) => {
-    const z = Math.max(-1, Math.min(1, v)), other = z < 0 ? SHADES.low : SHADES.high;
-    const color = SHADES.middle.map((m, c) => m + Math.abs(z) * (other[c] - m));
-    image.data.set([...color, 255], 4 * i);
+    const z = Math.max(-1, Math.min(1, v)), { middle } = SHADES, other = z < 0 ? SHADES.low : SHADES.high;
+    for (let c = 0; c < 4; c++) image.data[4 * i + c] = middle[c] + Math.abs(z) * (other[c] - middle[c]);
   });
   context.putImageData(image, 0, 0);
   const over = element("svg", { viewBox: "-1 -1 2 2" });
@@ -432,13 +431,14 @@ function map(values, units) { // a function of two inputs as colours, with the h
 function drawNetwork(simulation, stage) {
   const { problem, settings: { units } } = simulation, colors = TASKS.network;
   const linesOf = ({ values: p }) => range(units).map((j) => [p[j], p[units + j], p[2 * units + j]]);
+  const canvases = stage.canvases ||= range(9).map(() => element("canvas", { width: GRID, height: GRID }));
   const heads = ["to learn", "together", "alone", "error"].map((text) => element("b", {}, text));
   const rows = problem.names.flatMap((name, t) => {
     const [own, single] = [simulation.of(t), simulation.alone[t]];
     const plot = picture(190, 120, `The error of ${name}, together and alone`, "",
       comparison(simulation, t, name, [8, 24, 174, 84], colors[t], 1.5));
-    return [map(problem.truth[t], []), map(problem.learned(own.values, t), linesOf(own)),
-      map(problem.learned(single.values, t), linesOf(single)), plot];
+    const maps = [[problem.truth[t], []], ...[own, single].map((n) => [problem.learned(n.values, t), linesOf(n)])];
+    return [...maps.map((of, k) => map(canvases[3 * t + k], ...of)), plot];
   });
   stage.replaceChildren(element("div", { class: "maps" }, ...heads, ...rows));
 }
@@ -506,7 +506,7 @@ const CONTROLS = { // label, [least, most, step], text of a value; a scale moves
 const OF_TWO = { angle: ["angle between tasks", [0, 180, 5], degrees],
   scale: ["loss of B", [-1, 1, 0.1], times] };
 const DRAW = { two: drawTwo, network: drawNetwork, weights: drawWeights };
-const PATIENCE = 10; // milliseconds of training before a picture
+const PATIENCE = 6; // milliseconds of training before a picture, which leave a frame time to draw
 
 // Fills an element with controls and a picture. Whenever training rests, `tell` hears of the settings
 // and the sentence. The function that comes back takes other settings.
@@ -514,7 +514,7 @@ function mount(root, preset, tell = () => {}) {
   const settings = { ...preset }, stage = element("div", { class: "stage" });
   const said = element("p", { class: "said" });
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  let simulation, frame = 0, playing = false;
+  let simulation = new Simulation(settings), frame = 0, playing = false;
   const draw = (of = simulation) => {
     letters = settings.view === "weights" ? 1 : Math.max(1, Math.min(1.7, 560 / (stage.clientWidth || 560)));
     DRAW[settings.view](of, stage, begin);
@@ -533,8 +533,8 @@ function mount(root, preset, tell = () => {}) {
   };
   const pause = () => { cancelAnimationFrame(frame); playing = false; play.textContent = "▶ play"; };
   const rest = () => { pause(); tell({ ...settings }, said.textContent); };
-  const renew = () => { simulation = new Simulation(settings); };
-  const restart = () => { pause(); renew(); tick(); }; // all steps, as far as a picture can wait
+  const renew = () => { root.simulation = simulation = new Simulation(settings); };
+  const restart = () => { pause(); renew(); frame = requestAnimationFrame(tick); };
   const take = (changes) => { Object.assign(settings, changes); show(); restart(); };
   const begin = (point) => take({ start: inView(point) });
   const button = (text, action) => {
@@ -589,7 +589,8 @@ function mount(root, preset, tell = () => {}) {
   const controls = element("div", { class: "controls" }, element("span", {}, play, stepOne, reset),
     element("label", {}, element("span", {}, "method"), picker), ...sliders.map(({ node }) => node));
   root.replaceChildren(...root.querySelectorAll("style"), controls, stage, said);
-  take({});
+  show();
+  tick(); // the first picture at once: the page below does not jump
   return take;
 }
 

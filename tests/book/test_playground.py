@@ -234,6 +234,33 @@ def test_arrow_keys_move_a_slider_and_the_start_and_alpha_is_there_when_it_count
         assert box.locator(".handle").evaluate("handle => handle === document.activeElement")
 
 
+KEYS_IN_A_FRAME = """box => new Promise((tell) => {
+  const seen = new MutationObserver(() => {}), [, angle] = box.querySelectorAll("input");
+  seen.observe(box.querySelector(".stage"), { childList: true });
+  requestAnimationFrame(() => { // the keys come early in a frame
+    for (const angle_to of [40, 30, 20]) {
+      angle.value = angle_to;
+      angle.dispatchEvent(new Event("input"));
+    }
+    const before = seen.takeRecords().length; // drawings while the keys were handled
+    requestAnimationFrame(() => tell([before, box.simulation.step]));
+  });
+})"""
+
+
+@NEEDED
+@pytest.mark.browser
+def test_keys_of_one_frame_are_one_drawing_and_the_frame_after_shows_it(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with played(browser, "outsider", tmp_path) as visit:
+        box = visit.page.locator(".mtl-playground")
+        while_handled, trained = box.evaluate(KEYS_IN_A_FRAME)
+        assert while_handled == 0 and trained > 0
+        settle(visit)
+        assert box.evaluate("box => box.simulation.settings.angle") == 20
+
+
 @NEEDED
 @pytest.mark.browser
 def test_the_start_can_be_dragged(browser: Browser, tmp_path: Path) -> None:
