@@ -207,6 +207,33 @@ def test_a_wrong_command_is_one_line_and_nothing_is_written(
     assert [path.name for path in source.parent.iterdir()] == ["my scores.csv"]
 
 
+@pytest.mark.parametrize(("said", "helped"), [("higher", "a"), ("lower", "b")])
+def test_a_metric_may_begin_with_a_minus_and_its_direction_is_believed(
+    said: str, helped: str, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """MTL has the higher values on task a, and the lower ones on b."""
+    scores(constant=-9.0 if said == "higher" else 9.0).to_csv(source, index=False)
+    ask = ["judge", str(source), "--metric=-NLL", "--twin=again"]
+    assert main(ask) == 2
+    error = capsys.readouterr().err
+    assert "metric '-NLL': is lower or higher better? Say --better='-NLL=lower'" in error
+    assert main([*ask, f"--better=-NLL={said}"]) == 0
+    assert f"helps 1 ({helped})" in capsys.readouterr().out.splitlines()[0]
+    (command,) = BeautifulSoup(Path("my scores.html").read_bytes(), "html.parser").select("pre")
+    assert main(shlex.split(command.text)[3:]) == 0
+    assert f"helps 1 ({helped})" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_the_folds_of_a_table_are_asked_about_and_said(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores().assign(split_id=lambda t: t["seed"]).to_csv(source, index=False)
+    ask = ["judge", str(source), "--metric", "RMSE", "--twin", "again"]
+    assert main(ask) == 2
+    assert "--folds 6" in capsys.readouterr().err and not Path("my scores.html").exists()
+    assert main([*ask, "--folds", "6"]) == 0
+
+
 @pytest.mark.parametrize("name", ["no.csv", "scores.xlsx", "scores.pkl", "."])
 def test_what_is_no_table_is_refused(
     name: str, source: Path, capsys: pytest.CaptureFixture[str]

@@ -108,5 +108,6 @@ def _command(options: argparse.Namespace) -> str:
     words = ["python", "-m", "mtl_nt", "judge", str(options.source)]
     for name in ("baseline", "twin", "metric", "better", "margin", "folds", "overlap", "out"):
         if (value := getattr(options, name)) is not None:
-            words += [f"--{name}", str(value)]
+            text = str(value)  # a metric may be called -NLL, which is no option
+            words += [f"--{name}={text}"] if text.startswith("-") else [f"--{name}", text]
     return shlex.join(words)

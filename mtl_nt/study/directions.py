@@ -2,11 +2,20 @@
 
 A direction is never guessed. Whoever brings scores by a metric that is in no list here states its
 direction. A statement against a list is refused: most likely one of the two is a mistake.
+
+A name is known only where it is spelled as in a list: case, blanks, underscores and hyphens between
+its words do not matter. Any other sign may turn the direction, as in "-NLL", "1 - AUC" or "ΔMSE",
+so such a name is unknown. Two spellings say more:
+
+- An arrow, as in "RMSE ↓" or "quality ↑": higher is better with ↑, and lower with ↓. Where the
+  arrow is against the name, as in "loss ↑", nothing is known.
+- scikit-learn's "neg_" before an error, as in "neg_mean_squared_error": higher is better.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -41,17 +50,46 @@ HIGHER = (
 """Metrics of which higher values are better."""
 
 
-def _plain(name: str) -> str:
-    """A name without case, spaces and punctuation: "ROC-AUC" and "roc_auc" are one."""
-    return re.sub(r"[\W_]+", "", name.replace("²", "2").casefold())
+WORD = r"[^\W_]+"
+BETWEEN = r"(?:[\s_]|[./'’]\s?|:\s|[-\u2010\u2011\u2013])"  # a hyphen, but no minus and no " - "
+NAME = re.compile(
+    rf"{WORD}(?:{BETWEEN}{WORD})*(?: ?\({WORD}(?: {WORD})*\))?(?: ?[(\[]?%[)\]]?)?\.?"
+)
+"""A name of nothing but words, with words or % in brackets at its end."""
+UP, DOWN = "↑⬆⇑", "↓⬇⇓"
+ARROW = re.compile(rf"[{UP}{DOWN}]|\([{UP}{DOWN}]\)|\[[{UP}{DOWN}]\]")
+"""What an author puts after a metric's name, or before it, to say which way is better."""
+PREFIX = re.compile(
+    r"^(?:test|val|valid|validation|eval|dev)(?:\s|[_./-]|:\s)(?=\w)", re.IGNORECASE
+)
+"""What scikit-learn and trackers of experiments put before a metric's name."""
+NEGATED = "neg_"
+"""What scikit-learn puts before an error of which the sign is turned."""
+
+
+def _plain(name: str) -> str | None:
+    """A name without case, blanks and hyphens; None where other signs are in it.
+
+    >>> _plain("ROC-AUC"), _plain("roc_auc"), _plain("-AUC"), _plain("1 - AUC")
+    ('rocauc', 'rocauc', None, None)
+    """
+    text = " ".join(unicodedata.normalize("NFKC", name).casefold().replace("r^2", "r2").split())
+    return re.sub(r"[\W_]+", "", text) if NAME.fullmatch(text) else None
 
 
 UNBOUNDED = {_plain(name) for name in ("log likelihood", "enrichment factor", "PSNR")}
 """Of the metrics in `HIGHER`, those that may be above 1 in any unit."""
-SIGNED = {_plain(name) for name in ("loss", "NLL", "negative log likelihood", "cross entropy")}
-"""Of the metrics in `LOWER`, those that may be below 0."""
-PREFIX = re.compile(r"^(test|val|valid|validation|eval|dev)[\W_]+", re.IGNORECASE)
-"""What scikit-learn and trackers of experiments put before a metric's name."""
+SIGNED = {
+    _plain(name)
+    for name in (
+        *("loss", "NLL", "negative log likelihood", "cross entropy"),
+        *("R2", R2_ORIGINAL, "explained variance", "log likelihood", "PSNR", "SSIM"),
+        *("MCC", "Matthews correlation", "kappa", "Cohen's kappa"),
+        *("quadratic weighted kappa", "QWK", "Pearson", "Pearson r"),
+        *("Spearman", "Spearman rho", "Kendall", "Kendall tau"),
+    )
+}
+"""Of the metrics in the lists, those that may be below 0."""
 Directions = bool | str | Iterable[str] | Mapping[str, bool] | None
 """How a caller states the directions of metrics (see `parse_directions`)."""
 MOST_NAMED = 5  # names at most that a message lists
@@ -59,50 +97,100 @@ _KNOWN = {_plain(n): names is LOWER for names in (LOWER, HIGHER) for n in names}
 
 
 def _is_known_lower(metric: str) -> bool | None:
-    """What the lists say of a name; None where it is in none of them.
+    """What a name itself says, by the lists or by its arrow; None where it says nothing.
 
     >>> _is_known_lower("test_roc_auc"), _is_known_lower("neg_mean_squared_error")
     (False, False)
+    >>> [_is_known_lower(name) for name in ("RMSE ↓", "quality ↑", "loss ↑", "-NLL", "1 - AUC")]
+    [True, False, None, None, None]
     """
-    for name in (_plain(metric), _plain(PREFIX.sub("", metric))):
-        if name in _KNOWN:
-            return _KNOWN[name]
-        if name.startswith("neg") and _KNOWN.get(name.removeprefix("neg")):
-            return False  # scikit-learn's errors, with their sign turned
-    return None
+    name, arrow = _without_arrow(metric)
+    known, negated = _known(name)
+    listed = None if known is None else _KNOWN[known] != negated
+    if arrow is not None and listed is not None and arrow != listed:
+        return None
+    return arrow if listed is None else listed
 
 
-def is_never_negative(metric: str) -> bool:
-    """Whether it is an error that cannot be below 0, by its name.
+def _without_arrow(metric: str) -> tuple[str, bool | None]:
+    """A name without the arrow at its end or at its start, and whether the arrow says lower.
 
-    >>> is_never_negative("RMSE"), is_never_negative("neg_RMSE"), is_never_negative("NLL")
-    (True, False, False)
+    >>> _without_arrow("RMSE (↓)"), _without_arrow("↑ AUC"), _without_arrow("↑AUC↓")
+    (('RMSE', True), ('AUC', False), ('↑AUC↓', None))
     """
-    name = _plain(PREFIX.sub("", metric))
-    return bool(_KNOWN.get(name)) and name not in SIGNED
+    text = metric.replace("\ufe0f", "").strip()  # which makes a coloured picture of an arrow
+    arrows = ARROW.findall(text)
+    if len(arrows) != 1 or not (text.startswith(arrows[0]) or text.endswith(arrows[0])):
+        return metric, None
+    return text.replace(arrows[0], "").strip(), arrows[0].strip("()[]") in DOWN
+
+
+def _known(name: str) -> tuple[str | None, bool]:
+    """The name in the lists that is meant, or None, and whether scikit-learn has turned its sign.
+
+    >>> _known("test_AUC"), _known("val_neg_RMSE"), _known("neg AUC")
+    (('auc', False), ('rmse', True), (None, False))
+    """
+    for each in (name.strip(), PREFIX.sub("", name.strip())):
+        if (plain := _plain(each)) in _KNOWN:
+            return plain, False
+        if each.casefold().startswith(NEGATED):
+            error = _plain(each[len(NEGATED) :])
+            if _KNOWN.get(error):
+                return error, True
+    return None, False
+
+
+def side_of_zero(metric: str) -> int:
+    """1 for a metric that is never below 0, by its name; -1 if never above; 0 for any other.
+
+    >>> [side_of_zero(name) for name in ("RMSE", "AUC", "neg_RMSE", "NLL", "R2", "-RMSE")]
+    [1, 1, -1, 0, 0, 0]
+    """
+    name, negated = _known(_without_arrow(metric)[0])
+    if name is None or name in SIGNED or _is_known_lower(metric) is None:
+        return 0
+    return -1 if negated else 1
+
+
+def negated_name(metric: str) -> str | None:
+    """What scikit-learn calls a known error with its sign turned; None of any other.
+
+    >>> negated_name("RMSE"), negated_name("test_MSE ↓"), negated_name("AUC")
+    ('neg_RMSE', 'test_neg_MSE', None)
+    """
+    name = _without_arrow(metric)[0].strip()
+    known, negated = _known(name)
+    if known is None or negated or not _KNOWN[known]:
+        return None
+    start = PREFIX.match(name)
+    front = start.group() if start and _plain(name) not in _KNOWN else ""
+    return f"{front}{NEGATED}{name[len(front) :]}"
 
 
 def is_at_most_one(metric: str) -> bool:
     """Whether it is a share, or the like, that is at most 1 (or 100 in percent), by its name.
 
-    >>> is_at_most_one("ROC-AUC"), is_at_most_one("PSNR")
-    (True, False)
+    >>> is_at_most_one("ROC-AUC"), is_at_most_one("PSNR"), is_at_most_one("-AUC")
+    (True, False, False)
     """
-    name = _plain(PREFIX.sub("", metric))
-    return _KNOWN.get(name) is False and name not in UNBOUNDED
+    name, _ = _known(_without_arrow(metric)[0])
+    return _is_known_lower(metric) is False and _KNOWN.get(name) is False and name not in UNBOUNDED
 
 
 def is_lower_better(metric: str, stated: Mapping[str, bool] | None = None) -> bool:
     """Whether lower values of a metric are better.
 
-    Case, spaces and punctuation of a known name do not matter: "roc_auc" is "ROC-AUC".
+    Case, blanks and hyphens of a known name do not matter: "roc_auc" is "ROC-AUC". A name with a
+    sign is another one: "-NLL" and "1 - AUC" need a statement, which is believed.
 
     Args:
-        metric: a name that is in `LOWER`, in `HIGHER` or in `stated`.
+        metric: a name that is in `LOWER`, in `HIGHER` or in `stated`, or that has an arrow.
         stated: for further metrics, whether lower values are better.
 
     Raises:
-        BadInput: an unknown name that is not stated, or a known one that is stated otherwise.
+        BadInput: an unknown name that is not stated, or a known one (or an arrow) that is stated
+            otherwise.
 
     >>> is_lower_better("RMSE"), is_lower_better("roc_auc")
     (True, False)
@@ -115,8 +203,9 @@ def is_lower_better(metric: str, stated: Mapping[str, bool] | None = None) -> bo
     known, said = _is_known_lower(metric), (stated or {}).get(metric)
     if known is None and said is None:
         name = metric[:40]
+        option = "--better=" if name.startswith("-") else "--better "  # or it reads as an option
         raise BadInput(
-            f"metric {name!r}: is lower or higher better? Say --better '{name}=lower' or higher "
+            f"metric {name!r}: is lower or higher better? Say {option}'{name}=lower' or higher "
             f"(in Python lower_is_better={{{name!r}: True}} or False)"
         )
     if known is not None and said is not None and known != said:

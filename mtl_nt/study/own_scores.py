@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pandas as pd
 from ..datasets.sheets import quoted
 from ..errors import BadInput, is_finite_number, is_whole_number
 from .directions import Directions, hint, parse_directions
+from .fold_names import names_folds
 from .methods import CONSTANT, STL
 from .schema import SPLITS, HistoryTable, TrainingTable, empty_table
 from .score_doubts import check_ranges, check_runs_differ
@@ -80,7 +82,7 @@ def studies_from_scores(
     scores.rows["run"], labels = number_runs(scores)
     studies = {}
     for data, rows in scores.rows.groupby("dataset", sort=False):
-        of_data = ScoreTable(rows, scores.where, scores.unit)
+        of_data = replace(scores, rows=rows)
         check_methods(of_data, baseline)
         check_once(of_data, labels)
         check_complete(of_data, labels)
@@ -144,29 +146,49 @@ def _overlap(said: float | None, folds: int | None, scores: ScoreTable) -> float
     if folds is not None:
         return _overlap_of_folds(folds, scores)
     if "fold" in rows:
-        count = max(rows["fold"].nunique(), 2)
+        if scores.folds == "fold":
+            raise BadInput(f"{scores.where}: {_folds_words(rows['fold'].nunique())}")
         raise BadInput(
-            f"{scores.where}: folds train on the same rows, so their scores are not independent; "
-            f"say folds={count} (--folds {count}), or overlap=test rows / training rows"
+            f"{scores.where}: {_folds_words(rows['fold'].nunique())}; or drop the column "
+            f"{quoted(scores.folds, 20)}, if it is about something else"
+        )
+    if names_folds(seeds := rows["seed"].unique()):
+        raise BadInput(
+            f"{scores.where}: runs are named {listed([*map(quoted, seeds[:2])])}; "
+            f"{_folds_words(len(seeds))}"
         )
     if "split" in rows and (rows["split"] == "free").any():
         raise BadInput(f"{scores.where}: runs split the same rows anew; {ask}, .25 for 5 folds")
     return 0.0
 
 
+def _folds_words(count: int) -> str:
+    """What is asked where the runs are folds, or splits of the same rows."""
+    count = max(count, 2)
+    return (
+        "folds train on the same rows, so their scores are not independent; say folds="
+        f"{count} (--folds {count}), or overlap=test rows / training rows"
+    )
+
+
 def _overlap_of_folds(folds: int, scores: ScoreTable) -> float:
     """The overlap of the runs of a cross-validation, repeated or not.
 
-    Where the table has a fold and a seed for every run, a seed is one round. Elsewhere the runs
-    are taken in the order of the table, so many a round.
+    A seed that has several folds is one round. Elsewhere the runs are taken in the order of the
+    table, so many a round.
     """
     if not is_whole_number(folds, 2):
         raise BadInput(f"folds {folds!r:.40}: a cross-validation has 2 or more")
     keys = [key for key in ("seed", "fold") if key in scores.rows]
     runs = scores.rows[keys].drop_duplicates()
-    if "fold" in keys and (there := runs["fold"].nunique()) != folds:
-        raise BadInput(f"{scores.where}: the column fold has {there} values, and folds is {folds}")
-    whole = len(keys) == 2
+    there = runs["fold"].nunique() if "fold" in keys else folds
+    rounds_of_names = scores.folds != "fold" and there % folds == 0  # each split has its own name
+    if there != folds and not rounds_of_names:
+        raise BadInput(
+            f"{scores.where}: the column {scores.folds[:20]} has {there} values, and folds is "
+            f"{folds}"
+        )
+    whole = len(keys) == 2 and bool(runs["seed"].duplicated().any())
     rounds = runs["seed"].to_numpy() if whole else np.arange(len(runs)) // folds
     size = np.unique(rounds, return_counts=True)[1]
     pairs = max(len(runs) * (len(runs) - 1), 1)

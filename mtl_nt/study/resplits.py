@@ -1,4 +1,11 @@
-"""Whether two runs split the same rows: this is seen, whatever their data say of themselves."""
+"""Whether two runs split the same rows: this is seen, whatever their data say of themselves.
+
+A row is known again by its features, its targets or both: by their numbers, by their ranks, which
+no scaling changes, or by numbers that are a straight line of the other run's (`scaled_rows`). What
+is not seen: features that are mixed anew (as by PCA) where targets are few-valued and rows in
+another order, and runs that share less than half of their rows. Call such a split free yourself:
+`Split(..., kind="free")`.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +13,23 @@ import math
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..bits import Bits
 from ..networks import generator
 from ..tasks import TaskData
+from .scaled_rows import pair_scaled_rows
 
 SHARED = 0.5  # of the rows, from which two runs are not independent
 DISTINCT = 0.9  # of the rows, from which targets alone, or features alone, tell one from another
 HALF = 0.5  # of the rows, from which both together do: a bootstrap draws some rows again
-MOST_RANKED = 20_000_000  # features of a run whose ranks are taken
+MOST_RANKED = 300_000  # rows of a run whose ranks are taken
+MOST_PAIRED = 100_000  # rows of a run that are paired with another run's
+COLUMNS = 64  # features, and as many targets, of which ranks are taken, or that are paired
+CHANCE = 0.1  # of the rows, up to which ranks may agree between rows that are surely different
+MOST_COMPARED = 256  # rows whose distances are compared
+LIE_ALIKE = 0.5  # correlation of distances: chance gives up to .3, the same rows .9
 
 
 def is_resplit(run: TaskData, other: TaskData) -> bool:
@@ -29,13 +42,20 @@ def is_resplit(run: TaskData, other: TaskData) -> bool:
     >>> is_resplit(digits, digits), is_resplit(dial, dial.for_seed(1))
     (False, False)
     """
-    names = _common_names(run, other)
-    if names is None:
-        return False
     one, two = run.split, other.split
-    return not (
-        _are_alike(names[0][one.train], names[1][two.train])
-        and _are_alike(names[0][one.test], names[1][two.test])
+    names = _common_names(run, other)
+    if names is not None:
+        return not (
+            _are_alike(names[0][one.train], names[1][two.train])
+            and _are_alike(names[0][one.test], names[1][two.test])
+        )
+    pairs = _scaled_pairs(run, other)
+    if pairs is None:
+        return False
+    first, second, every = pairs
+    parts = ((one.train, two.train), (one.test, two.test))
+    return not every or any(
+        bool((torch.isin(first, mine) != torch.isin(second, its)).any()) for mine, its in parts
     )
 
 
@@ -43,16 +63,20 @@ def _common_names(
     run: TaskData, other: TaskData
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " M"]] | None:
     """A number for each row of both runs, which is the same for the same row; None where they
-    share less than half of their rows.
+    share less than half of their rows, as far as numbers and ranks say.
     """
-    if len(run.y) == len(other.y) and (_is_same(run.x, other.x) or _is_same(run.y, other.y)):
+    if len(run.y) == len(other.y) and (
+        _is_same(run.x, other.x) or (_is_same(run.y, other.y) and _lie_alike(run, other))
+    ):
         return (torch.arange(len(run.y)).double(),) * 2
     for one, two, tells in _names(run, other):
-        if tells and _are_alike(one, two):
+        if _tell_common_rows(one, two, tells):
             return one, two
-        enough = HALF if tells else DISTINCT
-        if _share(one, two) >= SHARED and min(_distinct(one), _distinct(two)) >= enough:
-            return one, two
+    if len(run.y) == len(other.y):
+        ranks = _rank_names(run.x, run.y), _rank_names(other.x, other.y)
+        for place, ((one, tells), (two, _)) in enumerate(zip(*ranks, strict=True)):
+            if _tell_common_rows(one, two, tells) and not _agree_by_chance(run, place):
+                return one, two
     return None
 
 
@@ -60,13 +84,84 @@ def _names(
     run: TaskData, other: TaskData
 ) -> Iterator[tuple[Float[Tensor, " N"], Float[Tensor, " M"], bool]]:
     """Numbers for the rows of both runs, and whether they tell rows even where some repeat."""
-    x, y = (_features(run.x), _features(other.x)), (_targets(run), _targets(other))
+    x, y = (_features(run.x), _features(other.x)), (_targets(run.y), _targets(other.y))
     yield x[0] + y[0], x[1] + y[1], True
     yield *y, False
     yield *x, False
-    dense = isinstance(run.x, Tensor) and isinstance(other.x, Tensor)
-    if dense and run.x.shape == other.x.shape and math.prod(run.x.shape) <= MOST_RANKED:
-        yield _ranks(run) + y[0], _ranks(other) + y[1], True  # which no scaling changes
+
+
+def _tell_common_rows(one: Float[Tensor, " N"], two: Float[Tensor, " M"], tells: bool) -> bool:
+    """Whether half of the numbers are common to both, and tell rows apart."""
+    if tells and _are_alike(one, two):
+        return True
+    enough = HALF if tells else DISTINCT
+    return _share(one, two) >= SHARED and min(_distinct(one), _distinct(two)) >= enough
+
+
+def _rank_names(
+    x: Tensor | Bits, y: Float[Tensor, "N T"]
+) -> list[tuple[Float[Tensor, " N"], bool]]:
+    """Numbers for rows that no scaling changes: by ranks of features, of targets, and of both."""
+    of_x = _features(x) if isinstance(x, Bits) or len(x) > MOST_RANKED else _ranks(x.flatten(1))
+    ranks = of_x, _ranks(y)
+    both = ranks[0] + _targets(y), ranks[0] + math.pi * ranks[1]
+    return [*((names, True) for names in both), *((names, False) for names in ranks)]
+
+
+def _agree_by_chance(run: TaskData, place: int) -> bool:
+    """Whether these names agree between the halves of one run, whose rows are surely different.
+
+    Ranks of a single column, or of columns that rise together, are those of any other rows too.
+    """
+    order = torch.from_numpy(generator(0, "search").permutation(len(run.y)))
+    half = len(order) // 2
+    names = [
+        _rank_names(run.x.take(rows) if isinstance(run.x, Bits) else run.x[rows], run.y[rows])
+        for rows in (order[:half], order[half : 2 * half])
+    ]
+    return _share(names[0][place][0], names[1][place][0]) > CHANCE
+
+
+def _lie_alike(run: TaskData, other: TaskData) -> bool:
+    """Whether rows with equal targets lie as far from each other in both runs.
+
+    New rows may be drawn for the same labels in the same order: then their distances are new. The
+    same rows keep them, more or less, when their features are scaled, or mixed as by PCA.
+    """
+    rows = torch.from_numpy(generator(0, "search").permutation(len(run.y))[:MOST_COMPARED])
+    kinds = run.y[rows].nan_to_num(nan=math.inf).unique(dim=0, return_inverse=True)[1]
+    alike = (kinds[:, None] == kinds).triu(1)
+    if int(alike.sum()) < len(rows) // 2:
+        return True  # the targets tell the rows apart
+    far = []
+    for x in (run.x, other.x):
+        some = (x.take(rows).to_dense() if isinstance(x, Bits) else x[rows]).flatten(1).double()
+        some = (some - some.mean(0)) / some.std(0).clamp(min=1e-12)
+        far.append(torch.cdist(some, some)[alike])
+    return not bool(torch.corrcoef(torch.stack(far))[0, 1] < LIE_ALIKE)
+
+
+def _scaled_pairs(
+    run: TaskData, other: TaskData
+) -> tuple[Int[Tensor, " S"], Int[Tensor, " S"], bool] | None:
+    """Rows that both runs have, where features, targets or both are scaled anew."""
+    if max(len(run.y), len(other.y)) > MOST_PAIRED:
+        return None
+    whole = run.y.isfinite().all(0) & other.y.isfinite().all(0)
+    tables = []
+    for data in (run, other):
+        y = data.y[:, whole]
+        x = y[:, :0] if isinstance(data.x, Bits) else data.x.flatten(1)
+        x, y = x[:, _some(x.shape[1])], y[:, _some(y.shape[1])]
+        tables.append((torch.cat([x, y], 1), *((y, x) if whole.any() else ())))
+    for one, two in zip(*tables, strict=True):
+        if (pairs := pair_scaled_rows(one, two, SHARED)) is not None:
+            return pairs
+    return None
+
+
+def _some(columns: int) -> Int[Tensor, " C"]:
+    return torch.from_numpy(generator(0, "search").permutation(columns)[:COLUMNS])
 
 
 def _features(x: Tensor | Bits) -> Float[Tensor, " N"]:
@@ -78,17 +173,17 @@ def _features(x: Tensor | Bits) -> Float[Tensor, " N"]:
     return x.flatten(1).double() @ weights
 
 
-def _ranks(run: TaskData) -> Float[Tensor, " N"]:
-    """The same sum of each feature's rank among the rows; equal values have their first rank."""
-    assert isinstance(run.x, Tensor)
-    columns = run.x.flatten(1).T.double().contiguous()
-    ranks = torch.searchsorted(columns.sort(1).values, columns)
-    return _weights(len(columns)) @ ranks.double()
+def _ranks(columns: Float[Tensor, "N C"]) -> Float[Tensor, " N"]:
+    """The same sum of each number's rank in its column; equal numbers have their first rank."""
+    some = columns[:, _some(columns.shape[1])]
+    values = some.T.double().nan_to_num(nan=math.inf).contiguous()
+    ranks = torch.searchsorted(values.sort(1).values, values)
+    return _weights(len(values)) @ ranks.double()
 
 
-def _targets(run: TaskData) -> Float[Tensor, " N"]:
+def _targets(y: Float[Tensor, "N T"]) -> Float[Tensor, " N"]:
     """A sum of each row's targets with random weights."""
-    return run.y.double().nan_to_num(nan=-1.0) @ _weights(run.y.shape[1] + 1)[1:]
+    return y.double().nan_to_num(nan=-1.0) @ _weights(y.shape[1] + 1)[1:]
 
 
 def _weights(count: int) -> Float[Tensor, " F"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..datasets.sheets import quoted
 from ..errors import BadInput
-from .directions import is_at_most_one, is_never_negative
+from .directions import is_at_most_one, negated_name, side_of_zero
 from .score_table import ScoreTable
 
 LARGEST = 1e100  # whose square and sums of squares are still finite
@@ -12,10 +12,10 @@ LEAST_PERCENT = 2  # a share may be a little above 1 by a slip of rounding, and 
 
 
 def check_ranges(scores: ScoreTable) -> None:
-    """No score is huge, no error is below 0, and shares and percent do not stand side by side.
+    """No score is huge or on the wrong side of 0, and no shares stand beside percent.
 
     scikit-learn's `cross_validate` turns the sign of errors. Under the plain name of the error,
-    every verdict would be the opposite.
+    every verdict would be the opposite, and so it would with errors under the name of the turned.
 
     Raises:
         BadInput: a score that a metric of this name cannot have, or two units of one metric.
@@ -26,16 +26,25 @@ def check_ranges(scores: ScoreTable) -> None:
         at = int(huge.argmax())
         scores.refuse(at, f"value {rows['value'].iloc[at]:g} is too large; leave this run out")
     for metric in rows["metric"].unique():
-        mine = (rows["metric"] == metric).to_numpy()
-        below = mine & (rows["value"] < 0).to_numpy()
-        if below.any() and is_never_negative(metric):
-            scores.refuse(
-                int(below.argmax()),
-                f"{metric[:40]} of {rows['value'].iloc[below.argmax()]:g} is below 0; turn the "
-                f"sign, or call it neg_{metric[:40]} where higher is better, as in scikit-learn",
-            )
+        _check_side(scores, metric)
         if is_at_most_one(metric):
             _check_unit(scores, metric)
+
+
+def _check_side(scores: ScoreTable, metric: str) -> None:
+    """No error, no share and no count is below 0, and no turned error is above."""
+    side, rows = side_of_zero(metric), scores.rows
+    wrong = (rows["metric"] == metric).to_numpy() & (side * rows["value"] < 0).to_numpy()
+    if wrong.any():
+        at, name = int(wrong.argmax()), negated_name(metric)
+        other = (
+            f", or call it {name[:40]} where higher is better, as in scikit-learn" if name else ""
+        )
+        scores.refuse(
+            at,
+            f"{metric[:40]} of {rows['value'].iloc[at]:g} is {'below' if side > 0 else 'above'} 0; "
+            f"turn the sign{other}",
+        )
 
 
 def _check_unit(scores: ScoreTable, metric: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +21,7 @@ from ..datasets.sheets import Column, TextColumn, quoted
 from ..datasets.table_files import open_sheet, stem
 from ..errors import BadInput
 from .directions import hint
+from .fold_names import is_fold_column, varying_folds
 from .methods import STL
 from .spreadsheets import restore_texts
 
@@ -40,6 +41,8 @@ class ScoreTable:
     rows: pd.DataFrame
     where: str
     unit: str
+    folds: str = "fold"
+    """What the table calls the column that is read as "fold"."""
 
     def refuse(self, row: int, fault: str) -> NoReturn:
         raise BadInput(f"{self.where}, {self.unit} {self.rows.index[row]}: {fault}")
@@ -54,7 +57,8 @@ def read_scores(table: pd.DataFrame | str | Path) -> ScoreTable:
     else:
         sheet = open_sheet(table)
         called = _columns(sheet.names, sheet.where)
-        texts = [there for column, there in called.items() if column in COLUMNS]
+        labels = [column for column in called if column in COLUMNS or is_fold_column(column)]
+        texts = [called[column] for column in labels]
         texts = [there for there in texts if there not in (called.get(n) for n in NUMBERS)]
         chunks = [
             pd.DataFrame(
@@ -68,8 +72,10 @@ def read_scores(table: pd.DataFrame | str | Path) -> ScoreTable:
         where, unit = sheet.where, sheet.unit
         name = stem(Path(table)).encode("utf-8", "backslashreplace").decode()
     known = [column for column in COLUMNS if column in called]
+    others = [c for c in called if c not in COLUMNS and is_fold_column(c, rows[c])]
     if "value" not in called:  # a column for each task
-        rows = rows.melt(known, var_name="task", value_name="value", ignore_index=False)
+        keys = [*known, *others]
+        rows = rows.melt(keys, var_name="task", value_name="value", ignore_index=False)
         known = [column for column in COLUMNS if column in (*known, "task", "value")]
     scores = ScoreTable(rows, where, unit)
     if not len(scores.rows):
@@ -81,7 +87,12 @@ def read_scores(table: pd.DataFrame | str | Path) -> ScoreTable:
         scores.rows["alpha"] = math.nan
     if "dataset" not in known:
         scores.rows["dataset"] = name
-    return scores
+    folds = varying_folds(scores.rows, others)
+    if folds is not None:
+        scores = replace(scores, folds=folds)
+        scores.rows["fold"] = _names(scores, folds)
+    spare = {*others, *(["split"] if folds == "split" else [])}
+    return replace(scores, rows=scores.rows.drop(columns=[*spare]))
 
 
 def _cells(column: Column) -> np.ndarray:
@@ -95,7 +106,7 @@ def _columns(names: Sequence[Any], where: str) -> dict[str, Any]:
     """Which columns are read, and what each is called in the table; case does not matter.
 
     Where a table has neither a task nor a value, every other column is a task, and holds its
-    scores.
+    scores. Columns of folds under another name are read as well (see `fold_names`).
     """
     found = {
         column: [n for n in names if str(n).strip().casefold() == column] for column in COLUMNS
@@ -119,7 +130,7 @@ def _columns(names: Sequence[Any], where: str) -> dict[str, Any]:
             f"and a column of scores for each task (there: {listing or 'none'}"
             f"{', ...' if len(names) > 8 else ''})"
         )
-    return known
+    return known | {str(name): name for name in tasks if is_fold_column(name)}
 
 
 def _names(scores: ScoreTable, column: str) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,234 @@ def test_the_lists_of_metrics_agree_with_the_package_and_with_each_other() -> No
     assert not any(is_lower_better(name) for name in HIGHER)
 
 
+NAMED = ("NLL", "loss", "log loss", "cross entropy", "RMSE", "AUC", "PSNR", "log likelihood")
+TURNED = (
+    *(
+        "-{}",
+        "- {}",
+        "−{}",
+        "–{}",
+        "(-){}",
+        "+{}",
+        "1-{}",
+        "1 - {}",
+        "1−{}",
+        "1/{}",
+        "{}-",
+        "{} (-)",
+    ),
+    *(
+        "neg {}",
+        "Neg {}",
+        "negative {}",
+        "minus {}",
+        "inverse {}",
+        "log {}",
+        "log({})",
+        "Δ{}",
+        "∆{}",
+    ),
+    *(
+        "test_-{}",
+        "val/-{}",
+        "test -{}",
+        "√{}",
+        "¬{}",
+        "{}⁻¹",
+        "~{}",
+        "{} (negated)",
+        "{}*-1",
+        "{}^-1",
+    ),
+    *("{} ↑↓", "{} (higher is better)", "{}@5", "\u200b{}"),
+)
+
+
+@pytest.mark.parametrize("spelled", TURNED)
+def test_a_name_with_a_sign_is_unknown_and_what_is_stated_is_believed(spelled: str) -> None:
+    """Its sign may turn the direction, so that every verdict would be the opposite."""
+    of_their_own = ("log loss", "log(loss)", "negative log likelihood")
+    for metric in {spelled.format(name) for name in NAMED} - {*of_their_own}:
+        refused(lambda metric=metric: is_lower_better(metric), "is lower or higher better?")
+        for lower in (True, False):
+            assert is_lower_better(metric, {metric: lower}) is lower
+
+
+@pytest.mark.parametrize("metric", ["-NLL", "−loss", "- cross entropy", "(-)NLL"])
+def test_a_negated_error_with_higher_values_is_helped_or_asked_for(metric: str) -> None:
+    higher = table().assign(value=lambda t: t["value"] - 3)  # MTL's are higher on task a
+    refused(lambda: Study.from_scores(higher, metric=metric), "is lower or higher better?")
+    said = Study.from_scores(higher, metric=metric, lower_is_better=False)
+    assert verdict(said) == "helped"
+    by_hand = replace(said, lower_is_better={})
+    refused(lambda: by_hand.transfer(), "is lower or higher better?")
+
+
+@pytest.mark.parametrize(
+    ("metric", "lower"),
+    [
+        *(("RMSE ↓", True), ("↓ RMSE", True), ("AUC (↑)", False), ("quality ↑", False)),
+        *(("my score [↓]", True), ("test_AUC ⬆\ufe0f", False), ("neg_MSE ↑", False)),
+    ],
+)
+def test_an_arrow_says_which_way_is_better(metric: str, lower: bool) -> None:
+    assert is_lower_better(metric) is lower
+    refused(lambda: is_lower_better(metric, {metric: not lower}), "rename yours if it is another")
+
+
+@pytest.mark.parametrize("metric", ["loss ↑", "AUC ↓", "neg_RMSE ↓"])
+def test_an_arrow_against_the_name_leaves_the_direction_to_be_stated(metric: str) -> None:
+    refused(lambda: is_lower_better(metric), "is lower or higher better?")
+    assert is_lower_better(metric, {metric: True}) and not is_lower_better(metric, {metric: False})
+
+
+@pytest.mark.parametrize(
+    ("metric", "lower"),
+    [
+        *(("ROC–AUC", False), ("R^2", False), ("accuracy (%)", False), ("Acc.", False)),
+        *(
+            ("val-loss", True),
+            ("eval: log-loss", True),
+            ("  RMSE ", True),
+            ("valid/F1 score", False),
+        ),
+        *(
+            ("test_neg_root_mean_squared_error", False),
+            ("NEG_MAE", False),
+            ("top 5 accuracy", False),
+        ),
+    ],
+)
+def test_a_usual_name_is_known_however_it_is_written(metric: str, lower: bool) -> None:
+    assert is_lower_better(metric) is lower
+
+
+@pytest.mark.parametrize(
+    ("metric", "sign", "words"),
+    [
+        ("RMSE", -1, ("RMSE of -1", "is below 0", "call it neg_RMSE where higher is better")),
+        ("test_MSE ↓", -1, ("is below 0", "call it test_neg_MSE where")),
+        ("accuracy", -1, ("is below 0", "turn the sign")),
+        ("neg_RMSE", 1, ("neg_RMSE of 1", "is above 0", "turn the sign")),
+    ],
+)
+def test_scores_on_the_wrong_side_of_0_are_refused(
+    metric: str, sign: int, words: tuple[str, ...]
+) -> None:
+    wrong = table().assign(value=lambda t: sign * t["value"])
+    refused(lambda: Study.from_scores(wrong, metric=metric), "row 0", *words)
+
+
+@pytest.mark.parametrize("metric", ["NLL", "R2", "log likelihood", "neg_loss", "MCC", "PSNR"])
+def test_scores_that_may_have_either_sign_may(metric: str) -> None:
+    for sign in (-1, 1):
+        Study.from_scores(table().assign(value=lambda t, s=sign: s * t["value"]), metric=metric)
+
+
+# ---------------------------------------------------------------- folds that nobody declares
+
+
+def with_seeds(*names: str) -> pd.DataFrame:
+    return table(runs=len(names)).assign(seed=lambda t: [names[seed] for seed in t["seed"]])
+
+
+FOLDS: dict[str, Callable[[], pd.DataFrame]] = {
+    "a column split with numbers": lambda: table().assign(split=lambda t: t["seed"]),
+    "a column split with names": lambda: table().assign(
+        split=lambda t: "fold" + t["seed"].map(str)
+    ),
+    "cv fold": lambda: table().assign(**{"cv fold": lambda t: t["seed"]}),
+    "CV": lambda: table().assign(CV=lambda t: t["seed"] + 1.0),
+    "split_id": lambda: table().assign(split_id=lambda t: t["seed"].map("s{}".format)),
+    "Fold": lambda: table().assign(Fold=lambda t: t["seed"]),
+    "outerFold": lambda: table().assign(outerFold=lambda t: t["seed"] % 3),
+    "split seed": lambda: table().assign(**{"split seed": lambda t: t["seed"] + 17}),
+    "a fold and a repetition": lambda: table().assign(
+        kfold=lambda t: t["seed"] % 3, seed=lambda t: t["seed"] // 3
+    ),
+    "a column for each task": lambda: wide().assign(**{"cv fold": lambda t: t["seed"]}),
+    "seeds fold0": lambda: with_seeds("fold0", "fold1", "fold2", "fold3"),
+    "seeds cv1": lambda: with_seeds("cv1", "cv2", "cv3"),
+    "seeds of rounds": lambda: with_seeds("rep1_fold-a", "rep1_fold-b", "rep2_fold-a"),
+    "seeds 1st fold": lambda: with_seeds("1st fold", "2nd fold", "3rd fold"),
+    "seeds split 3": lambda: with_seeds("Split 3", "Split 4", "Split 5"),
+}
+
+
+@pytest.mark.parametrize("case", FOLDS)
+def test_folds_are_asked_about_whatever_they_are_called(case: str) -> None:
+    made = FOLDS[case]()
+    runs = len(made) // (3 if "value" not in made else 12)
+    refused(
+        lambda: Study.from_scores(made, metric="R2"),
+        "folds train on the same rows, so their scores are not independent",
+        "(--folds ",
+        "overlap=",
+    )
+    said = Study.from_scores(made, metric="R2", overlap=0.25)
+    assert said.results["seed"].nunique() == runs and list(said.delta("MTL")) == [*TASKS]
+    assert {*said.results["split"]} == {"free"}
+
+
+@pytest.mark.parametrize("case", FOLDS)
+def test_folds_are_asked_about_in_a_file_too(case: str, path: Path) -> None:
+    FOLDS[case]().to_csv(path, index=False)
+    refused(lambda: Study.from_scores(path, metric="R2"), "folds train on the same rows")
+
+
+def test_folds_of_any_name_are_those_of_a_column_fold() -> None:
+    ten = table(runs=10)
+    rounds = {"seed": lambda t: t["seed"] // 5, "fold": lambda t: t["seed"] % 5}
+    wanted = Study.from_scores(
+        ten.assign(fold=rounds["fold"], seed=rounds["seed"]), "STL", None, metric="R2", folds=5
+    )
+    for name in ("cv fold", "split"):
+        made = ten.assign(**{name: rounds["fold"]}).assign(seed=rounds["seed"])
+        found = Study.from_scores(made, metric="R2", folds=5)
+        assert found.overlap == wanted.overlap > 0
+        pd.testing.assert_frame_equal(found.transfer(), wanted.transfer())
+    numbered = ten.assign(split_id=lambda t: t["seed"])  # 10 splits, of two rounds of 5 folds
+    assert Study.from_scores(numbered, metric="R2", folds=5).overlap == wanted.overlap
+    refused(lambda: Study.from_scores(numbered, metric="R2", folds=4), "split_id has 10 values")
+
+
+def test_a_fold_that_is_also_the_seed_is_one_round() -> None:
+    same = table(runs=5).assign(fold=lambda t: t["seed"])
+    plain = Study.from_scores(table(runs=5), metric="R2", folds=5)
+    assert Study.from_scores(same, metric="R2", folds=5).overlap == plain.overlap
+
+
+NO_FOLDS: dict[str, dict[str, Any]] = {
+    "test rows": {"split": "test"},
+    "a fixed split": {"split": "fixed"},
+    "new data": {"split": "new data"},
+    "one kind of split": {"split": "scaffold", "fold_size": 812},
+    "the same in all rows": {"cv": "yes"},
+    "a scaffold": {"scaffold": lambda t: t["seed"]},
+    "by task": {"split": lambda t: t["task"].map(dict(zip(TASKS, "xyyy", strict=True)))},
+    "by method": {"split_id": lambda t: t["method"]},
+    "seeds of one split": {"seed": lambda t: t["seed"].map("split0-seed{}".format)},
+    "seeds named scaffold": {"seed": lambda t: t["seed"].map("scaffold{}".format)},
+    "runs of one cross-validation": {"seed": lambda t: t["seed"].map("cv-run{}".format)},
+}
+
+
+@pytest.mark.parametrize("case", NO_FOLDS)
+def test_a_column_or_a_name_that_tells_no_folds_apart_is_let_be(case: str) -> None:
+    study = Study.from_scores(table().assign(**NO_FOLDS[case]), metric="R2")
+    assert study.overlap == 0 and verdict(study) == "helped"
+
+
+def test_a_split_of_train_and_test_rows_is_no_fold() -> None:
+    both = pd.concat([table(split="test"), table(split="train")])
+    refused(lambda: Study.from_scores(both, metric="R2"), "a second score", "drop one")
+
+
+def test_a_task_may_be_called_cv_where_every_task_has_a_column() -> None:
+    rows = wide().rename(columns={"a": "CV"})
+    assert verdict(Study.from_scores(rows, metric="R2"), task="CV") == "helped"
+
+
 # ---------------------------------------------------------------- what is refused
 
 
@@ -260,7 +489,7 @@ REFUSED: dict[str, tuple[Callable[[], pd.DataFrame], dict[str, Any], tuple[str, 
     "an error below 0": (
         lambda: table().assign(value=lambda t: -t["value"]),
         {"metric": "RMSE"},
-        ("table, row 0: RMSE of -1", "is below 0", "neg_RMSE"),
+        ("table, row 0: RMSE of -1", "is below 0", "neg_RMSE where higher"),
     ),
     "percent beside shares": (
         lambda: table().assign(
