@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -22,10 +24,14 @@ from ..weighters import (
     AMTFL,
     DWA,
     LBTW,
+    MGDA,
     RMTL,
     UAMTFL,
+    CAGrad,
     Fixed,
     GradNorm,
+    NashMTL,
+    PCGrad,
     RandomWeights,
     Step,
     Uncertainty,
@@ -52,6 +58,10 @@ LEARNED: dict[type[Weighter], tuple[str, str]] = {
     ),
     LBTW: ("w", "w follows (L / L₀)^α, the loss divided by its reference."),
     GradNorm: ("w", "w moves until the tasks' gradient norms reach their targets."),
+    PCGrad: ("w", "w counts what is left of each gradient without its conflicts with others."),
+    MGDA: ("w", "w makes the mean of the tasks' gradients as short as it can be."),
+    CAGrad: ("w", "w is larger for tasks that the mean gradient serves badly."),
+    NashMTL: ("w", "w is what the tasks agree on if they bargain for the step."),
     Uncertainty: ("w", "w follows exp(−s). The task learns s, the log variance of its noise."),
     DWA: ("w", "w is larger where the loss fell more slowly over the last two epochs."),
     RandomWeights: ("w", "w is drawn anew for every batch."),
@@ -127,6 +137,26 @@ class _Tried(NamedTuple):
         return f"The rows of W are {rows}." if "," in rows else f"The row of W is {rows}."
 
 
+class _Recorder:
+    """The method `after` of a weighter, which also keeps what the step showed, and its weights.
+
+    A copy of the weighter, with which a training makes its checks, records nothing.
+    """
+
+    def __init__(
+        self, weighter: Weighter, read: set[str], steps: list[Float[Tensor, "R T"]]
+    ) -> None:
+        self.weighter, self.read, self.steps = weighter, read, steps
+
+    def __call__(self, step: Step, weights: Float[Tensor, "R T"]) -> None:
+        type(self.weighter).after(self.weighter, step, weights)
+        self.read.update(vars(step))  # a property that was computed is among them
+        self.steps.append(torch.where(step.labelled, weights, math.nan))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., object]:
+        return partial(type(self.weighter).after, copy.deepcopy(self.weighter, memo))
+
+
 def _tried(method: Method) -> _Tried:
     """Train a method for a few steps on three small tasks, and watch."""
     made: list[Weighter] = []
@@ -134,15 +164,9 @@ def _tried(method: Method) -> _Tried:
     read: set[str] = set()
 
     def watched(arguments: WeighterArguments) -> Weighter:
-        weighter, steps = make_weighter(method, arguments), []
-        after = weighter.after
-
-        def watch(step: Step, weights: Tensor) -> None:
-            after(step, weights)
-            read.update(vars(step))  # a property that was computed is among them
-            steps.append(torch.where(step.labelled, weights, math.nan))
-
-        vars(weighter)["after"] = watch
+        weighter = make_weighter(method, arguments)
+        steps: list[Float[Tensor, "R T"]] = []
+        vars(weighter)["after"] = _Recorder(weighter, read, steps)
         made.append(weighter)
         trainings.append(steps)
         return weighter

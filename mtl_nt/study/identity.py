@@ -5,14 +5,20 @@ method is still the same. A method is made of functions, so `identity` walks thr
 
 - its bytecode and constants, its defaults, and the values in its closure,
 - the globals that it reads, and the functions and classes that it calls, which are walked alike,
-- of an instance its class and its state, and of a tensor its bytes.
+- of an instance its class and its state, and of a tensor its bytes. Where a class of somebody's
+  own says how it is pickled, its attributes count, and not what it would pickle.
 
 Code of this package stands by its name, since a folder keeps a digest of all of it. Code of an
 installed library stands by its name and version. Nothing depends on a memory address, on a hash
 seed, or on the order of a set, so two processes find the same digest.
 
-What a function finds only while it runs, such as the lines of a file or an attribute whose name it
-computes, is not seen.
+No digest can stand for what a function reads from outside when it is called: a file, the
+environment, or code that is made of text. A function that does so is refused (see `outside`), and
+so is a thing whose state cannot be seen. Whoever has such a method gives it a version. A method for
+files of a class, such as `load` or `from_csv`, counts only where other code mentions its name.
+
+What is not seen: an attribute of a library whose name is computed, as in `getattr(np, name)`, and
+what is read by code in C, or by a library that is given the name of a file under another word.
 """
 
 from __future__ import annotations
@@ -22,11 +28,13 @@ import copyreg
 import dis
 import hashlib
 import importlib
+import os
+import re
 import struct
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, cached_property
 from importlib import metadata, util
 from pathlib import Path
@@ -42,7 +50,7 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import Any, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -50,6 +58,7 @@ from torch import Tensor
 
 from ..errors import BadInput
 from ..networks import OwnBody
+from .outside import outside_reads, reads_outside
 
 PACKAGE = __name__.partition(".")[0]
 GLOBAL_READ = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
@@ -63,7 +72,10 @@ NO_PART_OF_A_CLASS = frozenset(
     | {"__dataclass_fields__", "__dataclass_params__"}
 )
 """Entries of a class that say nothing of what its instances do, or say it a second time."""
-
+FOR_FILES = re.compile(r"_*(load|save|open|write|dump|from|read)_\w+|_*(load|save|open|write|dump)")
+"""Names of a class's methods that count only where other code mentions them."""
+LARGE = 1 << 20
+"""Bytes of an array that `places` does not look into."""
 
 VERSION = "give the method version=1"
 
@@ -77,7 +89,8 @@ def identity(thing: object, owner: str = "this function", remedy: str = VERSION)
         remedy: what the message says to do.
 
     Raises:
-        BadInput: the thing holds what no digest can stand for, such as an open file.
+        BadInput: the thing holds what no digest can stand for, such as an open file, or reads a
+            file, the environment or code that is made of text.
 
     Two functions with one source and different closures are two:
 
@@ -87,7 +100,7 @@ def identity(thing: object, owner: str = "this function", remedy: str = VERSION)
     (True, False)
     """
     try:
-        return _Walk(owner, remedy).digest(thing).hex()
+        return _Walk(owner, remedy).whole(thing).hex()
     except RecursionError:
         raise BadInput(
             f"{owner}: what it reads is nested too deeply to be told from another; {remedy}, and "
@@ -123,21 +136,102 @@ def in_package(function: Any) -> bool:
     )
 
 
-class _Walk:
-    """A walk through all that a thing is made of. Each part becomes the digest of its own parts."""
+def is_own(module: str) -> bool:
+    """Whether a module of this name is of somebody's own: no library's, and not this package's.
 
-    def __init__(self, owner: str, remedy: str) -> None:
-        self.owner, self.remedy = owner, remedy
+    >>> is_own("torch.nn"), is_own("__main__")
+    (False, True)
+    """
+    return _installed(module) is None
+
+
+class Place(NamedTuple):
+    """Where a value stands that a function reads, and that may outlive the function's call."""
+
+    holder: Any  # a cell, a class, a module's dictionary; None for a default
+    name: str
+    value: Any  # MISSING for a global that is read and not there
+
+
+MISSING = object()
+
+
+def places(thing: object) -> list[Place]:
+    """Where the values stand that a function reads: globals, closures, classes and defaults.
+
+    >>> def remembering(seen):
+    ...     return lambda step: seen.append(step)
+    >>> [place.value for place in places(remembering([1]))]
+    [[1]]
+    """
+    walk = _Walk("", "", lenient=True)
+    with suppress(RecursionError):
+        walk.digest(thing)
+    return walk.places  # in what is nested too deeply, those that were found until then
+
+
+class _Walk:
+    """A walk through all that a thing is made of. Each part becomes the digest of its own parts.
+
+    Args:
+        lenient: whether to go on where a digest can stand for nothing. Then large arrays are left
+            out, too.
+    """
+
+    def __init__(self, owner: str, remedy: str, lenient: bool = False) -> None:
+        self.owner, self.remedy, self.lenient = owner, remedy, lenient
         self.names: list[str] = []  # by which the walk has come here
         self.done: dict[int, bytes] = {}
         self.begun: dict[int, int] = {}
         self.kept: list[object] = []  # so that no number in `done` is given to another thing
+        self.places: list[Place] = []
+        self.parts_of: dict[int, list[tuple[int, str]]] = {}  # with a method's name in its class
+        self.reads: dict[int, str] = {}  # what is read from outside
+        self.mentioned: dict[int, frozenset[str]] = {}  # names in the code of a function
 
-    def digest(self, thing: object) -> bytes:
+    def whole(self, thing: object) -> bytes:
+        """The digest of a thing, unless some code in it reads what lies outside."""
+        found = self.digest(thing)
+        if read := self.first_read(id(thing)):
+            raise BadInput(
+                f"{self.owner}: {read} reads from outside, which may change while the code stays; "
+                f"{self.remedy}, and another version whenever it changes"
+            )
+        return found
+
+    def first_read(self, root: int) -> str:
+        """What is read from outside by code that can be reached from here, in words."""
+        seen, names, ready = set[int](), set[str](), [root]
+        waiting: list[tuple[int, str]] = []
+        while ready:
+            key = ready.pop()
+            if key in seen:
+                continue
+            if key in self.reads:
+                return self.reads[key]
+            seen.add(key)
+            names |= self.mentioned.get(key, frozenset())
+            for part, method in self.parts_of.get(key, ()):
+                if FOR_FILES.fullmatch(method):
+                    waiting.append((part, method))
+                else:
+                    ready.append(part)
+            if not ready:
+                ready = [part for part, method in waiting if method in names]
+                waiting = [(part, method) for part, method in waiting if method not in names]
+        return ""
+
+    def digest(self, thing: object, method: str = "") -> bytes:
+        """The digest of a thing.
+
+        Args:
+            method: the name of the thing in its class, if it stands in one.
+        """
         plain = _plain_value(thing)
         if plain is not None:
             return _hash([plain])
         key = id(thing)
+        self.link(key, method)
         if key in self.done:
             return self.done[key]
         if key in self.begun:  # the thing is part of itself: say how far up
@@ -151,6 +245,11 @@ class _Walk:
         self.kept.append(thing)
         return found
 
+    def link(self, key: int, method: str = "") -> None:
+        """Note that what is walked through now has this thing as a part."""
+        if self.begun:
+            self.parts_of.setdefault(next(reversed(self.begun)), []).append((key, method))
+
     @contextmanager
     def at(self, name: str) -> Iterator[None]:
         self.names.append(name)
@@ -159,7 +258,12 @@ class _Walk:
 
     def parts(self, thing: Any) -> Iterator[bytes]:
         if (name := _library_name(thing)) is not None:
+            if reads_outside(name.partition(" ")[0]):
+                self.read(thing, repr(name.partition(" ")[0]))
             yield from (b"named", name.encode())
+        elif thing is os.environ:
+            self.read(thing, "'os.environ'")
+            yield b"environment"
         elif isinstance(thing, Tensor):
             yield from self.tensor(thing)
         elif isinstance(thing, (np.ndarray, np.generic)):
@@ -212,7 +316,10 @@ class _Walk:
 
     def tensor(self, thing: Tensor) -> Iterator[bytes]:
         if thing.is_meta or thing.layout != torch.strided or thing.is_quantized:
-            self.refuse(thing)
+            yield self.refused(thing)
+            return
+        if self.lenient and thing.nbytes > LARGE:
+            return
         dense = thing.detach().cpu().resolve_conj().resolve_neg().contiguous()
         yield from (b"tensor", type(thing).__name__.encode(), str(dense.dtype).encode())
         yield repr(tuple(dense.shape)).encode()
@@ -220,6 +327,8 @@ class _Walk:
         yield self.digest(vars(thing))
 
     def array(self, thing: np.ndarray) -> Iterator[bytes]:
+        if self.lenient and thing.nbytes > LARGE:
+            return
         yield from (b"array", repr(thing.dtype.descr).encode(), repr(thing.shape).encode())
         if thing.dtype.hasobject:
             yield self.digest(thing.tolist())
@@ -242,11 +351,17 @@ class _Walk:
             except ValueError:  # not assigned yet
                 yield b"empty"
                 continue
+            self.places.append(Place(cell, "cell_contents", value))
             with self.at(name):
                 yield self.digest(value)
+        defaults = [*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
+        self.places += [Place(None, "", value) for value in defaults]
         yield from map(self.digest, (thing.__defaults__, thing.__kwdefaults__))
         yield self.digest({k: v for k, v in vars(thing).items() if k != "__wrapped__"})
         if _installed(str(scope.get("__name__"))) is None:
+            self.mentioned[id(thing)] = _names(code)[2]
+            if found := outside_reads(thing, lambda module: _installed(module) is not None):
+                self.read(thing, f"{found[0]!r:.40} in {thing.__name__!r:.40}")
             yield from self.globals(code, scope)
 
     def globals(self, code: CodeType, scope: Mapping[str, Any]) -> Iterator[bytes]:
@@ -254,10 +369,12 @@ class _Walk:
         read, imported, mentioned = _names(code)
         for name in read:
             if name in scope:
+                self.places.append(Place(scope, name, scope[name]))
                 yield name.encode()
                 with self.at(name):
                     yield self.used(scope[name], mentioned)
             elif not hasattr(builtins, name):
+                self.places.append(Place(scope, name, MISSING))
                 yield from (name.encode(), b"missing")
         for level, name in imported:
             with self.at(name):
@@ -273,11 +390,13 @@ class _Walk:
         found = sorted(mentioned & vars(thing).keys())
         if not found:
             return self.digest(thing)
+        self.link(id(thing))
         if id(thing) in self.begun:
             return _hash([b"above"])
         self.begun[id(thing)] = len(self.begun)
         parts = []
         for name in found:
+            self.places.append(Place(vars(thing), name, vars(thing)[name]))
             with self.at(name):
                 parts += [name.encode(), self.used(vars(thing)[name], mentioned)]
         del self.begun[id(thing)]
@@ -290,17 +409,25 @@ class _Walk:
         yield from (b"class", thing.__name__.encode(), self.digest(type(thing)))
         yield from map(self.digest, thing.__bases__)
         own = {k: v for k, v in vars(thing).items() if k not in NO_PART_OF_A_CLASS}
-        yield from self.entries(own)
+        self.places.append(Place(thing, "", own))
+        for name, value in own.items():
+            yield self.digest(name)
+            with self.at(name):
+                yield self.digest(value, name)
 
     def instance(self, thing: Any) -> Iterator[bytes]:
         """An instance by what it would be copied from: its class and its state."""
         try:
             known = copyreg.dispatch_table.get(type(thing))
-            made = known(thing) if known else thing.__reduce_ex__(4)
+            made: Any = known(thing) if known else None
+            if known is None:
+                whole = _pickles_in_its_own_way(type(thing))
+                made = _all_of(thing) if whole else thing.__reduce_ex__(4)
         except RecursionError:
             raise
         except Exception:  # whatever an instance of somebody else's class may raise
-            self.refuse(thing)
+            yield self.refused(thing)
+            return
         yield from (b"instance", self.digest(type(thing)))
         if isinstance(made, str):
             yield made.encode()
@@ -313,12 +440,39 @@ class _Walk:
             yield self.digest(state)
         yield from map(self.digest, (list(items or ()), list(pairs or ())))
 
-    def refuse(self, thing: object) -> NoReturn:
+    def read(self, thing: object, what: str) -> None:
+        self.reads[id(thing)] = what
+
+    def refused(self, thing: object) -> bytes:
+        """Raise for what no digest can stand for. A lenient walk takes its type for it."""
+        if self.lenient:
+            return type(thing).__name__.encode()
         where = f"{'.'.join(self.names[-3:])!r} is " if self.names else "it holds "
         raise BadInput(
             f"{self.owner}: {where}a {type(thing).__name__}, which a folder cannot tell from "
             f"another; {self.remedy}, and another version whenever it changes"
         ) from None
+
+
+def _pickles_in_its_own_way(kind: type) -> bool:
+    """Whether a class of somebody's own says what its instances are pickled as."""
+    ways = ("__getstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__getnewargs_ex__")
+    own = (k for k in kind.__mro__ if k.__flags__ & HEAP_TYPE and _installed(k.__module__) is None)
+    return any(way in vars(k) for k in own for way in ways)
+
+
+def _all_of(thing: Any) -> tuple[Any, ...]:
+    """All attributes of an instance, and what it holds as a list or a dictionary.
+
+    Raises:
+        TypeError: the instance holds more than Python shows.
+    """
+    root: Any = next(k for k in type(thing).__mro__ if not k.__flags__ & HEAP_TYPE)
+    if root not in (object, list, dict, tuple, set, frozenset, int, float, str):
+        raise TypeError(f"a {root.__name__} may hold more")
+    state = object.__getstate__(thing)
+    held = root if root is object else root(thing)
+    return root, (held,), state
 
 
 def _hash(parts: Iterable[bytes]) -> bytes:

@@ -6,25 +6,33 @@ is trained on, how the tasks are weighted, and whether it has an alpha or candid
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
 
-from ..errors import BadInput, is_finite_number
+from ..errors import BadInput, is_finite_number, suggestion
 from ..networks import RESEED_OFFSET, Recipe, unknown_setting
 from ..tasks import TaskData
 from ..training import Replicas
 from ..weighters import Uniform, Weighter
 from .factories import WeighterArguments, WeighterFactory, call_fault, plain
+from .identity import in_package
 from .search import Search
 
 Predictor = Callable[..., Any]
 """A function that predicts a run's test rows without a network; see `Method`."""
 Units = Literal["own", "trained"]
 UNITS: tuple[str, ...] = get_args(Units)
+Networks = Literal["one", "each", "single"]
+NETWORKS: tuple[str, ...] = get_args(Networks)
+SWITCHES = ("alpha", "pretrain", "frozen", "reseeded")
+OF_NETWORKS = ("weighter", "networks", "alpha", "pretrain", "frozen", "settings", "search")
+"""What a method without networks cannot have."""
 
 
 @dataclass(frozen=True)
@@ -49,22 +57,25 @@ class Method:
             divided by their spread over the candidates before.
         predictor: predicts in place of networks. It is called with the run's `TaskData`, and with
             `seed`, the run's seed, if it has a parameter of this name. It gives `[N, T]`, one row
-            for each test row, as a tensor or a NumPy array. A regression task has its target there
-            (see `units`). A binary task has the log odds or the probability of 1, since its metrics
-            look at the order of the rows alone. A task of classes has one column for each class, as
-            `run.output_names` has them, so the shape is `[N, O]`.
+            for each test row, as a tensor, a NumPy array or a DataFrame (see `predictions`). A
+            regression task has its target there (see `units`). A binary task has the log odds or
+            the probability of 1, since its metrics look at the order of the rows alone. A task of
+            classes has one column for each class, as `run.output_names` has them, so the shape is
+            `[N, O]`. All methods share the run, so a predictor must not write into it.
         units: of what the predictor gives for regression tasks: "own", as in `run.y`, or
             "trained", as in `run.targets`. For tasks of classes "own" is a probability of each
             class, and "trained" a logit. Where the data are standardised or have such tasks, it
             must be said.
         version: a number or a text that stands for the contents of the method's functions where
             results are kept in a folder. Without it, the functions are compared with all that they
-            read (see `identity`). With it, whoever changes a function changes the version too.
+            read (see `identity`), and one that reads a file is refused there. With it, whoever
+            changes a function, or what it reads, changes the version too.
 
     Raises:
-        BadInput: a setting that no recipe has; a weighter, or its class, where a function belongs
-            that makes it; a predictor with other parameters; unknown units; or a version that is
-            neither a number nor a text.
+        BadInput: a name that is no text; unknown `networks`; a switch that is neither True nor
+            False; a setting that no recipe has; a weighter, or its class, where a function belongs
+            that makes it; a predictor with other parameters, or with what belongs to networks;
+            unknown units; or a version that is neither a number nor a text.
 
     >>> Method("MTL, slow", settings={"learning_rate": 1e-4}).trained(tasks=9)
     1
@@ -79,7 +90,7 @@ class Method:
 
     name: str
     weighter: WeighterFactory = plain(Uniform)
-    networks: Literal["one", "each", "single"] = "one"
+    networks: Networks = "one"
     alpha: bool = False
     pretrain: bool = False
     frozen: bool = False
@@ -91,13 +102,24 @@ class Method:
     version: str | float | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise BadInput(
+                f"method {self.name!r:.40}: its name must be a text, and not an empty one"
+            )
         where, known = f"method {self.name!r}", [f.name for f in fields(Recipe)]
+        _check_switches(where, self)
+        if not isinstance(self.settings, Mapping):
+            raise BadInput(
+                f"{where}: settings {self.settings!r:.40}; give a dictionary, such as "
+                "{'learning_rate': 0.001}"
+            )
         for name in self.settings:
             if name not in known:
                 raise BadInput(f"{where}: unknown setting {name!r}; {unknown_setting(name)}")
         _check_weighter(where, self.weighter)
         if self.predictor is not None:
             _check_predictor(where, self.predictor)
+            _check_without_networks(where, self)
         if self.units is not None and self.units not in UNITS:
             raise BadInput(
                 f"{where}: unknown units {self.units!r}; give 'own', as in run.y, or 'trained', as "
@@ -140,6 +162,36 @@ class Method:
         """
         make = Recipe.for_single_task if self.sees_one_task else Recipe.for_data
         return replace(make(data, **changes), **self.settings)
+
+
+def _check_switches(where: str, method: Method) -> None:
+    """Check that each option is one of the values that it may have."""
+    if method.networks not in NETWORKS:
+        raise BadInput(
+            f"{where}: unknown networks {method.networks!r:.40}; "
+            f"{suggestion(str(method.networks), NETWORKS)}"
+        )
+    for name in SWITCHES:
+        value = getattr(method, name)
+        if isinstance(value, bool):
+            continue
+        remedy = "True or False"
+        if name == "alpha":
+            remedy = "alpha=True, and the alphas to compare(..., alphas=[...])"
+        raise BadInput(f"{where}: {name}={value!r:.40}; give {remedy}")
+
+
+def _check_without_networks(where: str, method: Method) -> None:
+    """Check that a method with a predictor has nothing that belongs to networks."""
+    for name in OF_NETWORKS:
+        usual = {} if name == "settings" else getattr(Method, name)
+        given = getattr(method, name)
+        if given is usual or (name != "weighter" and given == usual):
+            continue
+        raise BadInput(
+            f"{where}: it has a predictor and {name}, but a predictor trains no networks; leave "
+            "one of the two out"
+        )
 
 
 def _check_weighter(where: str, given: object) -> None:
@@ -200,8 +252,8 @@ def make_weighter(method: Method, arguments: WeighterArguments) -> Weighter:
     """The weighter of a stack of networks, as the method's function makes it.
 
     Raises:
-        BadInput: the function gives something else, or a weighter whose class does not call
-            `super().__init__()`.
+        BadInput: the function gives something else, reads what it is not given, or gives a
+            weighter whose class has no `weights`, or does not call `super().__init__()`.
 
     >>> ones = torch.ones(1, 3)
     >>> arguments = WeighterArguments(ones[:, :1], torch.tensor([0]), ones)
@@ -212,6 +264,11 @@ def make_weighter(method: Method, arguments: WeighterArguments) -> Weighter:
     try:
         made: object = method.weighter(arguments)
     except AttributeError as error:
+        if error.obj is arguments:
+            raise BadInput(
+                f"{where}: its weighter's function reads {error.name!r:.40} of what it is given, "
+                f"which has alpha, target and weights; {OF_A_RUN}"
+            ) from None
         if "before Module.__init__() call" not in str(error):
             raise
         raise BadInput(f"{where}: its weighter's __init__ must begin with {SUPER}") from None
@@ -220,14 +277,60 @@ def make_weighter(method: Method, arguments: WeighterArguments) -> Weighter:
         what = f"{'the class' if kind is made else 'a'} {kind.__name__}"
         raise BadInput(
             f"{where}: its weighter's function gives {what}; let it return a Weighter, such as "
-            "LBTW(0.5)"
+            f"LBTW(0.5); {OF_A_RUN}"
         )
     if "_parameters" not in vars(made):
         raise BadInput(f"{where}: {type(made).__name__}.__init__ must begin with {SUPER}")
+    for part in made.modules():
+        if isinstance(part, Weighter):
+            _check_weights(where, part)
     return made
 
 
+def is_the_packages(method: Method, weighter: Weighter) -> bool:
+    """Whether a weighter, those in it, and the function that makes it, are of this package.
+
+    >>> is_the_packages(Method("MTL"), Uniform())
+    True
+    """
+    return _made_here(method.weighter) and is_of_classes_here(weighter)
+
+
+def is_of_classes_here(weighter: Weighter) -> bool:
+    """Whether the classes of a weighter, and of those in it, are of this package.
+
+    >>> is_of_classes_here(Uniform())
+    True
+    """
+    parts = (part for part in weighter.modules() if isinstance(part, Weighter))
+    return all(in_package(type(part)) for part in parts)
+
+
+def _made_here(function: object) -> bool:
+    """Whether a function, and every function that a `partial` holds, are of this package."""
+    held = function.args if isinstance(function, partial) else ()
+    return in_package(function) and all(_made_here(h) for h in held if callable(h))
+
+
 SUPER = "super().__init__()"
+OF_A_RUN = "a function of a run is a predictor: give predictor="
+
+
+def _check_weights(where: str, weighter: Weighter) -> None:
+    """Check that a weighter has a method `weights` that takes a step."""
+    kind, weights = type(weighter).__name__, weighter.weights
+    if getattr(weights, "__func__", None) is Weighter.weights:
+        others = [name for name in vars(type(weighter)) if callable(getattr(weighter, name))]
+        close = difflib.get_close_matches("weights", others, n=1)
+        also = f" (it has {close[0]!r})" if close else ""
+        raise BadInput(
+            f"{where}: {kind} has no method named weights{also}; define weights(self, step)"
+        )
+    if fault := call_fault(weights, None):
+        raise BadInput(
+            f"{where}: {kind}.weights takes a step and nothing else ({fault:.60}); define "
+            "weights(self, step)"
+        )
 
 
 def make_replicas(method: Method, alphas: int, seeds: Sequence[int], tasks: int) -> Replicas:

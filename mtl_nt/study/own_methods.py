@@ -3,7 +3,8 @@
 The networks of a study train side by side, and how many there are at once follows from the memory.
 So a weighter must give a network the same weights whichever others train beside it, and a training
 must know nothing of an earlier one. `check_methods` tries this with the training loop itself, on a
-few made rows, in some hundredths of a second. `predictions` checks what a predictor gives.
+few made rows, in some hundredths of a second. Slips that begin later are seen in the training
+(`training.Watch`). What a predictor gives is checked by `predictions`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,20 +21,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import BadInput
-from ..networks import RESEED_OFFSET, Recipe, example_rows, generator
+from ..networks import Recipe, example_rows, generator
 from ..tasks import Split, TaskData
-from ..training import Replicas, fit
+from ..training import MIXES, REMEMBERS, Replicas, Watch, fit
 from ..weighters import Fixed, Weighter
 from .chunks import TrainingJob, check_signs, replica_stacks
 from .factories import WeighterArguments, WeighterFactory
-from .identity import in_package
-from .method import Method, make_weighter, takes_seed
+from .lasting import LastingState
+from .method import is_the_packages, make_weighter
+from .predictions import check_units
 from .search import check_candidates
 
 STEPS, BATCH, TEST_ROWS = 8, 8, 2
 TOLERANCE = 1e-4
 """Numbers that differ by a smaller share of the largest one are the same: single precision."""
-ROUNDING = 1e-3  # by which probabilities may miss a sum of 1
 
 
 def check_methods(jobs: Iterable[TrainingJob]) -> None:
@@ -45,12 +45,13 @@ def check_methods(jobs: Iterable[TrainingJob]) -> None:
     Raises:
         BadInput: a weighter reads an alpha, a target or task weights that its method does not have;
             its weights are below 0, or depend on the networks beside it or on an earlier training;
-            it draws random numbers of its own; a search gives what is no candidate; or a predictor
-            does not say its units.
+            networks share a parameter, or nothing moves what the weights are learned from; it
+            writes into the step, or draws random numbers of its own; a search gives what is no
+            candidate; or a predictor does not say its units.
 
     A weighter that divides by the sum over all networks, not over tasks:
 
-    >>> from mtl_nt import Recipe, Weighter, load, plain
+    >>> from mtl_nt import Method, Recipe, Weighter, load, plain
     >>> class Shares(Weighter):
     ...     def weights(self, step):
     ...         return step.losses / step.losses.sum()
@@ -65,133 +66,22 @@ one row for each network
     for job in jobs:
         method, ones = job.method, torch.ones(1, job.tasks, dtype=torch.float64)
         if method.predictor is not None:
-            _check_units(method, job.runs)
+            check_units(method, job.runs)
             continue
         rows = example_rows(job.runs[0], job.recipe.architecture)
         if job.recipe.own_body is not None and rows is not None:
             job.recipe.own_body.measured(rows)
         if method.search is not None:
             check_candidates(job.candidates, job.tasks, job.recipe, f"method {method.name!r}")
-        weighter = _make(job, WeighterArguments(ones[:, :1], torch.tensor([0]), ones))
+        weighter = _make(job, WeighterArguments(ones[:, :1] / 2, torch.tensor([0]), ones))
         for part in weighter.modules():
             if isinstance(part, Fixed):
                 part.check_tasks(job.tasks)
                 given = part.given.detach().float().reshape(1, -1, job.tasks)
                 check_signs(method, weighter, given, job.runs[0].tasks)
-        if not _is_the_packages(method, weighter) and method.weighter not in tried:
+        if not is_the_packages(method, weighter) and method.weighter not in tried:
             tried.append(method.weighter)
             _check_weighter(job)
-
-
-def predictions(method: Method, run: TaskData, seed: int) -> Float[Tensor, "N O"]:
-    """What a method's predictor gives for a run, as `training.scores` takes it.
-
-    Args:
-        run: the data of the run.
-        seed: the run's seed, for a predictor that has a parameter of this name.
-
-    Raises:
-        BadInput: the predictor gives no numbers, another shape than [test rows, tasks] (where there
-            are tasks of classes, [test rows, outputs]), a number that is not finite, or
-            probabilities that are none; or it does not say its units.
-
-    Predictions in the target's own units become what networks give:
-
-    >>> from mtl_nt import load
-    >>> data = load("dial")
-    >>> truth = Method("Truth", predictor=lambda run: run.y[run.split.test].numpy(), units="own")
-    >>> bool(torch.allclose(predictions(truth, data, 0), data.targets[data.split.test].double()))
-    True
-    """
-    assert method.predictor is not None
-    where = f"method {method.name!r}, run {seed}"
-    _check_units(method, [run])
-    chance = (
-        {"seed": seed + RESEED_OFFSET * method.reseeded} if takes_seed(method.predictor) else {}
-    )
-    given = method.predictor(run, **chance)
-    found = _numbers(given)
-    if found is None:
-        raise BadInput(
-            f"{where}: its predictor gives type {type(given).__name__} and no numbers; "
-            "give a tensor or a NumPy array [test rows, tasks]"
-        )
-    names = run.output_names
-    shape = (len(run.split.test), len(names))
-    if found.shape != shape:
-        all_rows = found.ndim > 0 and len(found) == len(run.x)
-        remedy = "; take the test rows alone, run.split.test" if all_rows else ""
-        columns = "tasks"
-        if run.classes:
-            columns = "outputs"
-            remedy = f"; each class has a column, see run.output_names{remedy}"
-        raise BadInput(
-            f"{where}: its predictor gives {[*found.shape]}; give [test rows, {columns}], here "
-            f"{[*shape]}{remedy}"
-        )
-    if not found.isfinite().all():
-        row, column = (~found.isfinite()).nonzero()[0].tolist()
-        raise BadInput(
-            f"{where}: its predictor gives {found[row, column].item()} for {names[column]!r}, test "
-            f"row {row}; predict a number for every row"
-        )
-    if method.units == "own":
-        mean, unit = run.scale
-        if run.standardise:
-            found = (found - mean[run.task_of_output]) / unit[run.task_of_output]
-        found = found.clone() if run.classes else found  # it may be the predictor's own
-        for task in run.classes:
-            own = run.task_of_output == run.tasks.index(task)
-            found[:, own] = _logits(found[:, own], f"{where}, {task!r}")
-    return found
-
-
-def _logits(probability: Float[Tensor, "N C"], where: str) -> Float[Tensor, "N C"]:
-    """The logarithm of the probabilities of classes, if they are probabilities."""
-    total = probability.sum(1)
-    if (probability < 0).any() or ((total - 1).abs() > ROUNDING).any():
-        row = int(((probability < 0).any(1) | ((total - 1).abs() > ROUNDING)).nonzero()[0])
-        raise BadInput(
-            f"{where}: its predictor gives test row {row} probabilities that are negative or add "
-            f"up to {float(total[row]):g}, not 1; mend them, or give logits and units='trained'"
-        )
-    return (probability / total.unsqueeze(1)).clamp_min(torch.finfo(total.dtype).tiny).log()
-
-
-def _numbers(given: Any) -> Tensor | None:
-    """What a predictor gives as a tensor; None where it is no table of real numbers."""
-    try:
-        array = given.detach().cpu().to_dense() if isinstance(given, Tensor) else np.asarray(given)
-        if isinstance(array, Tensor):
-            return None if array.is_complex() else array.double()
-        return torch.from_numpy(array.astype(float)) if array.dtype.kind in "fiub" else None
-    except (TypeError, ValueError, RuntimeError):
-        return None
-
-
-def _check_units(method: Method, runs: Sequence[TaskData]) -> None:
-    if method.units is None and any(run.classes for run in runs):
-        raise BadInput(
-            f"method {method.name!r}: these data have tasks of classes; say what the predictor "
-            "gives: units='own', a probability of each class, or 'trained', a logit"
-        )
-    if method.units is None and any(run.standardise and not run.binary.all() for run in runs):
-        raise BadInput(
-            f"method {method.name!r}: these targets are standardised for the training; say what "
-            "the predictor gives: units='own', as in run.y, or 'trained', as in run.targets"
-        )
-
-
-def _is_the_packages(method: Method, weighter: Weighter) -> bool:
-    """Whether the weighter, those in it, and the function that makes it, are of this package."""
-    parts = [part for part in weighter.modules() if isinstance(part, Weighter)]
-    return _made_here(method.weighter) and all(in_package(type(part)) for part in parts)
-
-
-def _made_here(function: object) -> bool:
-    """Whether a function, and every function that a `partial` holds, are of this package."""
-    held = function.args if isinstance(function, partial) else ()
-    return in_package(function) and all(_made_here(h) for h in held if callable(h))
 
 
 class _Given(WeighterArguments):
@@ -252,6 +142,7 @@ class _Trial:
         runs = [made_run(self.job.runs, int(n)) for n in number]
         recipe, device = _small(self.stack.recipe), self.device
         options: dict[str, Any] = {"record": 1, "complete_groups": False, "device": device}
+        options["watch"] = Watch(f"method {self.job.method.name!r}", recipe.steps, trial=True)
         found = fit(runs, replicas, weighter, recipe, **options)
         first = found.history.weights[0].isfinite() | ~found.history.losses[0].isfinite()
         if not first.all():
@@ -325,17 +216,32 @@ def made_run(runs: Sequence[TaskData], number: int) -> TaskData:
 
 def _check_weighter(job: TrainingJob) -> None:
     """Train two networks one by one, then both at once with a weighter that was used before."""
+    state = LastingState(job.method.weighter)
+    try:
+        _try(job, state)
+    finally:
+        state.restore()
+
+
+def _try(job: TrainingJob, state: LastingState) -> None:
     where, trial = f"method {job.method.name!r}", _Trial(job)
     before = _chance(trial.device)
-    first, last = (trial.train(trial.make([n]), [n]) for n in (0, 1))
+    one = trial.make([0])
+    first, rows_of_one = trial.train(one, [0]), _sizes(one)
+    last = trial.train(trial.make([1]), [1])
     alone = torch.cat([first[0], last[0]], 1), torch.cat([first[1], last[1]])
     with _two_networks(where):
         used = trial.make([0, 1])
         trial.train(used, [0, 1], other=True)
-        if _same(trial.train(used, [0, 1]), alone):
-            return
-        fresh = trial.train(trial.make([0, 1]), [0, 1])
-        first_again = trial.train(trial.make([0]), [0])
+        both = trial.train(used, [0, 1])
+        fresh = both if _same(both, alone) else trial.train(trial.make([0, 1]), [0, 1])
+    if fresh is both:
+        _check_rows(where, rows_of_one, _sizes(used))
+        # If a training leaves anything behind, another one begins as if there had been none.
+        if state.restore() and not _same(trial.train(trial.make([1]), [1]), last):
+            raise BadInput(f"{where}: {REMEMBERS}")
+        return
+    first_again = trial.train(trial.make([0]), [0])
     after = _chance(trial.device)
     if drawn := [name for name in before if not _equal(before[name], after[name])]:
         raise BadInput(
@@ -343,15 +249,24 @@ def _check_weighter(job: TrainingJob) -> None:
             "network's from step.noise, such as step.noise.uniform(T) for numbers [networks, T]"
         )
     if _same(fresh, alone) or not _same(first_again, first):
+        raise BadInput(f"{where}: {REMEMBERS}")
+    raise BadInput(f"{where}: {MIXES}")
+
+
+def _sizes(weighter: Weighter) -> dict[str, int]:
+    """How many numbers each parameter that is learned has."""
+    if weighter.learning_rate == 0:
+        return {}
+    return {n: p.numel() for n, p in weighter.named_parameters() if p.requires_grad}
+
+
+def _check_rows(where: str, one: dict[str, int], two: dict[str, int]) -> None:
+    """Check that what two networks learn is twice what one learns: none share a parameter."""
+    if shared := [name for name, size in one.items() if two.get(name) != 2 * size]:
         raise BadInput(
-            f"{where}: the weights of a training depend on the training before it; make all state "
-            "in reset(like), one row for each network, and draw random numbers from step.noise"
+            f"{where}: all networks share the parameter {shared[0]!r:.40}, so each changes the "
+            "others' weights; make it in reset(like), with one row for each network"
         )
-    raise BadInput(
-        f"{where}: a network's weights change when another one trains beside it; sum and average "
-        "over tasks (dim=1), never over networks, and give state and parameters one row for each "
-        "network"
-    )
 
 
 def _same(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:

@@ -17,7 +17,7 @@ from ..tasks import TaskData
 from ..training import scores
 from .chunks import HISTORY_POINTS, TrainedMethod, TrainingJob
 from .method import Method
-from .own_methods import predictions
+from .predictions import predictions
 from .result_store import MethodResult
 from .schema import ValidationTable, empty_table
 from .search import with_settings

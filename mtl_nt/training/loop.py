@@ -31,6 +31,7 @@ from .batches import BatchSampler, Replicas
 from .checkpoints import CHECKPOINTS, Checkpoint, CheckpointKeeper
 from .combined_table import CombinedTable
 from .history import History, HistoryRecorder
+from .watch import Watch
 
 Precision = Literal["full", "bf16"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
@@ -117,6 +118,7 @@ def fit(
     precision: Precision = "full",
     progress: Callable[[int], object] | None = None,
     stop: Callable[[], bool] | None = None,
+    watch: Watch | None = None,
 ) -> FitResult:
     """Train all replicas for `recipe.steps` steps each and predict the test rows.
 
@@ -141,10 +143,12 @@ def fit(
             losses and predictions keep their precision.
         progress: called with the number of steps done since the last call.
         stop: asked at every step; True ends the training with `Stopped`.
+        watch: looks for slips of a weighter that is not the package's own.
 
     Raises:
         BadInput: the checkpoint needs validation rows and there are none; the loss or the weighter
-            does not suit the data or the networks; or the weighter gives weights of another shape.
+            does not suit the data or the networks; the weighter gives weights of another shape; or
+            see `Watch`.
         Stopped: `stop` returned True.
 
     Two networks with different seeds, trained on all tasks for three steps:
@@ -232,11 +236,15 @@ def fit(
             noise=noise,
             classes=classes,
         )
-        given = _checked(weighter, "weights", weighter.weights(step), losses.shape)
+        if watch is not None:
+            watch.before(number, step, weighter)
+        given = _checked(weighter, "weights", weighter.weights(step), losses)
         weights = torch.where(labelled, given, 0.0)  # (R, T): W
-        penalty = _checked(weighter, "penalty", weighter.penalty(step), losses.shape[:1])
+        penalty = _checked(weighter, "penalty", weighter.penalty(step), rows[:, 0])
         objective = (weights * losses).sum() + penalty.sum()
         weighter.after(step, weights.detach())
+        if watch is not None:
+            watch.after(number, objective, adam.moments)
         adam.zero_grad()
         # d objective / d outputs is W * errors: the networks' backward pass starts there, by a sum
         # with that gradient, since roots with gradients of their own import torch's compiler. The
@@ -250,6 +258,8 @@ def fit(
             keeper.evaluate(network, last=number + 1 == recipe.steps)
         if progress is not None:
             progress(1)
+    if watch is not None:
+        watch.done(weighter)
     pairs = int(replicas.scored.sum())
     scores = torch.stack(keeper.scores) if keeper.scores else torch.empty(0, pairs).double()
     history = recorder.history(keeper.validation_losses, keeper.finite)
@@ -352,15 +362,24 @@ def label_counts(run: TaskData) -> Float[Tensor, " T"]:
     return ((train == 1) if run.exclusive else ~train.isnan()).sum(0).double()
 
 
-def _checked(weighter: Weighter, method: str, given: object, shape: torch.Size) -> Tensor:
-    """What a weighter gives, if it is a tensor with one row for each network."""
-    if isinstance(given, Tensor) and given.shape == shape:
+def _checked(weighter: Weighter, method: str, given: object, like: Tensor) -> Tensor:
+    """What a weighter gives, if it is a tensor of real numbers like this one."""
+    if not isinstance(given, Tensor):
+        what = f"a {type(given).__name__}"
+    elif given.shape != like.shape:
+        what = f"shape {[*given.shape]}"
+    elif given.is_complex():
+        what = "complex numbers"
+    elif given.layout != torch.strided:
+        what = "a sparse tensor"
+    elif given.device != like.device:
+        what = f"a tensor on {str(given.device)!r} for networks on {str(like.device)!r}"
+    else:
         return given
-    what = f"shape {[*given.shape]}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
-    axes = "[networks, tasks]" if len(shape) == 2 else "[networks]"
+    axes = "[networks, tasks]" if like.ndim == 2 else "[networks]"
     raise BadInput(
-        f"{type(weighter).__name__}.{method} gives {what}; it must give a tensor {axes}, here "
-        f"{[*shape]}"
+        f"{type(weighter).__name__}.{method} gives {what}; it must give a tensor {axes} of real "
+        f"numbers, here {[*like.shape]}"
     )
 
 

@@ -24,8 +24,9 @@ The contract of a weighter:
   method of the papers does so, and a slip of a sign does. A weighter that means it says
   `may_be_negative = True`.
 
-`compare` checks all but the first of any weighter that is not the package's own, before it trains,
-and looks for negative weights once more when a training has ended.
+`compare` checks all of it for any weighter that is not the package's own: on a few made rows before
+it trains, and four times while it trains. It looks for negative weights once more when a training
+has ended.
 """
 
 from __future__ import annotations

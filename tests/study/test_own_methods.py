@@ -50,7 +50,8 @@ from mtl_nt import (
 from mtl_nt.study import permuted, with_weights
 from mtl_nt.study.chunks import TrainingJob
 from mtl_nt.study.identity import identity
-from mtl_nt.study.own_methods import check_methods, made_run, predictions
+from mtl_nt.study.own_methods import check_methods, made_run
+from mtl_nt.study.predictions import predictions
 from mtl_nt.study.search import Candidate, rate_candidates
 from mtl_nt.training.loop import fit
 from mtl_nt.weighters import GradNorm, Shuffled, Uncertainty
@@ -87,7 +88,7 @@ def quick(methods: Any, data: TaskData = DATA, **given: Any) -> Study:
 
 def checked(method: Method, data: TaskData = DATA, **given: Any) -> None:
     """What `compare` checks of a method before anything trains."""
-    usual: dict[str, Any] = {"alphas": [0.5, 1.0] if method.alpha else [0.0], "seeds": [0, 1]}
+    usual: dict[str, Any] = {"alphas": [0.5, 0.9] if method.alpha else [0.0], "seeds": [0, 1]}
     settings = given.pop("recipe", {})
     recipe = replace(Recipe(trunk=(16, 8), steps=60), **method.settings, **settings)
     job = {"runs": [data, data], "recipe": recipe, "options": {}, "trials": 3, **usual, **given}
@@ -1085,6 +1086,25 @@ class MyW(Weighter):
         return torch.ones_like(step.losses)
 
 
+class Nameless(Weighter):
+    pass
+
+
+class Misspelt(Weighter):
+    def weight(self, step: Step) -> Tensor:
+        return torch.ones_like(step.losses)
+
+
+class WithoutStep(Weighter):
+    def weights(self) -> Tensor:  # type: ignore[override]
+        return torch.ones(1, 3)
+
+
+class WithMore(Weighter):
+    def weights(self, step: Step, alpha: float) -> Tensor:  # type: ignore[override]
+        return torch.ones_like(step.losses)
+
+
 class NoSuper(MyW):
     def __init__(self) -> None:
         self.power = 2
@@ -1121,6 +1141,83 @@ ONE_LINE: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
         lambda: quick([Method("I", lambda given: None)]),  # type: ignore[arg-type,return-value]
         ("method 'I'", "gives a NoneType", "return a Weighter"),
     ),
+    "a predictor in the weighter's place": (
+        lambda: quick([Method("I", lambda run: run.y[run.split.test])]),  # type: ignore[arg-type, attr-defined]
+        ("method 'I'", "reads 'y' of what it is given", "is a predictor: give predictor="),
+    ),
+    "a predictor that gives a constant": (
+        lambda: quick([Method("I", lambda run: torch.zeros(60, 3))]),  # type: ignore[arg-type, return-value]
+        ("method 'I'", "gives a Tensor", "return a Weighter", "give predictor="),
+    ),
+    "no method weights": (
+        lambda: quick([Method("I", plain(Nameless))]),
+        ("method 'I'", "Nameless has no method named weights;", "define weights(self, step)"),
+    ),
+    "a method weight": (
+        lambda: quick([Method("I", plain(Misspelt))]),
+        ("method 'I'", "Misspelt has no method named weights (it has 'weight')"),
+    ),
+    "no method weights in a control": (
+        lambda: quick([Method("I", lambda given: Shuffled(Nameless()))]),
+        ("method 'I'", "Nameless has no method named weights"),
+    ),
+    "weights without a step": (
+        lambda: quick([Method("I", plain(WithoutStep))]),
+        ("method 'I'", "WithoutStep.weights takes a step", "define weights(self, step)"),
+    ),
+    "weights with another argument": (
+        lambda: quick([Method("I", plain(WithMore))]),
+        ("method 'I'", "WithMore.weights takes a step", "'alpha'"),
+    ),
+    "complex weights": (
+        lambda: quick([own(lambda self, step: step.losses + 0j)]),
+        ("Own.weights gives complex numbers", "of real numbers, here [1, 3]"),
+    ),
+    "weights without numbers": (
+        lambda: quick([own(lambda self, step: step.losses.to("meta"))]),
+        ("Own.weights gives a tensor on 'meta' for networks on 'cpu'",),
+    ),
+    "sparse weights": (
+        lambda: quick([own(lambda self, step: step.losses.to_sparse())]),
+        ("Own.weights gives a sparse tensor",),
+    ),
+    "no name": (lambda: Method(None, plain(MyW)), ("method None", "its name must be a text")),  # type: ignore[arg-type]
+    "an empty name": (lambda: Method(" ", plain(MyW)), ("method ' '", "not an empty one")),
+    "unknown networks": (
+        lambda: Method("I", plain(MyW), networks="all"),  # type: ignore[arg-type]
+        ("method 'I'", "unknown networks 'all'", "one, each, single"),
+    ),
+    "networks in capitals": (
+        lambda: Method("I", plain(MyW), networks="One"),  # type: ignore[arg-type]
+        ("unknown networks 'One'", "did you mean 'one'"),
+    ),
+    "a number for alpha": (
+        lambda: Method("I", with_alpha(LBTW), alpha=0.5),  # type: ignore[arg-type]
+        ("method 'I': alpha=0.5", "give alpha=True", "compare(..., alphas=[...])"),
+    ),
+    "a text for a switch": (
+        lambda: Method("I", plain(MyW), frozen="no"),  # type: ignore[arg-type]
+        ("method 'I': frozen='no'", "give True or False"),
+    ),
+    "settings in a list": (
+        lambda: Method("I", plain(MyW), settings=[("learning_rate", 0.1)]),  # type: ignore[arg-type]
+        ("method 'I'", "give a dictionary, such as {'learning_rate': 0.001}"),
+    ),
+    **{
+        f"a predictor with {name}": (
+            lambda given={name: value}: Method("I", predictor=truth, **given),
+            ("method 'I'", f"a predictor and {name}", "a predictor trains no networks"),
+        )
+        for name, value in {
+            "weighter": lambda given: MyW(),
+            "networks": "each",
+            "alpha": True,
+            "pretrain": True,
+            "frozen": True,
+            "settings": {"learning_rate": 0.1},
+            "search": rate_candidates,
+        }.items()
+    },
     "plain of an instance": (lambda: plain(MyW()), ("plain(MyW()): give the class", "plain(MyW)")),
     "plain of a name": (lambda: plain("MyW"), ("plain('MyW')", "a weighter's class")),  # type: ignore[arg-type]
     "plain without an option": (lambda: plain(NeedsPower), ("plain(NeedsPower)", "'power'")),
@@ -1142,11 +1239,11 @@ ONE_LINE: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     ),
     "weights for a task too many": (
         lambda: quick([shaped((1, 4))]),
-        ("Own.weights gives shape [1, 4]", "[networks, tasks], here [1, 3]"),
+        ("Own.weights gives shape [1, 4]", "[networks, tasks] of real numbers, here [1, 3]"),
     ),
     "weights without networks": (
         lambda: quick([shaped((3,))]),
-        ("Own.weights gives shape [3]", "[networks, tasks], here [1, 3]"),
+        ("Own.weights gives shape [3]", "[networks, tasks] of real numbers, here [1, 3]"),
     ),
     "weights without tasks": (
         lambda: quick([own(lambda self, step: step.losses.mean(1, keepdim=True))]),
@@ -1251,7 +1348,7 @@ def test_a_penalty_has_one_number_for_each_network() -> None:
     refused(
         lambda: quick([Method("I", plain(Penal))]),
         "Penal.penalty gives shape [1, 3]",
-        "a tensor [networks], here [1]",
+        "a tensor [networks] of real numbers, here [1]",
     )
 
 
