@@ -20,6 +20,7 @@ from ..study import (
     TaskPlan,
     methods_at_widths,
     runs_needed,
+    sizes_of,
 )
 from ..training.original_units import ORIGINAL
 from .plan import WIDTH_FACTORS
@@ -160,10 +161,11 @@ def runs_by_task(study: Study, method: str, alpha: float) -> dict[str, float]:
     """The runs that would decide each task (see `study.runs_needed`)."""
     delta = study.delta(method, alpha)
     units = [study.metric[str(task)] for task in delta]
+    size = sizes_of(study, study.scores(study.baseline)[[*delta]], None)
     needed = runs_needed(
-        delta.to_numpy(),
+        delta.to_numpy() / size,
         study.overlap,
-        margin=np.array([study.margin.get(unit, 0.0) for unit in units]),
+        margin=np.array([study.margin.get(unit, 0.0) for unit in units]) / size,
         units=units,
         overlap_limit=study.overlap_limit,
     )

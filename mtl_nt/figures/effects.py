@@ -69,7 +69,7 @@ def effect_title(t: ArmTables, arm: Arm, groups: Mapping[str, str] | None = None
         return t.claim(arm)
     rows = t.verdicts[arm]
     rows = rows[rows["delta"].notna() & (rows["verdict"] != NOT_LEARNED)]
-    units = " and " not in t.metric  # a mean over several metrics means nothing
+    units = t.overall[arm]["unit"] == t.metric  # a mean over several units means nothing
     parts = {verdict: _parts(rows, verdict, does, groups, units) for verdict, does in (LOSE, GAIN)}
     if sum(map(len, parts.values())) > MOST_PARTS:
         parts = {v: _parts(rows, v, does, None, units) for v, does in (LOSE, GAIN)}

@@ -16,7 +16,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from ..errors import BadInput, suggestion
-from ..study import CONSTANT, Study, standard_errors
+from ..study import CONSTANT, Study, has_one_unit, sizes_of, standard_errors
 from ..study.methods import LINEAR
 from .drawing import FOOTER_LENGTH, shorten
 
@@ -325,11 +325,14 @@ def _compute_tables(study: Study, metric: str | None) -> ArmTables:
     counts = {(r["method"], format_alpha(r["alpha"])): r for r in _records(study.counts(metric))}
     verdicts = study.transfer(metric)
     by_arm = verdicts.groupby(["method", "alpha"], sort=False, dropna=False)
-    if len(names) == 1:
+    own = study.scores(study.baseline, metric=metric)
+    one_unit = has_one_unit(study, own, metric)
+    if one_unit:
         arms = [(study.baseline, math.nan), *study.arms()]
         value = {(m, format_alpha(a)): study.scores(m, a, metric) for m, a in arms}
     else:  # a mean of PR-AUCs and errors means nothing; of differences in standard errors it does
-        value = {arm: _in_standard_errors(d, study) for arm, d in delta.items()}
+        size = sizes_of(study, own, metric)
+        value = {arm: _in_standard_errors(d.div(size, axis=1), study) for arm, d in delta.items()}
         value = {baseline: next(iter(delta.values())) * 0, **value}
     # Tasks that every arm scored in every run; an arm that lost a whole run is left out.
     scored = [v.notna() for v in value.values() if v.notna().any(axis=1).all()]
@@ -350,9 +353,9 @@ def _compute_tables(study: Study, metric: str | None) -> ArmTables:
         runs=rows["seed"].nunique(),
         metric=" and ".join(names),
         mean_name=f"mean {names[0]}"
-        if len(names) == 1
+        if one_unit
         else f"mean difference from {baseline[0]}, in standard errors",
-        lower_is_better=len(names) == 1 and study.sign(names[0]) < 0,
+        lower_is_better=one_unit and study.sign(names[0]) < 0,
         sign_turned=any(study.sign(name) < 0 for name in names),
         split=str(rows["split"].iloc[0]),
         why_no_null=f"{baseline[0]} has no {'chance in it' if exact else 'twin here'}",

@@ -1,20 +1,24 @@
 """Comparisons of methods on one data set, and what follows from them.
 
 - `comparison` trains methods on the same runs: `compare`. Its result is a `Study` (`study`).
-  `resplits` sees where runs split the same rows.
+  `resplits` sees where runs split the same rows, and `scaled_rows` knows rows again that are scaled
+  anew.
 - `pieces` trains one method on some runs, for whoever joins a study in an order of their own.
 - `own_scores` makes a `Study` of scores that somebody else has trained, which `score_table` reads.
-  `directions` says of which metrics lower values are better.
+  `directions` says of which metrics lower values are better, `fold_names` knows folds by what a
+  table calls them, and `score_doubts` refuses scores that cannot be.
 - `transfer` has the statistical tests, and `variance` the variances that they rest on. `verdicts`
   tests every task of a study, `counts` counts the tasks that a method harms and helps, `overall`
   has means over tasks, and `nulls` what chance does to a count. `arms` has the key of their rows.
 - `method` says what a method trains, and `factories` how it makes its weighter. `methods` has those
   of the papers by name, and `search` the candidates of the tuned ones.
-  `own_methods` checks the methods that are not the package's own.
+  `own_methods` checks the methods that are not the package's own, with `lasting`, which knows what
+  a training leaves behind, and `predictions` what a predictor gives.
 - `chunks` divides the training of a method into chunks of networks, and `jobs` runs them, here or
   in other processes. `progress` shows how far they are. `scoring` turns them into tables.
 - `result_store` keeps finished results on disk, and `identity` says whether a method is still the
-  one that they are of. `schema` checks everything that is read from JSON.
+  one that they are of. `outside` finds what a method reads from files. `schema` checks everything
+  that is read from JSON.
 - `reproduce` lists the case studies of the papers, and `stored` reads their kept results.
 - `task_plan` chooses a method for each task, and says what the choice is worth. `plan_file` keeps a
   plan as a file that people may edit. `fitted_plan` trains it on all rows, and `fitted_files` keeps
@@ -77,6 +81,7 @@ from .transfer import (
     runs_needed,
     standard_errors,
 )
+from .verdicts import has_one_unit, sizes_of
 
 __all__ = [
     "Affinity",
@@ -113,6 +118,7 @@ __all__ = [
     "frozen",
     "gradient_affinity",
     "half_interval",
+    "has_one_unit",
     "is_better",
     "is_plan",
     "keep",
@@ -132,6 +138,7 @@ __all__ = [
     "safe_csv",
     "satisfies",
     "shuffled",
+    "sizes_of",
     "standard_errors",
     "stored",
     "stored_stops",

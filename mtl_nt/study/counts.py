@@ -25,7 +25,7 @@ from .transfer import (
     count_negative,
     null_counts,
 )
-from .verdicts import margins_of, units_of
+from .verdicts import has_one_unit, margins_of, units_of
 
 if TYPE_CHECKING:
     from .study import Study
@@ -43,7 +43,7 @@ def count_table(
     """
     baseline, runs = as_arm(study.baseline), rows_by_arm(study.training)
     common, failed = tasks_of_all(study, values)
-    one_unit = len({*units_of(study, common, metric)}) == 1
+    one_unit = has_one_unit(study, values[baseline][common], metric)
     verdicts = {
         arm: Counter(rows["verdict"]) for arm, rows in rows_by_arm(study.transfer(metric)).items()
     }

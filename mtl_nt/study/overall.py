@@ -14,7 +14,7 @@ from .arms import Arm, as_arm, rows_by_arm
 from .methods import CONSTANT
 from .task_plan import STANDARD_ERRORS
 from .transfer import NOT_LEARNED, paired_test, standard_errors
-from .verdicts import signs_of, units_of
+from .verdicts import has_one_unit, signs_of, sizes_of, units_of
 
 if TYPE_CHECKING:
     from .study import Study
@@ -41,6 +41,8 @@ def overall_table(
     for arm, (method, alpha) in arms.items():
         tasks = own[arm] if arm != baseline else ranked
         units, sign = units_of(study, tasks, metric), signs_of(study, tasks, metric)
+        own_scores = values[baseline][tasks]
+        one_unit = bool(tasks) and has_one_unit(study, own_scores, metric)
         row: dict[str, Any] = dict.fromkeys(("delta", "low", "high", "delta_m"), math.nan)
         if tasks and failed.isdisjoint({arm, baseline}):
             delta = ((values[arm] - values[baseline])[tasks] * sign).to_numpy()
@@ -48,12 +50,13 @@ def overall_table(
             if (single > 0).all():
                 row["delta_m"] = 100 * float((delta.mean(0) / single).mean())
             if arm != baseline:
-                if len({*units}) > 1:
+                if not one_unit:
+                    delta = delta / sizes_of(study, own_scores, metric)
                     error = standard_errors(delta, study.overlap, units)
                     delta = delta / np.where(error > 0, error, 1.0)
                 test = paired_test(delta.mean(1, keepdims=True), study.overlap)
                 row |= {"delta": test.mean[0], "low": test.low[0], "high": test.high[0]}
-        row |= {"unit": units[0] if len({*units}) == 1 else STANDARD_ERRORS}
+        row |= {"unit": units[0] if one_unit else STANDARD_ERRORS}
         row |= {"rank": rank.get(arm, math.nan), "tasks": len(tasks)}
         rows.append({"method": method, "alpha": alpha, **row})
     return pd.DataFrame(rows)

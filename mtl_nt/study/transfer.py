@@ -45,6 +45,13 @@ class PairedTest(NamedTuple):
     detectable: Float[np.ndarray, " T"]
     verdict: list[str]  # one of `VERDICTS`
 
+    def times(self, size: Float[np.ndarray, " T"]) -> PairedTest:
+        """The same test, of differences that are so many times as large."""
+        scaled = {
+            name: getattr(self, name) * size for name in ("mean", "low", "high", "detectable")
+        }
+        return self._replace(**scaled)
+
 
 def paired_test(
     delta: Float[np.ndarray, "S T"],

@@ -11,12 +11,16 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from ..errors import BadInput, is_finite_number, suggestion
+from ..training import AS_MEASURED
 from .arms import Arm, as_arm
 from .methods import CONSTANT
 from .transfer import is_better, paired_test
 
 if TYPE_CHECKING:
     from .study import Study
+
+SEVERAL_UNITS = 100
+"""Where errors by one metric differ by more than this factor, they are in several units."""
 
 
 def verdict_table(
@@ -37,9 +41,12 @@ def verdict_table(
     of_arms = [deltas[as_arm(method, alpha)] for method, alpha in arms]
     tasks, learned = list(of_arms[0].columns), _learned(study, values, metric)
     options: dict[str, Any] = {"overlap": study.overlap, "units": units_of(study, tasks, metric)}
-    options["margin"] = margins_of(study, tasks, metric)
+    size = sizes_of(study, values[as_arm(study.baseline)][tasks], metric)
+    options["margin"] = margins_of(study, tasks, metric) / size
     tests = [
-        paired_test(delta.to_numpy(), learned=learned.get(as_arm(*arm)), **options)
+        paired_test(delta.to_numpy() / size, learned=learned.get(as_arm(*arm)), **options).times(
+            size
+        )
         for arm, delta in zip(arms, of_arms, strict=True)
     ]
     joined = map(np.concatenate, zip(*tests, strict=True))
@@ -104,6 +111,54 @@ def margins_of(study: Study, tasks: Iterable[str], metric: str | None) -> Float[
     return np.array([study.margin.get(unit, 0.0) for unit in units_of(study, tasks, metric)])
 
 
+def sizes_of(study: Study, baseline: pd.DataFrame, metric: str | None) -> Float[np.ndarray, " T"]:
+    """What the differences of every task are divided by, before variances borrow from each other.
+
+    An error as measured has the unit of its task, and no verdict may depend on a unit. So it is
+    taken as a share of the baseline's error. The same holds for scores that somebody brings, where
+    the tasks' errors differ so much that they must have several units. All else has size 1.
+
+    Args:
+        baseline: the baseline's scores by seed and task, of the tasks that are asked for.
+        metric: the metric of these scores; by default each task's own.
+
+    >>> from mtl_nt.study import stored
+    >>> study = stored("cure-noisy")
+    >>> sizes_of(study, study.scores("STL")[["clean 1", "noisy 1"]], None)
+    array([1., 1.])
+    """
+    level = baseline.mean().abs().to_numpy()
+    level = np.where(np.isfinite(level) & (level > 0), level, 1.0)
+    units = np.array(units_of(study, baseline.columns, metric))
+    size = np.ones(len(units))
+    for unit in dict.fromkeys(units):
+        own = units == unit
+        brought = study.recipe is None and study.sign(unit) < 0
+        if unit in AS_MEASURED or (brought and _several_units(level[own])):
+            size[own] = level[own]
+    return size
+
+
+def _several_units(level: Float[np.ndarray, " T"]) -> bool:
+    return bool(level.max() > SEVERAL_UNITS * level.min())
+
+
+def has_one_unit(study: Study, baseline: pd.DataFrame, metric: str | None) -> bool:
+    """Whether a mean over these tasks has a meaning: one metric, in one unit.
+
+    Args:
+        baseline: the baseline's scores by seed and task, of the tasks that are asked for.
+        metric: the metric of these scores; by default each task's own.
+
+    >>> from mtl_nt.study import stored
+    >>> study = stored("cure-noisy")
+    >>> has_one_unit(study, study.scores("STL"), None)
+    True
+    """
+    one_metric = len({*units_of(study, baseline.columns, metric)}) == 1
+    return one_metric and not _several_units(sizes_of(study, baseline, metric))
+
+
 def _learned(
     study: Study, values: Mapping[Arm, pd.DataFrame], metric: str | None
 ) -> dict[Arm, Bool[np.ndarray, " T"]]:
@@ -112,6 +167,7 @@ def _learned(
     if floor is None or study.baseline == CONSTANT:
         return {}
     sign, units = signs_of(study, floor.columns, metric), units_of(study, floor.columns, metric)
+    sign = sign / sizes_of(study, values[as_arm(study.baseline)][floor.columns], metric)
     better = {
         arm: is_better(((table - floor) * sign).to_numpy(), study.overlap, units=units)
         for arm, table in values.items()

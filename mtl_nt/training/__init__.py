@@ -2,6 +2,7 @@
 
 - `loop` trains a stack of networks for every method in one loop: `fit`.
 - `batches` says which networks there are and draws their batches; `combined_table` holds the rows.
+- `watch` looks for slips of a weighter that is not the package's own.
 - `history` records losses and weights. `checkpoints` keeps the test predictions of the best moment.
 - `metrics` scores predictions, those by the order of rows with `rankings`. `original_units` scores
   targets that are trained as logarithms. `spreads` makes scores of several metrics comparable.
@@ -31,8 +32,16 @@ from .loop import (
     no_classes,
     predictions_by_group,
 )
-from .metrics import LOWER_IS_BETTER, constant_outputs, metric_names, primary_metrics, scores
+from .metrics import (
+    AS_MEASURED,
+    LOWER_IS_BETTER,
+    constant_outputs,
+    metric_names,
+    primary_metrics,
+    scores,
+)
 from .spreads import has_several_metrics, in_spreads
+from .watch import MIXES, REMEMBERS, Watch
 
 __all__ = [
     "BatchSampler",
@@ -42,12 +51,16 @@ __all__ = [
     "FitResult",
     "History",
     "LARGE_TABLE",
+    "AS_MEASURED",
     "LOWER_IS_BETTER",
+    "MIXES",
     "PRECISIONS",
     "Precision",
+    "REMEMBERS",
     "ROWS_AT_ONCE",
     "Replicas",
     "Stopped",
+    "Watch",
     "best_evaluations",
     "check_loss",
     "constant_outputs",

@@ -20,6 +20,8 @@ MACRO_PR_AUC, LOG_LOSS, ACCURACY = "macro PR-AUC", "log loss", "accuracy"
 MSE, MSE_RAW, R2, RAE = "MSE", "MSE (raw)", "R2", "RAE"
 MAE, SPEARMAN = "MAE", "Spearman"
 LOWER_IS_BETTER = frozenset({ERROR, LOG_LOSS, MSE, MSE_RAW, RAE, MAE, MAE_ORIGINAL})
+AS_MEASURED = frozenset({MSE_RAW, MAE, MAE_ORIGINAL})
+"""The metrics whose unit is that of the task's labels, as they were measured."""
 PRIMARY = {"binary": PR_AUC, "classes": MACRO_PR_AUC, "regression": MSE}
 """The metric by which a task is judged, by its kind."""
 OF_KIND = {
