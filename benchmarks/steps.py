@@ -45,6 +45,7 @@ class Gramian(mtl_nt.Uniform):
         return super().weights(step)
 
 
+OF_GRAMIAN = ("PCGrad", "MGDA", "CAGrad", "Nash-MTL")  # whose small problems are on one network
 # RMTL with one focused task: its price is that of a step, not of T networks.
 ARMS = {
     "MTL": METHODS["MTL"],
@@ -56,6 +57,7 @@ ARMS = {
     "Deep-AMTFL": METHODS["Deep-AMTFL"],
     "U-AMTFL": METHODS["U-AMTFL"],
     "GradNorm": METHODS["GradNorm"],
+    **{name: METHODS[name] for name in OF_GRAMIAN},
     "MTL with its Gramian": mtl_nt.Method("Gramian", lambda given: Gramian()),
 }
 
@@ -84,7 +86,7 @@ def _target(name: str, shape: Shape, tasks: int) -> str:
     if name == "GradNorm":
         wide = {12: "at most 1.45", 128: "at most 2.7"}
         return wide.get(tasks, "") if shape == WIDE else ""
-    if name in ("RandomWeights", "MTL with its Gramian"):
+    if name in ("RandomWeights", "MTL with its Gramian", *OF_GRAMIAN):
         return ""
     small = "" if "AMTFL" in name else "at most 1.6"
     return "at most 1.10" if shape == WIDE else small

@@ -29,12 +29,16 @@ if TYPE_CHECKING:
         AMTFL,
         DWA,
         LBTW,
+        MGDA,
         RMTL,
         UAMTFL,
         Balanced,
+        CAGrad,
         Fixed,
         Frozen,
         GradNorm,
+        NashMTL,
+        PCGrad,
         Permuted,
         RandomWeights,
         Shuffled,
@@ -55,9 +59,9 @@ HOMES = {
     + ("with_target", "FittedPlan", "TaskPlan", "fit_plan", "load_plan"),
     "tasks": ("Split", "TaskData"),
     "training": ("Stopped",),
-    "weighters": ("AMTFL", "DWA", "LBTW", "RMTL", "UAMTFL", "Balanced", "Fixed", "Frozen")
-    + ("GradNorm", "Permuted", "RandomWeights", "Shuffled", "SparseHeads", "Step", "Uncertainty")
-    + ("Uniform", "Weighter"),
+    "weighters": ("AMTFL", "DWA", "LBTW", "MGDA", "RMTL", "UAMTFL", "Balanced", "CAGrad", "Fixed")
+    + ("Frozen", "GradNorm", "NashMTL", "PCGrad", "Permuted", "RandomWeights", "Shuffled")
+    + ("SparseHeads", "Step", "Uncertainty", "Uniform", "Weighter"),
 }
 """The room of every public name."""
 
@@ -66,16 +70,20 @@ __all__ = [
     "DWA",
     "LBTW",
     "METHODS",
+    "MGDA",
     "RMTL",
     "UAMTFL",
     "BadInput",
     "Balanced",
+    "CAGrad",
     "FittedPlan",
     "Fixed",
     "Frozen",
     "GradNorm",
     "Method",
+    "NashMTL",
     "OwnBody",
+    "PCGrad",
     "Permuted",
     "RandomWeights",
     "Recipe",

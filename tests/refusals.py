@@ -20,6 +20,6 @@ def refused(call: Callable[[], object], *words: str) -> None:
         jaxtyping.config.update("jaxtyping_disable", False)
     message = str(caught.value)
     assert len(message.splitlines()) == 1, message
-    assert 10 < len(message) < 240, message
+    assert 10 < len(message) < 280, message
     for word in words:
         assert word in message, message

@@ -41,7 +41,11 @@ KEPT, FIRST, REST = "what is there", "the first runs", "more runs"
 WIDTHS, AFFINITY, PAIRS = "the trunk-width check", "the affinity of the tasks", "pairs of STL"
 USE = {
     "Fine-Tuning": 0.86,
+    "Nash-MTL": 0.79,
+    "MGDA": 0.57,
     "RMTL": 0.45,
+    "PCGrad": 0.43,
+    "CAGrad": 0.43,
     "Uncertainty": 0.29,
     "RandomWeights": 0.29,
     "U-AMTFL": 0.29,

@@ -1,4 +1,4 @@
-"""Drawings of three ideas: room in a trunk, arrows that only stretch, and angles between errors.
+"""Drawings of four ideas: room in a trunk, arrows that stretch, steps, angles between errors.
 
 Each returns a `Drawing`, as those in `drawings` do, and draws the numbers that it is given.
 """
@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ..errors import BadInput
-from ..figures.drawing import GREY, INK
+from ..figures.drawing import GREY, HARMS, INK
+from ..networks import RandomStreams
+from ..study import WeighterArguments, resolve_methods
 from .svg import MARGIN, WIDTH, Canvas, Drawing, fitted
 
-__all__ = ["errors_drawn", "room_drawn", "stretch_drawn"]
+__all__ = ["errors_drawn", "room_drawn", "steps_drawn", "stretch_drawn"]
 
 PALE, FIRST, OTHER = "#D0D0D0", "#3b75af", "#a8326e"
 """Lines of the background, and the playground's colours of the tasks alike and of the outsider."""
@@ -155,6 +161,96 @@ def _draw_pair(
         canvas.arrow(x, y, *end, colour, 2.5, "gradient")
         canvas.text(end[0] + (6 if dx > 0 else -16), end[1] + 4, name, fill=colour, bold=True)
     canvas.arrow(x, y, x + scale * step[0], y - scale * step[1], INK, 1.6, "step")
+
+
+STEPS = ("MTL", "PCGrad", "CAGrad", "MGDA", "Nash-MTL")
+"""The methods of `steps_drawn`: each sees the gradients' lengths and angles, or ignores them."""
+
+
+def steps_drawn(
+    gradients: tuple[tuple[float, float], tuple[float, float]] = ((2.0, 0.0), (-0.5, 0.75)),
+    methods: Sequence[str] = STEPS,
+    alpha: float = 0.5,
+) -> Drawing:
+    """The gradients of two tasks, and the direction of each method's step.
+
+    All steps are drawn equally long, since the optimiser decides about their length. Below each
+    stands how fast the step lowers the loss of either task: the part of the task's gradient that
+    lies along the step.
+
+    Args:
+        gradients: of task A and task B, with two numbers each; neither is 0.
+        methods: names of methods that need no more than the gradients' inner products.
+        alpha: of the methods that have one.
+
+    Raises:
+        BadInput: a gradient of length 0, an unknown method, or a step of length 0.
+
+    >>> steps_drawn(methods=["MTL", "Nash-MTL"])
+    Two gradients 124° apart, of length 2 and 0.9. MTL: weights 1 and 1; A falls by 1.79, B by \
+-0.11. Nash-MTL: weights 0.62 and 1.4; A falls by 0.94, B by 0.43.
+    """
+    pair = torch.tensor(gradients, dtype=torch.float64)
+    norms = pair.norm(dim=1)
+    if not bool((norms > 0).all()):
+        raise BadInput("steps_drawn: a gradient has length 0, and so no direction")
+    chosen = resolve_methods(methods)
+    canvas = Canvas()
+    canvas.title("Two tasks in conflict: how each method weighs them, and its step.")
+    wide, top, said = (WIDTH - 2 * MARGIN) / 3, canvas.y, []
+    for k, method in enumerate(chosen):
+        w = _weights(method.weighter, pair, alpha)
+        step = w @ pair
+        if not bool(step.norm() > 1e-9):
+            raise BadInput(f"steps_drawn: {method.name}'s step has length 0")
+        step = step / step.norm()
+        left, base = MARGIN + wide * (k % 3) + 0.36 * wide, top + 112 + 190 * (k // 3)
+        scale = 0.58 * wide / float(norms.max())
+        canvas.group("method", method.name)
+        arrows = [(float(x), float(y)) for x, y in pair]
+        ahead = (
+            0.9 * float(norms.max()) * float(step[0]),
+            0.9 * float(norms.max()) * float(step[1]),
+        )
+        _draw_pair(canvas, (left, base), arrows, ahead, scale)
+        edge = MARGIN + wide * (k % 3) + 2
+        canvas.text(edge, base - 92, fitted(method.name, wide - 8, bold=True), bold=True)
+        canvas.text(edge, base + 24, f"weights {w[0]:.2g}, {w[1]:.2g}", fill=GREY)
+        falls = [float(f) for f in pair @ step]
+        for line, (name, fall) in enumerate(zip("AB", falls, strict=True)):
+            colour = HARMS if fall < -5e-3 else INK
+            word = f"{name} {'rises' if fall < -5e-3 else 'falls'} by {abs(fall):.2f}"
+            canvas.text(edge, base + 44 + 19 * line, word, fill=colour)
+        said.append(
+            f"{method.name}: weights {w[0]:.2g} and {w[1]:.2g}; A falls by {falls[0]:.2f}, B by "
+            f"{falls[1]:.2f}."
+        )
+    canvas.y = top + 190 * -(-len(chosen) // 3)
+    canvas.paragraph(
+        "Coloured: where the loss of each task falls, the longer, the faster. Black: the step, "
+        "equally long for all methods."
+    )
+    cosine = float(pair[0] @ pair[1] / norms.prod())
+    apart = math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
+    return canvas.drawing(
+        f"Two gradients {apart:.0f}° apart, of length {norms[0]:.2g} and {norms[1]:.2g}. "
+        + " ".join(said)
+    )
+
+
+def _weights(weighter: Any, gradients: Tensor, alpha: float) -> Tensor:
+    """The weights that a method gives to tasks with these gradients, `[T]`."""
+    losses = torch.ones(1, len(gradients), dtype=torch.float64)
+    made = weighter(WeighterArguments(alpha * losses[:, :1], torch.tensor([0]), losses))
+    made.reset(losses)
+    step = SimpleNamespace(
+        losses=losses,
+        labelled=losses > 0,
+        trunk_gramian=(gradients @ gradients.T).unsqueeze(0),
+        noise=RandomStreams([0], "weighter", losses),
+    )
+    weights: Tensor = made.weights(step)[0]
+    return weights
 
 
 def errors_drawn(

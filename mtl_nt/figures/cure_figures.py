@@ -47,6 +47,8 @@ RULE_NAMES = {
     "best_per_task": "each task's own best step",
 }
 """What each checkpoint rule takes, in words."""
+FAR = 15
+"""Times a panel's median change: what is larger is told as a number at the edge."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +151,10 @@ def cure_changes(table: pd.DataFrame) -> Drawing:
     plain = named[named["method"] == "MTL"]
     better = plain[plain["change"] > plain["within"]]
     words = Words(
-        f"In the mean over tasks MTL is better than STL in {len(better)} of {len(plain)} rows; "
-        f"in {(better['harmed'] > 0).sum()} of these it harms tasks all the same",
+        f"MTL's mean over learned tasks is better than STL's in {len(better)} of {len(plain)} "
+        f"rows; in {(better['harmed'] > 0).sum()} of these it harms tasks all the same",
         _describe_rows(table, lambda r: f"{r.method} {r.change:+.3f} ± {r.within:.3f}"),
-        "right of 0 is better: STL's MSE minus the method's, mean over tasks, ± 95%",
+        "right of 0 is better: STL's MSE minus the method's, mean over learned tasks, ± 95%",
         f"dial, {table['runs'].max()} runs",
     )
     marks = {width: width for width in dict.fromkeys(named["mark"])}
@@ -210,7 +212,7 @@ def cure_controls(table: pd.DataFrame) -> Drawing:
         _describe_rows(
             table, lambda r: f"{r.method} {r.control} {r.over_mtl:+.3f} ± {r.over_mtl_within:.3f}"
         ),
-        "right of 0 is better: MTL's MSE minus the method's, mean over tasks, ± 95%",
+        "right of 0 is better: MTL's MSE minus the method's, mean over learned tasks, ± 95%",
         f"dial, {table['runs'].max()} runs",
     )
     marks = {"": "the method", "permuted": "permuted once", "frozen": "frozen at the mean"}
@@ -251,12 +253,16 @@ def _draw_panels(
         at_left, bottom = left + column * (wide + gap), sheet.top - head - tall - line * block
         ax = add_axes(sheet.figure, at_left, bottom, wide, tall)
         ax.axvline(0, color=INK, lw=1)
+        own = table[table["panel"] == panel]
+        for method, values in own[is_far(own["value"], own["value"])].groupby("method")["value"]:
+            _tell_far(ax, values.tolist(), methods.index(str(method)), form)
         for n, (mark, label) in enumerate(marks.items()):
-            rows = table[(table["panel"] == panel) & (table["mark"] == mark)]
+            rows = own[own["mark"] == mark]
             at = rows["method"].map(methods.index) + 0.3 * (n - (len(marks) - 1) / 2)
             look: dict[str, Any] = {"color": NEUTRAL_COLOURS[n], "fmt": "os^D"[n], "label": label}
             look |= {"ms": 5 * max(scale, 0.85), "mfc": "white" if n else NEUTRAL_COLOURS[n]}
-            ax.errorbar(rows["value"], at, xerr=rows["within"], **look)
+            far = is_far(own["value"], rows["value"])
+            ax.errorbar(rows["value"][~far], at[~far], xerr=rows["within"][~far], **look)
         _name_rows(ax, [] if column else names, len(methods), form)
         ax.locator_params(axis="x", nbins=ticks)
         ax.xaxis.set_major_formatter(tick_text)
@@ -264,6 +270,31 @@ def _draw_panels(
     sheet.add_legend(*ax.get_legend_handles_labels(), legend_columns(labels, form))
     without_formulas(sheet.figure)
     return sheet.figure
+
+
+def is_far(panel: pd.Series, values: pd.Series) -> pd.Series:
+    """Which values would leave no room for the others: see `FAR`.
+
+    >>> is_far(pd.Series([0.1, -0.2, 0.1, 4.0]), pd.Series([-0.2, 4.0])).tolist()
+    [False, True]
+    """
+    return values.abs() > FAR * panel.abs().median()
+
+
+def _tell_far(ax: Axes, values: Sequence[float], row: int, form: Form) -> None:
+    """Values beyond the axis as numbers with an arrow, at the edge on their side."""
+    right = values[0] > 0
+    numbers = ", ".join(f"{value:+.2g}" for value in values)
+    text = ax.text(
+        0.99 if right else 0.01,
+        row,
+        f"{numbers} ▸" if right else f"◂ {numbers}",
+        transform=ax.get_yaxis_transform(),
+        ha="right" if right else "left",
+        va="center_baseline",
+        size=form.foot_size,
+    )
+    text.set_bbox({"fc": "white", "ec": "none", "pad": 1})
 
 
 def cure_stops(tables: Mapping[str, pd.DataFrame]) -> Drawing:

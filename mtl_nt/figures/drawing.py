@@ -95,6 +95,10 @@ COLOURS: dict[str, str] = {
     "LBTW": "#D55E00",
     "GradNorm": "#009E73",
     "Uncertainty": "#56B4E9",
+    "PCGrad": "#0DB2BF",
+    "MGDA": "#CC0DB2",
+    "CAGrad": "#99B24C",
+    "Nash-MTL": "#731A33",
     "DWA": "#882255",
     "RandomWeights": "#8C8C1A",
     "Scalarisation": "#332288",
@@ -112,7 +116,7 @@ COLOURS: dict[str, str] = {
 NEUTRAL_COLOURS = ("#3A3A3A", "#7B5EA7", "#A07A1E")
 """For what is no method, no help or harm, and no conflict, such as the width of a trunk."""
 EXTRA_COLOURS = ("#117733", "#44AA99", "#AA4466", "#6B4A2B")
-MARKERS = dict(zip(COLOURS, "*Xs^DohPvd<>pHx1234+8", strict=True))
+MARKERS = dict(zip(COLOURS, [*"*Xs^DohP", 4, 5, 6, 7, *"vd<>pHx1234+8"], strict=True))
 DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)))
 FILLS = ("full", "none", "left", "top")
 

@@ -25,6 +25,7 @@ from ..training import (
     FitResult,
     History,
     Replicas,
+    Watch,
     best_evaluations,
     fit,
     group_means,
@@ -36,7 +37,7 @@ from ..training import (
 )
 from ..weighters import Frozen, Weighter, alpha_column
 from .factories import WeighterArguments
-from .method import Method, make_replicas, make_weighter
+from .method import Method, is_of_classes_here, make_replicas, make_weighter
 from .search import Candidate, with_settings
 
 HISTORY_POINTS = 40
@@ -231,10 +232,11 @@ def bytes_per_network(job: TrainingJob) -> int:
 
 
 def example_weighter(job: TrainingJob) -> Weighter:
-    """The job's weighter for a single network. It shows what the weighter needs before training."""
-    ones = torch.ones(1, job.tasks, dtype=torch.float64)
-    target = torch.zeros(1, dtype=torch.int64)
-    return make_weighter(job.method, WeighterArguments(ones[:, :1], target, ones))
+    """The job's weighter for a network of each alpha. It shows before training what it needs."""
+    ones = torch.ones(len(job.alphas), job.tasks, dtype=torch.float64)
+    alpha = torch.tensor(job.alphas, dtype=torch.float64).nan_to_num(0.5).unsqueeze(1)
+    target = torch.zeros(len(job.alphas), dtype=torch.int64)
+    return make_weighter(job.method, WeighterArguments(alpha, target, ones))
 
 
 def train_chunk(
@@ -286,22 +288,32 @@ def fit_stages(
         The last stage, and the weighter that weighed its tasks.
 
     Raises:
-        BadInput: one task alone, where the method needs others.
+        BadInput: one task alone, where the method needs others; or a slip of a weighter that is not
+            the package's own (see `training.Watch`).
     """
     pretrained: FitResult | None = None
+    weighter = make_weighter(method, arguments)
+    own = not is_of_classes_here(weighter)
+
+    def watch() -> Watch | None:
+        return Watch(f"method {method.name!r}", recipe.steps) if own else None
+
     if method.pretrain:
         if replicas.trained.shape[1] < 2:
             raise BadInput(f"{method.name} needs two tasks or more; these data have one")
         others = replace(replicas, trained=~replicas.trained)
         pretrain_options = {**options, "checkpoint": "last", "record": recipe.steps}
-        pretrained = fit(runs, others, make_weighter(method, arguments), recipe, **pretrain_options)
-    weighter = make_weighter(method, arguments)
+        pretrained = fit(runs, others, weighter, recipe, **pretrain_options, watch=watch())
+        weighter = make_weighter(method, arguments)
     if method.frozen:
-        moving = fit(runs, replicas, weighter, recipe, **{**options, "checkpoint": "last"})
+        moving_options = {**options, "checkpoint": "last"}
+        moving = fit(runs, replicas, weighter, recipe, **moving_options, watch=watch())
         mean = moving.history.mean_weights.nan_to_num(nan=1.0)  # never labelled
         weighter = Frozen(make_weighter(method, arguments), mean)
     trunk = pretrained.network if pretrained else None
-    found = fit(runs, replicas, weighter, recipe, trunk_from=trunk, **options, **last)
+    found = fit(
+        runs, replicas, weighter, recipe, trunk_from=trunk, **options, **last, watch=watch()
+    )
     check_signs(method, weighter, found.history.weights, runs[0].tasks)
     return found, weighter
 

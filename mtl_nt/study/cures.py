@@ -26,13 +26,17 @@ CANDIDATES = 5
 ALPHAS: dict[str, tuple[float, ...]] = {
     "LBTW": (0.1, 0.25, 0.5, 1.0, 2.0),
     "GradNorm": (0.0, 0.12, 0.5, 1.5, 3.0),
+    "CAGrad": (0.1, 0.2, 0.4, 0.6, 0.8),
     "Deep-AMTFL": (0.01, 0.1, 0.3, 1.0, 3.0),
     "U-AMTFL": (0.01, 0.1, 0.3, 1.0, 3.0),
 }
 """The sweep of each method that has an alpha: the papers' values, and values around them."""
-RATED = ("MTL", "Fine-Tuning", "RMTL", "Uncertainty", "DWA", "RandomWeights")
+RATED = (
+    *("MTL", "Fine-Tuning", "RMTL", "PCGrad", "MGDA", "Nash-MTL"),
+    *("Uncertainty", "DWA", "RandomWeights"),
+)
 """Methods without an alpha, whose sweep is over learning rate and weight decay."""
-CONTROLLED = ("LBTW", "GradNorm", "Uncertainty", "U-AMTFL")
+CONTROLLED = ("LBTW", "GradNorm", "MGDA", "Nash-MTL", "Uncertainty", "U-AMTFL")
 """The weighting methods whose controls are compared beside them."""
 RELATED = 0.5
 """Two tasks with a correlation above this are related."""

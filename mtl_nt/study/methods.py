@@ -18,10 +18,14 @@ from ..weighters import (
     AMTFL,
     DWA,
     LBTW,
+    MGDA,
     RMTL,
     UAMTFL,
+    CAGrad,
     Fixed,
     GradNorm,
+    NashMTL,
+    PCGrad,
     RandomWeights,
     SparseHeads,
     Uncertainty,
@@ -104,6 +108,10 @@ METHODS: dict[str, Method] = {
         Method("LBTW", with_alpha(LBTW), alpha=True),
         Method("GradNorm", with_alpha(GradNorm), alpha=True),
         Method("Uncertainty", plain(Uncertainty)),
+        Method("PCGrad", plain(PCGrad)),
+        Method("MGDA", plain(MGDA)),
+        Method("CAGrad", with_alpha(CAGrad), alpha=True),
+        Method("Nash-MTL", plain(NashMTL)),
         Method("DWA", plain(DWA)),
         Method("RandomWeights", plain(RandomWeights)),
         Method("Deep-AMTFL", with_alpha(AMTFL), alpha=True, settings=TRUNK),
@@ -180,8 +188,8 @@ def refusal(method: Method, run: TaskData) -> str:
         return unsuited(run, of_groups=method.predictor.args == ("Group mean",))
     if method.predictor is not None or not run.classes:
         return ""
-    ones = torch.ones(1, len(run.tasks), dtype=torch.float64)
-    weighter = make_weighter(method, WeighterArguments(ones[:, :1], torch.tensor([0]), ones))
+    half = torch.full((1, len(run.tasks)), 0.5, dtype=torch.float64)
+    weighter = make_weighter(method, WeighterArguments(half[:, :1], torch.tensor([0]), half))
     return "" if weighter.takes_classes else no_classes(run)
 
 

@@ -110,7 +110,8 @@ class Study:
             baseline: the method that all others are compared with.
             lower_is_better: whether lower values are better: True or False for all metrics or by
                 name, or the names of those of which they are. A usual name, such as "RMSE", needs
-                no statement (`directions`), and another is never guessed.
+                no statement (`directions`), and another is never guessed. A name with a sign, such
+                as -NLL, is another; an arrow (RMSE ↓) is a statement.
             twin: the method that is the baseline, trained again with another seed: the null.
             margin: the smallest difference that matters to you, in units of the metric, and stated
                 before you look at the scores; one number, or one for each metric.
@@ -119,9 +120,9 @@ class Study:
             metric: the metric by which the tasks are judged, or one for each task, where there are
                 several; the metric's name, where the table has no such column.
             dataset: which data set, where the table has several (see `studies_from_scores`).
-            folds: of the cross-validation, if the runs are its folds; repeated or not. A table with
-                a column fold must say this, or `overlap`. Intervals are then those of a study whose
-                runs are folds (`variance.overlap_of_runs`).
+            folds: of the cross-validation, if the runs are its folds; repeated or not. A table
+                whose columns or seeds name folds or splits must say this, or `overlap`. Intervals
+                are then those of a study whose runs are folds (`variance.overlap_of_runs`).
 
         Raises:
             BadInput: a score twice, a method without some run or task, an unknown baseline, a

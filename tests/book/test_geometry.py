@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
 
 from mtl_nt import BadInput, load
-from mtl_nt.book.geometry import errors_drawn, room_drawn, stretch_drawn
+from mtl_nt.book.geometry import errors_drawn, room_drawn, steps_drawn, stretch_drawn
 from mtl_nt.book.trunk_room import dial_room
 
 
@@ -56,6 +57,21 @@ def test_a_gradient_is_the_sum_of_its_rows() -> None:
     assert lines_of(drawn.svg, "gradient") == pytest.approx([45, 180], abs=2)
     assert lines_of(drawn.svg, "row") == pytest.approx([0, 90, 180], abs=2)
     assert "B: gradient (-1, 0), cosine -0.71, weight 0." in drawn.alt
+
+
+def test_the_steps_of_methods_lie_between_two_gradients_and_say_who_rises() -> None:
+    drawn = steps_drawn(((2.0, 0.0), (-0.5, 0.75)))
+    mtl, pcgrad, cagrad, mgda, nash = lines_of(drawn.svg, "step")
+    assert 0 < mtl < min(pcgrad, cagrad) and max(pcgrad, cagrad) < nash < mgda < 124
+    assert mtl == pytest.approx(math.degrees(math.atan2(0.75, 1.5)), abs=2)
+    assert "MTL: weights 1 and 1; A falls by 1.79, B by -0.11." in drawn.alt
+    assert drawn.svg.count("rises") == 1
+    equal = "A falls by 0.57, B by 0.57"  # of the shortest mean
+    assert f"MGDA: weights 0.53 and 1.5; {equal}." in drawn.alt
+    with pytest.raises(BadInput, match="a gradient has length 0"):
+        steps_drawn(((0.0, 0.0), (1.0, 0.0)))
+    with pytest.raises(BadInput, match="MGDA's step has length 0"):
+        steps_drawn(((1.0, 0.0), (-1.0, 0.0)), methods=["MGDA"])
 
 
 @pytest.mark.parametrize("bad", [((0.0, 1.0), 90.0), ((1.0, 1.0), 190.0)])

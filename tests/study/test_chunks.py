@@ -41,7 +41,7 @@ SAMPLED = Method("U-AMTFL, sampled", with_alpha(UAMTFL, reading="sample"), alpha
 
 
 def job(
-    method: Method, memory: float, alphas: tuple[float, ...] = (0.1, 1.5), **options: Any
+    method: Method, memory: float, alphas: tuple[float, ...] = (0.1, 0.9), **options: Any
 ) -> TrainingJob:
     alphas = alphas if method.alpha else (math.nan,)
     recipe = replace(RECIPE, steps=12, **method.settings)
@@ -235,8 +235,8 @@ def test_a_candidate_that_diverges_is_not_chosen() -> None:
 
 def test_a_method_with_alphas_chooses_for_every_alpha() -> None:
     method = tuned("LBTW")
-    both = train(method, RUNS, SEEDS, RECIPE, (0.1, 1.5), trials=3, dtype=torch.float64)
-    for a, alpha in enumerate((0.1, 1.5)):
+    both = train(method, RUNS, SEEDS, RECIPE, (0.1, 0.9), trials=3, dtype=torch.float64)
+    for a, alpha in enumerate((0.1, 0.9)):
         one = train(method, RUNS, SEEDS, RECIPE, (alpha,), trials=3, dtype=torch.float64)
         assert torch.equal(both.chosen[a], one.chosen[0])
         assert torch.allclose(both.predictions[a], one.predictions[0], atol=1e-9)

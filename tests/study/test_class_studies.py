@@ -22,7 +22,8 @@ from mtl_nt.networks import Recipe
 from mtl_nt.study import gradient_affinity
 from mtl_nt.study.chunks import TrainingJob, plan_chunks, train, train_chunk
 from mtl_nt.study.methods import STL
-from mtl_nt.study.own_methods import made_run, predictions
+from mtl_nt.study.own_methods import made_run
+from mtl_nt.study.predictions import predictions
 from mtl_nt.study.result_store import ResultStore
 from mtl_nt.study.sharing import add_sharing
 from mtl_nt.study.trees import trees

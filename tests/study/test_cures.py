@@ -45,7 +45,7 @@ def test_all_methods_of_a_case_stop_by_its_rule(trained: Study) -> None:
     for method in ("STL", "MTL", "RMTL, tuned"):
         gap = stopped.scores(method) - trained.scores(method)
         assert (gap.abs() > 1e-9).any(axis=None), method
-    assert (stopped.training["candidates"].max(), len(stopped.training)) == (5, 16 * 2)
+    assert (stopped.training["candidates"].max(), len(stopped.training)) == (5, 20 * 2)
 
 
 @pytest.mark.slow

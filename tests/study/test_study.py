@@ -48,7 +48,7 @@ from mtl_nt.study.transfer import is_better, null_counts, paired_test
 
 NAN = math.nan
 GROUPS = (Group("in", 2, 30), Group("out", 1, 30, angle=90))
-WITH_ALPHA = ["LBTW", "GradNorm", "Deep-AMTFL", "U-AMTFL"]
+WITH_ALPHA = ["LBTW", "GradNorm", "CAGrad", "Deep-AMTFL", "U-AMTFL"]
 SUITED = [name for name in METHODS if name not in ("CNN", "Group mean")]  # see test_baselines.py
 PREDICTORS = ["OLS", "ElasticNet", "Ridge", "Trees"]
 
@@ -108,7 +108,7 @@ def test_results_is_the_tidy_table(everything: Study) -> None:
     assert set(everything.results["dataset"]) == {"dial-custom"}
     key = ["method", "alpha", "seed", "task", "metric"]
     assert not everything.results.duplicated(key).any()
-    arms = len(SUITED) - 4 + 4 * 2 + 2  # four methods have two alphas; STL' and Constant
+    arms = len(SUITED) + len(WITH_ALPHA) + 2  # which have two alphas; STL' and Constant
     assert len(everything.results) == arms * 3 * 3 * 6  # runs, tasks, metrics
     assert everything.results["value"].notna().all()
 
@@ -177,7 +177,7 @@ def test_networks_steps_and_seconds_are_those_of_a_run(everything: Study) -> Non
     for method, networks in zip(counts["method"], counts["networks"], strict=True):
         assert networks == wanted.get(method, one), method
     training = everything.training
-    assert len(training) == (len(SUITED) + 5) * 3  # four alphas more, and STL'
+    assert len(training) == (len(SUITED) + len(WITH_ALPHA) + 1) * 3  # two alphas, and STL'
     assert (training["seconds"] > 0).all()
     trained = ~training["method"].isin(PREDICTORS)
     assert (training.loc[trained, "steps"] == 60).all()
@@ -362,6 +362,13 @@ def scaled_and_shuffled(seed: int) -> TaskData:
     return replace(run, x=run.x[order], y=run.y[order], split=split)
 
 
+def all_scaled_by_its_training_rows(seed: int) -> TaskData:
+    """The usual pipeline: features and targets."""
+    run = scaled_by_its_training_rows(seed)
+    train = run.y[run.split.train]
+    return replace(run, y=(run.y - train.nanmean(0)) / train.abs().nanquantile(0.7, 0))
+
+
 def a_part_of_the_rows(seed: int) -> TaskData:
     some = torch.from_numpy(np.random.default_rng(seed).permutation(100))[:96]
     rows = torch.arange(96)
@@ -396,6 +403,7 @@ RESPLITS: dict[str, Callable[[int], TaskData]] = {
     "with the same test rows": trained_on_other_rows,
     "scaled by their training rows": scaled_by_its_training_rows,
     "scaled and shuffled": scaled_and_shuffled,
+    "with targets scaled as well": all_scaled_by_its_training_rows,
     "of most of the rows": a_part_of_the_rows,
     "of rows drawn with replacement": drawn_with_replacement,
     "with other labels hidden": other_labels_hidden,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
+import gradient_rules
 import pytest
 import reference
 import torch
@@ -144,6 +145,13 @@ CASES = {
         lambda alpha, own, noise: reference.GradNorm(T, alpha, 0.5, 0.2),
         (NORMED,),
     ),
+    "MGDA": Case(METHODS["MGDA"], lambda alpha, own, noise: gradient_rules.MGDA()),
+    "CAGrad": Case(METHODS["CAGrad"], lambda alpha, own, noise: gradient_rules.CAGrad(alpha)),
+    "Nash-MTL": Case(METHODS["Nash-MTL"], lambda alpha, own, noise: gradient_rules.Nash()),
+    "PCGrad": Case(
+        METHODS["PCGrad"],
+        lambda alpha, own, noise: gradient_rules.PCGrad(lambda: noise.uniform(T, T)[0].argsort(1)),
+    ),
     "Uncertainty": Case(
         METHODS["Uncertainty"], lambda alpha, own, noise: reference.Uncertainty(KINDS), BY_LOSSES
     ),
@@ -254,7 +262,8 @@ def test_replicas_trained_together_equal_plain_networks_trained_one_by_one(
 
 
 def check(case: Case, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    alphas = (0.1, 1.5) if case.method.alpha else (0.0,)
+    alphas = (0.1, 0.9 if case.method.name == "CAGrad" else 1.5)
+    alphas = alphas if case.method.alpha else (0.0,)
     trained, stages = all_at_once(case.method, alphas, recipe, monkeypatch)
     places = trained.replicas.group.tolist()
     assert len(places) == len(alphas) * len(SEEDS) * (1 if case.method.networks == "one" else T)

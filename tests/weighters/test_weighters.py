@@ -26,9 +26,13 @@ from mtl_nt.networks.random_streams import RandomStreams
 from mtl_nt.networks.recipe import Recipe
 from mtl_nt.weighters.amtfl import AMTFL, Balanced, SparseHeads
 from mtl_nt.weighters.base import Step, Weighter
+from mtl_nt.weighters.cagrad import CAGrad
 from mtl_nt.weighters.dwa import DWA
 from mtl_nt.weighters.gradnorm import GradNorm
 from mtl_nt.weighters.lbtw import LBTW
+from mtl_nt.weighters.mgda import MGDA
+from mtl_nt.weighters.nash_mtl import NashMTL
+from mtl_nt.weighters.pcgrad import PCGrad
 from mtl_nt.weighters.random_weights import RandomWeights
 from mtl_nt.weighters.rmtl import RMTL
 from mtl_nt.weighters.shuffled import Frozen, Permuted, Shuffled
@@ -554,6 +558,9 @@ KNOWING: dict[str, Make] = {
     },
     "RMTL": lambda alphas, target: RMTL([target] * len(alphas)),
     "GradNorm": lambda alphas, target: GradNorm(alphas),
+    "MGDA": lambda alphas, target: MGDA(),
+    "CAGrad": lambda alphas, target: CAGrad([alpha / 2 for alpha in alphas]),
+    "Nash-MTL": lambda alphas, target: NashMTL(),
     "Uncertainty": lambda alphas, target: Uncertainty(),
     "DWA": lambda alphas, target: DWA(),
     "SparseHeads": lambda alphas, target: SparseHeads(),
@@ -567,6 +574,7 @@ KNOWING: dict[str, Make] = {
     },
 }
 CHANCE: dict[str, Make] = {
+    "PCGrad": lambda alphas, target: PCGrad(),
     "RandomWeights": lambda alphas, target: RandomWeights(),
     "shuffled LBTW": lambda alphas, target: Shuffled(LBTW(alphas)),
     "shuffled GradNorm": lambda alphas, target: Shuffled(GradNorm(alphas)),
