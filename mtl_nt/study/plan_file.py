@@ -155,10 +155,10 @@ def parse_plan(
     Raises:
         BadInput: a key, a method, an alpha or a setting that cannot be used.
 
-    >>> parse_plan({"tasks": {"height": {"method": "GradNrm"}}}, "p.json")
+    >>> parse_plan({"tasks": {"height": {"method": "Uncertanty"}}}, "p.json")
     Traceback (most recent call last):
-    mtl_nt.errors.BadInput: p.json: task 'height': unknown method 'GradNrm'; did you mean \
-'GradNorm'?
+    mtl_nt.errors.BadInput: p.json: task 'height': unknown method 'Uncertanty'; did you mean \
+'Uncertainty'?
     """
     _check_keys(value, KEYS, where)
     _check_head(value, where)
