@@ -254,8 +254,6 @@ def _draw_panels(
         ax = add_axes(sheet.figure, at_left, bottom, wide, tall)
         ax.axvline(0, color=INK, lw=1)
         own = table[table["panel"] == panel]
-        for method, values in own[is_far(own["value"], own["value"])].groupby("method")["value"]:
-            _tell_far(ax, values.tolist(), methods.index(str(method)), form)
         for n, (mark, label) in enumerate(marks.items()):
             rows = own[own["mark"] == mark]
             at = rows["method"].map(methods.index) + 0.3 * (n - (len(marks) - 1) / 2)
@@ -264,6 +262,12 @@ def _draw_panels(
             far = is_far(own["value"], rows["value"])
             ax.errorbar(rows["value"][~far], at[~far], xerr=rows["within"][~far], **look)
         _name_rows(ax, [] if column else names, len(methods), form)
+        far = is_far(own["value"], own["value"])
+        for method, rows in own[far].groupby("method"):
+            near = own.loc[~far & (own["method"] == method), "value"]
+            inks = [NEUTRAL_COLOURS[list(marks).index(mark)] for mark in rows["mark"]]
+            look = {"color": inks[0] if len(inks) == 1 else INK, "size": form.foot_size}
+            _tell_far(ax, rows["value"].tolist(), near, methods.index(str(method)), look)
         ax.locator_params(axis="x", nbins=ticks)
         ax.xaxis.set_major_formatter(tick_text)
         ax.set_title(panel, loc="left", size=form.small_size)
@@ -281,18 +285,26 @@ def is_far(panel: pd.Series, values: pd.Series) -> pd.Series:
     return values.abs() > FAR * panel.abs().median()
 
 
-def _tell_far(ax: Axes, values: Sequence[float], row: int, form: Form) -> None:
-    """Values beyond the axis as numbers with an arrow, at the edge on their side."""
-    right = values[0] > 0
+def _tell_far(
+    ax: Axes, values: Sequence[float], near: pd.Series, row: int, look: Mapping[str, Any]
+) -> None:
+    """Values beyond the axis as numbers with an arrow, at the edge that is farther from the marks.
+
+    Args:
+        near: the values in this row that have marks.
+        look: colour and size of the letters.
+    """
     numbers = ", ".join(f"{value:+.2g}" for value in values)
+    low, high = ax.get_xlim()
+    right = values[0] > 0 if near.empty else near.mean() < (low + high) / 2
     text = ax.text(
         0.99 if right else 0.01,
         row,
-        f"{numbers} ▸" if right else f"◂ {numbers}",
+        f"{numbers} ▸" if values[0] > 0 else f"◂ {numbers}",
         transform=ax.get_yaxis_transform(),
         ha="right" if right else "left",
         va="center_baseline",
-        size=form.foot_size,
+        **look,
     )
     text.set_bbox({"fc": "white", "ec": "none", "pad": 1})
 

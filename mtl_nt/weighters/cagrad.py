@@ -53,7 +53,10 @@ class CAGrad(GramianWeighter):
         super().__init__()
         self.alpha = alpha_column(alpha)
         if bool((self.alpha >= 1).any()):
-            raise BadInput(f"alpha {self.alpha.max().item():g}: CAGrad's must be below 1")
+            raise BadInput(
+                f"alpha {self.alpha.max().item():g}: CAGrad's must be below 1; give smaller ones, "
+                "or leave CAGrad out"
+            )
 
     def reset(self, like: Float[Tensor, "R T"]) -> None:
         self.alpha = self.alpha.to(like.device)
