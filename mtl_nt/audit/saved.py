@@ -55,6 +55,7 @@ def to_json(audit: Audit) -> dict[str, Any]:
         "pairs": dict(study.pairs),
         "recipe": asdict(audit.recipe),
         "checkpoint": study.checkpoint,
+        "raw_targets": study.raw_targets,
         "plan": asdict(audit.plan),
         "affinity": None if audit.affinity is None else affinity_to_json(audit.affinity),
         "labels": audit.labels.astype(object).where(audit.labels.notna(), None).to_dict("list"),
@@ -77,6 +78,7 @@ def from_json(saved: SavedAudit) -> Audit:
         pairs=saved["pairs"],
         recipe=saved["recipe"],
         checkpoint=saved["checkpoint"],
+        raw_targets=saved["raw_targets"],
         margin=saved["margin"],
         validation=_validation(tables["validation"]),
     )
@@ -159,6 +161,7 @@ class SavedAudit(TypedDict):
     pairs: dict[str, PairSigns]
     recipe: Recipe
     checkpoint: Checkpoint
+    raw_targets: bool
     plan: Plan
     affinity: SavedAffinity | None
     labels: Annotated[LabelCounts, equal_lengths]

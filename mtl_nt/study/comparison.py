@@ -240,6 +240,7 @@ def _study(
         recipe=recipe,
         checkpoint=checkpoint,
         baselines=tuple(baselines),
+        raw_targets=runs[0].has_raw_targets,
         validation=pd.concat(validations or [empty_table(ValidationTable)], ignore_index=True),
     )
 

@@ -104,6 +104,7 @@ class RunFacts(NamedTuple):
     metric: dict[str, str]  # of every task
     recipe: Recipe
     null_identity: str
+    raw_targets: bool
 
 
 def run_facts(run: TaskData, seed: int, steps: int | None = None) -> RunFacts:
@@ -123,6 +124,7 @@ def run_facts(run: TaskData, seed: int, steps: int | None = None) -> RunFacts:
         primary_metrics(run),
         Recipe.for_data(run, steps=steps),
         null_identity(run, single, STL.networks, "last", "full"),
+        run.has_raw_targets,
     )
 
 
@@ -167,4 +169,5 @@ def join_pieces(
         recipe=first.recipe,
         checkpoint="last",
         null_identity={STL.name: first.null_identity},
+        raw_targets=first.raw_targets,
     )

@@ -83,6 +83,7 @@ def keep(study: Study, folder: str | Path, **notes: Any) -> Path:
         "lower_is_better": dict(study.lower_is_better),
         "null_identity": dict(study.null_identity),
         "recipes": {name: asdict(recipe) for name, recipe in study.recipes.items()},
+        "raw_targets": study.raw_targets,
         **notes,
     }
     arm = ["method", "alpha", "seed"]
@@ -225,11 +226,12 @@ class Description(TypedDict):
     null_identity: dict[str, str]
     overlap_limit: FiniteFloat | None
     recipes: dict[str, Recipe]
+    raw_targets: bool
 
 
 LATER_KEYS: Mapping[str, Any] = {
     **{"margin": {}, "lower_is_better": {}, "null_identity": {}, "recipes": {}},
-    "overlap_limit": None,
+    **{"overlap_limit": None, "raw_targets": False},
 }
 """The keys that older studies lack, and what they mean by it."""
 DESCRIPTION_KEYS = tuple(key for key in Description.__annotations__ if key not in LATER_KEYS)

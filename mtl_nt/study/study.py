@@ -61,6 +61,8 @@ class Study:
         overlap_limit: what `overlap` grows to with the number of runs (`variance.overlap_limit`);
             None where it stays.
         recipes: the settings of each method by its name, where somebody says them.
+        raw_targets: whether networks were trained on regressions in their own units
+            (`standardise` of `TaskData` is False).
 
     >>> from mtl_nt.study import stored
     >>> study = stored("cure-noisy")
@@ -83,6 +85,7 @@ class Study:
     validation: pd.DataFrame = field(default_factory=partial(empty_table, ValidationTable))
     overlap_limit: float | None = None
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    raw_targets: bool = False
     # Tables that are computed once.
     _cache: dict[Any, Any] = field(default_factory=dict, repr=False, init=False, compare=False)
 
@@ -271,7 +274,10 @@ class Study:
 
         A verdict is "harmed", "helped" or "undecided"; with a margin also "same"; and "not learned"
         where neither the method nor the baseline beats the predictor that ignores the features, by
-        the same test. Without results of that predictor ("Constant"), every task counts as learned.
+        the same test. Of raw targets on a fixed split they must beat every constant, which is an R2
+        above 0: networks that have hardly moved from 0 may be nearer to the labels of one test part
+        than the training mean is. Without results of that predictor ("Constant"), every task counts
+        as learned.
 
         Raises:
             BadInput: an unknown metric.

@@ -11,8 +11,8 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from ..errors import BadInput, is_finite_number, suggestion
-from ..training import AS_MEASURED
-from .arms import Arm, as_arm
+from ..training import AS_MEASURED, R2
+from .arms import Arm, as_arm, scores_by_arm
 from .methods import CONSTANT
 from .transfer import is_better, paired_test
 
@@ -172,5 +172,15 @@ def _learned(
         arm: is_better(((table - floor) * sign).to_numpy(), study.overlap, units=units)
         for arm, table in values.items()
     }
+    if study.raw_targets and {*study.results["split"]} == {"fixed"}:
+        above = _above_every_constant(study, floor.columns)
+        better = {arm: own & above.get(arm, True) for arm, own in better.items()}
     known = better[as_arm(study.baseline)] | floor.isna().any().to_numpy()
     return {arm: own | known for arm, own in better.items()}
+
+
+def _above_every_constant(study: Study, tasks: pd.Index) -> dict[Arm, Bool[np.ndarray, " T"]]:
+    """Which of the tasks have an R2 above 0 beyond chance, or none at all, by method and alpha."""
+    tables = scores_by_arm(study.results[study.results["metric"] == R2])
+    wide = {arm: table.reindex(columns=tasks).to_numpy(float) for arm, table in tables.items()}
+    return {arm: is_better(r2, study.overlap) | np.isnan(r2).any(0) for arm, r2 in wide.items()}

@@ -217,11 +217,16 @@ class TaskData:
         return torch.where(as_it_is, 0.0, mean), torch.where(as_it_is, 1.0, unit)
 
     @property
+    def has_raw_targets(self) -> bool:
+        """Whether networks are trained on regressions in their own units."""
+        return not self.standardise and bool(self.regression.any())
+
+    @property
     def targets(self) -> Float[Tensor, "N T"]:
         """What the networks are trained on: `y`, with regression tasks standardised unless
         `standardise` is False.
         """
-        if not self.standardise or not bool(self.regression.any()):
+        if self.has_raw_targets or not bool(self.regression.any()):
             return self.y
         mean, unit = self.scale
         return ((self.y - mean) / unit).to(self.y.dtype)

@@ -35,6 +35,7 @@ from .loop import (
 from .metrics import (
     AS_MEASURED,
     LOWER_IS_BETTER,
+    R2,
     constant_outputs,
     metric_names,
     primary_metrics,
@@ -56,6 +57,7 @@ __all__ = [
     "MIXES",
     "PRECISIONS",
     "Precision",
+    "R2",
     "REMEMBERS",
     "ROWS_AT_ONCE",
     "Replicas",

@@ -202,3 +202,16 @@ def test_a_folder_knows_all_that_changes_an_audit_of_data_in_memory(
     audit(made(False), **{**given, "say": said.append})
     assert "nothing is trained" in said[0]
     refused(lambda: audit(made(True), **given), "holds another audit")
+
+
+def test_an_audit_of_raw_targets_says_what_nobody_learned_and_so_does_its_folder(
+    tmp_path: Path,
+) -> None:
+    """0 is nearer to some test parts than the training mean is, and networks begin at 0."""
+    plain = own_data()
+    split = replace(plain.split, kind="fixed")
+    data = replace(plain, y=1e6 * plain.y, split=split, standardise=False, redraw=None)
+    for _ in range(2):
+        found = audit(data, say=quiet, folder=tmp_path / "work", **{**FEW, "seeds": 2})
+        assert found.study.raw_targets
+        assert {*found.study.transfer()["verdict"]} == {"not learned"}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 
 from mtl_nt import Split, Study, TaskData, compare, figures
+from mtl_nt.study import keep, stored
 
 UNITS = (1.0, 1000.0, 0.001)
 
@@ -75,3 +80,35 @@ def test_scores_that_somebody_brings_in_several_units_are_judged_as_in_one() -> 
     assert several.counts()["mean"].isna().all()
     drawing = figures.task_differences(several)
     assert "lose" in drawing.title and "RMSE" not in drawing.title.partition(",")[2]
+
+
+def raw(unit: float, split: Split | None = None) -> TaskData:
+    plain = table()
+    return replace(plain, y=unit * plain.y, split=split or plain.split, standardise=False)
+
+
+def verdicts(study: Study) -> set[str]:
+    return {*study.transfer()["verdict"]}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_networks_that_have_hardly_moved_from_0_have_learned_nothing(seed: int) -> None:
+    """Raw targets in millions: 0 may be nearer to one test part than the training mean is."""
+    rows = torch.randperm(300, generator=torch.Generator().manual_seed(seed))
+    split = Split(rows[:180], rows[180:240], rows[240:])
+    study = trained(raw(1e6, split))
+    assert study.raw_targets
+    assert verdicts(study) == {"not learned"}
+
+
+def test_raw_targets_that_networks_fit_are_learned() -> None:
+    study = compare(raw(1.0), "MTL", seeds=4, steps=300, trunk=(16, 8), progress=False)
+    assert study.raw_targets and "not learned" not in verdicts(study)
+
+
+def test_a_study_that_is_kept_knows_that_its_targets_are_raw(tmp_path: Path) -> None:
+    study = trained(raw(1e6))
+    again = stored(keep(study, tmp_path / "kept"))
+    assert again.raw_targets
+    assert {*of_mtl(again)["verdict"]} == {*of_mtl(study)["verdict"]} == {"not learned"}
+    assert not trained(table()).raw_targets
