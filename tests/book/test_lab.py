@@ -258,7 +258,8 @@ class Opened:
         settings = self.path.parent.parent / "settings"
         client = BlockingKernelClient(connection_file=str(settings / f"kernel-{found}.json"))
         client.load_connection_file()
-        client.start_channels()
+        # No heartbeat: one that is stopped before its thread runs opens sockets without end.
+        client.start_channels(iopub=False, stdin=False, hb=False, control=False)
         try:
             asked = {"asked": code}
             reply = client.execute(
