@@ -112,7 +112,7 @@ def static_outputs(outputs: list[NotebookNode], name: str) -> list[NotebookNode]
         shown.append(_static_output(output, f"{name}-{len(shown)}"))
         html = str(output.get("data", {}).get("text/html", ""))
         if html.startswith(PICTURES) and (words := _words_below(html)):
-            line = {"text/html": f"<small>{escape(words)}</small>", "text/plain": words}
+            line = {"text/html": f"<small>{escape(words)}</small>"}
             shown.append(new_output("display_data", data=line))
     return shown
 

@@ -150,7 +150,7 @@ def test_in_the_repository_an_explorer_is_a_picture_and_a_line_and_a_playground_
     assert picture.data == {"image/png": encoded, "text/plain": words}
     assert picture.metadata == {"image/png": {"alt": "dial at 0.25"}}
     asked = "dial at 0.25 Run this cell for the slider."
-    assert line.data == {HTML: f"<small>{asked}</small>", "text/plain": asked}
+    assert line.data == {HTML: f"<small>{asked}</small>"}
     assert played.data == outputs[1].data
 
 
@@ -397,7 +397,8 @@ def test_an_output_beside_the_controls_keeps_the_last_picture(trainer: Trainer) 
     ]
     made = static_outputs([new_output("display_data", data=kept[1])], "cell")
     assert made[0].metadata == {"image/png": {"alt": "alpha is 0.1"}}
-    assert made[1].data["text/plain"].endswith("to train with other values. alpha is 0.1")
+    asked = "to train with other values. alpha is 0.1</small>"
+    assert made[1].data["text/html"].endswith(asked)
 
 
 @pytest.mark.slow

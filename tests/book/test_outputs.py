@@ -74,7 +74,7 @@ def test_nothing_in_them_needs_a_kernel_and_widgets_are_pictures(name: str) -> N
         picture, line = cell.outputs
         assert b64decode(picture.data[PNG]).startswith(b"\x89PNG")
         assert len(picture.data["text/plain"]) > 40
-        lines.append(line.data["text/plain"])
+        lines.append(line.data["text/html"])
     assert any("Run this cell" in line for line in lines)
 
 
@@ -161,7 +161,7 @@ def test_a_picture_with_controls_is_kept_with_a_line_that_asks_to_run_its_cell()
     picture, line = static_outputs([explorer_output("Run <b>this</b> cell & see.")], "name")
     assert picture.data[PNG] == "iVBORw0="
     html = "<small>Run this cell &amp; see.</small>"
-    assert line.data == {"text/html": html, "text/plain": "Run this cell & see."}
+    assert line.data == {"text/html": html}
 
 
 def test_a_picture_is_kept_once_in_fewer_bytes_and_with_the_same_pixels() -> None:

@@ -141,7 +141,7 @@ def test_a_page_has_the_playground_and_a_line_in_place_of_the_widget(outputs: li
 def test_the_repository_keeps_its_picture_its_sentence_and_the_line(outputs: list[Any]) -> None:
     picture, line = static_outputs(outputs, "cell")
     assert picture.metadata["image/png"]["alt"] == playground("outsider").sentence
-    assert "Run this cell" in line.data["text/plain"]
+    assert "Run this cell" in line.data["text/html"]
     assert "script" not in line.data["text/html"]
 
 
