@@ -41,6 +41,11 @@ from .schedule import Timer
 from .source import Source, note_lines
 from .work import NoVerdict, Work
 
+BARGAIN = "Nash-MTL"
+"""The method without a setting that spares most tasks in the kept cases of causes and cures."""
+MOST_BARGAINING = 100
+"""Of so many tasks at most an audit lets them bargain if nobody names the method: every step solves
+equations as large as the tasks are many."""
 DEFAULT_METHODS = (
     "MTL",
     "Fine-Tuning",
@@ -48,15 +53,19 @@ DEFAULT_METHODS = (
     "LBTW",
     "GradNorm",
     "Uncertainty",
+    BARGAIN,
     "MTL, tuned",
     "Scalarisation",
     "RandomWeights",
 )
-"""The methods that an audit tries: the columns of the LBTW paper, and the usual rivals of MTL."""
+"""The methods that an audit tries: the columns of the LBTW paper, a method of gradients, and the
+usual rivals of MTL."""
 FLOOR = "Trees"
 """The method that asks whether networks are worth it; an audit adds it where it is cheap."""
 MOST_FLOOR_SECONDS = 60.0
 """Processor seconds that it may take in an audit where nobody has named it."""
+LATER = (BARGAIN, FLOOR)
+"""The methods that an audit's folder may gain later."""
 DEFAULT_ALPHAS = (0.0, 0.1, 0.25, 0.5, 1.0)
 FIRST_SEED = 100  # the settings of the data sets were chosen on runs with lower seeds
 CODE = (*parts.CODE, "datasets", "audit/audit.py", "audit/bench.py", "audit/source.py")
@@ -89,7 +98,8 @@ def audit(
         source: the name of a data set, the path of a table (CSV, TSV or Parquet), or a `TaskData`
             of your own.
         methods: the names of methods, by default `DEFAULT_METHODS`, and `FLOOR` where it takes
-            `MOST_FLOOR_SECONDS` at most. "MTL" is always among them.
+            `MOST_FLOOR_SECONDS` at most. `BARGAIN` is left out where there are more tasks than
+            `MOST_BARGAINING`. "MTL" is always among them.
             "NAME, tuned" is a method whose learning rate and weight decay are chosen on
             validation rows.
         alphas: the alphas of the methods that have one, by default `DEFAULT_ALPHAS`.
@@ -152,7 +162,7 @@ def audit(
     alphas = parse_alphas(DEFAULT_ALPHAS if alphas is None else alphas)
     request = {
         **asked.identity,
-        "methods": [m.name for m in chosen if m.name != FLOOR],  # a folder may gain it later
+        "methods": [m.name for m in chosen if m.name not in LATER],
         "alphas": alphas,
         "seeds": numbers,
         "steps": steps,
@@ -162,7 +172,7 @@ def audit(
     store = None if folder is None else AuditFolder(Path(folder), request)
 
     def answers(plan: Plan) -> bool:
-        known = {*plan.methods} - {FLOOR} <= {*request["methods"]} and {*plan.seeds} <= {*numbers}
+        known = {*plan.methods} - {*LATER} <= {*request["methods"]} and {*plan.seeds} <= {*numbers}
         return known and plan.asked_seeds == (*numbers,) and plan.alphas == (*alphas,)
 
     schema = Annotated[
@@ -171,8 +181,8 @@ def audit(
     saved = store.get(FILE, schema) if store else None
     if store and saved is not None:
         found = replace(from_json(saved), folder=str(store.path))
-        lacks_floor = FLOOR in (m.name for m in chosen) and FLOOR not in found.plan.methods
-        lacks = found.plan.unfinished or lacks_floor or (seconds and _lacks_pairs(found.study))
+        asked_now = {m.name for m in chosen if methods is not None} - {*found.plan.methods}
+        lacks = found.plan.unfinished or asked_now or (seconds and _lacks_pairs(found.study))
         if not go_on or not lacks:
             say(f"all of it is in {store.path} already; nothing is trained")
             return found.with_margin(margin)
@@ -196,6 +206,10 @@ def audit(
             chosen.append(floor)
         else:
             say(f"left out: {FLOOR} (about {format_seconds(cost)}; --methods can name them)")
+    bargains = BARGAIN in (m.name for m in chosen)
+    if methods is None and bargains and len(data.tasks) > MOST_BARGAINING:
+        chosen = [m for m in chosen if m.name != BARGAIN]
+        say(f"left out: {BARGAIN} ({len(data.tasks)} tasks make it slow; --methods can name it)")
     timer.workers = cores = cores_for(data)
     device = parse_device(device)
     bench = Bench(data, alphas, steps, memory / cores, device, store, timer.stop)

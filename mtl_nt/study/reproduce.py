@@ -279,6 +279,7 @@ def _null(case: Case) -> Case:
         about=f"{case.about.partition(':')[0]}: {len(SEEDS)} pairs of a baseline and its twin",
         methods=lambda *_: [*case.baselines],
         seeds=SEEDS,
+        sharing=False,
     )
 
 

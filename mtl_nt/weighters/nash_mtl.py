@@ -23,9 +23,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from .base import Step
-from .gramian import ITERATIONS, PRECISION, GramianWeighter
+from .gramian import ITERATIONS, GramianWeighter
 
 RIDGE = 1e-12  # where gradients cancel each other, no w is large enough without it
+SMALL = 1e-9  # a decrement of Newton's method, after whose step all digits are right
 
 
 class NashMTL(GramianWeighter):
@@ -59,7 +60,7 @@ class NashMTL(GramianWeighter):
             # A whole step once it is safe: the others are short enough that w stays above 0.
             share = torch.where(decrement < 0.25, 1.0, 1 / (1 + decrement))
             w = torch.where(going, w + share * move, w)
-            going = going & (decrement > PRECISION)
+            going = going & (decrement > SMALL)
             if not going.any():
                 break
         return w / norm

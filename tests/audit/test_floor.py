@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mtl_nt.audit.audit import DEFAULT_METHODS, FLOOR, audit
+from mtl_nt.audit.audit import BARGAIN, DEFAULT_METHODS, FLOOR, audit
 from mtl_nt.audit.findings import findings
 from mtl_nt.audit.sentences import sentences
 
@@ -47,4 +47,25 @@ def test_where_they_take_long_it_says_so_and_a_later_call_may_name_them(
     assert "--methods" in line
     again = audit("dial", [*BUDGETED, FLOOR], **given)
     assert again.plan.methods == (*BUDGETED, FLOOR)
+    assert again.study.delta("LBTW", 0.5).equals(found.study.delta("LBTW", 0.5))
+
+
+def test_where_many_tasks_would_bargain_it_says_so_and_a_later_call_may_name_the_method(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert BARGAIN in DEFAULT_METHODS
+    monkeypatch.setattr(audit_module, "DEFAULT_METHODS", (*BUDGETED, BARGAIN))
+    assert BARGAIN in audit("dial", say=print, **FEW).plan.methods
+    monkeypatch.setattr(audit_module, "MOST_BARGAINING", 8)
+    said: list[str] = []
+    given = {**FEW, "folder": tmp_path, "say": said.append}
+    found = audit("dial", **given)
+    assert found.plan.methods == (*BUDGETED, FLOOR)
+    line = f"left out: {BARGAIN} (9 tasks make it slow; --methods can name it)"
+    assert said.count(line) == 1
+    audit("dial", **given)
+    assert said[-1].startswith("all of it is in") and said.count(line) == 1
+    again = audit("dial", [*BUDGETED, BARGAIN], **given)
+    assert {*again.plan.methods} == {*BUDGETED, BARGAIN}
+    assert said.count(line) == 1
     assert again.study.delta("LBTW", 0.5).equals(found.study.delta("LBTW", 0.5))
