@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
+from ..study import NOT_LEARNED
 from .drawing import (
     HARMS,
     HELPS,
@@ -141,9 +142,10 @@ def _draw_tasks(ax: Axes, y: float, panel: Panel, limits: tuple[float, float], f
         words: dict[str, Any] = {"size": form.small_size, "va": "center", "parse_math": False}
         ax.text(low, y, f" {panel.problem}", bbox=BLANK, **words)
     under = -1.2 if page else 1.3  # of the left end: on a phone a name stands above
+    learned = np.array(panel.verdicts) != NOT_LEARNED  # the place of another says nothing
     for edge, beyond, align in ((low, delta < low, "left"), (high, delta > high, "right")):
-        if beyond.any():
+        if (told := delta[beyond & learned]).size:
             shift = half * (under if align == "left" else -1.2 if page else -2.2)
-            far = f"   {beyond.sum()} beyond, to {delta[np.nanargmax(np.abs(delta))]:.2g}  "
+            far = f"   {told.size} beyond, to {told[np.abs(told).argmax()]:.2g}  "
             place: dict[str, Any] = {"ha": align, "va": "center", "zorder": 6}
             ax.text(edge, y + shift, far, size=form.foot_size, **place)

@@ -394,6 +394,16 @@ def test_a_far_outlier_hides_nobody() -> None:
 
 
 @pytest.mark.slow
+def test_how_far_a_task_lies_is_told_of_learned_tasks_alone() -> None:
+    """Noise may lie anywhere, and its place says nothing."""
+    study = stored("cure-noisy")
+    drawn = figures.task_differences(study, methods=["STL'", "MTL"])
+    lost = study.transfer().query("method == 'MTL' and verdict == 'not learned'")
+    assert len(lost) == 3 and lost["delta"].abs().max() > drawn.axes[0].get_xlim()[1]
+    assert not [text for text in drawn.axes[0].texts if "beyond" in text.get_text()]
+
+
+@pytest.mark.slow
 def test_a_slider_leaves_the_axes_alone(trained: Study) -> None:
     for draw in (
         figures.task_differences,
