@@ -274,10 +274,9 @@ class Study:
 
         A verdict is "harmed", "helped" or "undecided"; with a margin also "same"; and "not learned"
         where neither the method nor the baseline beats the predictor that ignores the features, by
-        the same test. Of raw targets on a fixed split they must beat every constant, which is an R2
-        above 0: networks that have hardly moved from 0 may be nearer to the labels of one test part
-        than the training mean is. Without results of that predictor ("Constant"), every task counts
-        as learned.
+        the same test. Of raw targets they must beat every constant, which is an R2 above 0:
+        networks that have hardly moved from 0 may be nearer to the labels than the training mean
+        is. Without results of that predictor ("Constant"), every task counts as learned.
 
         Raises:
             BadInput: an unknown metric.

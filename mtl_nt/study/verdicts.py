@@ -172,7 +172,7 @@ def _learned(
         arm: is_better(((table - floor) * sign).to_numpy(), study.overlap, units=units)
         for arm, table in values.items()
     }
-    if study.raw_targets and {*study.results["split"]} == {"fixed"}:
+    if study.raw_targets:
         above = _above_every_constant(study, floor.columns)
         better = {arm: own & above.get(arm, True) for arm, own in better.items()}
     known = better[as_arm(study.baseline)] | floor.isna().any().to_numpy()
