@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -28,15 +29,18 @@ def _program() -> NoReturn:
     killed.
     """
     _at(_end)
+    from contextlib import ExitStack
+
     from . import commands
     from .files import temporary_folder
     from .terminal import warn
 
+    last = ExitStack()
+    atexit.register(last.close)  # after what libraries clean up, which they register later
     try:
         _at(_interrupt)
-        with temporary_folder() as folder:
-            commands.keep_temporary_in(folder)
-            status = commands.main()
+        commands.keep_temporary_in(last.enter_context(temporary_folder()))
+        status = commands.main()
     except KeyboardInterrupt as stop:
         status = commands.stopped(stop)
     except OSError as error:
@@ -45,6 +49,7 @@ def _program() -> NoReturn:
     if status > 128:  # threads that still train would be waited for
         sys.stdout.flush()
         sys.stderr.flush()
+        last.close()
         os._exit(status)
     sys.exit(status)
 

@@ -50,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return stopped(stop)
     except OSError as error:  # a full disk, say
         name = f": {error.filename}" if error.filename else ""
+        if "AF_UNIX" in str(error):  # of a socket between processes
+            name = f": {tempfile.gettempdir()}; set TMPDIR to a shorter one"
         return _failed(2, f"{error.strerror or error}{name}")
     except BrokenExecutor as error:
         return _failed(2, f"{error}; was there enough memory?")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -212,6 +213,40 @@ def test_ctrl_c_while_the_command_loads_is_one_line(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (130, "mtl_nt: stopped\n")
+
+
+def two_processes(folder: Path, temporary: str) -> subprocess.CompletedProcess[str]:
+    """Train in two processes, which make their temporary files there."""
+    few = ["--seeds", "2", "--steps", "2", "--workers", "2", "--out", "out"]
+    return subprocess.run(
+        [sys.executable, "-m", "mtl_nt", "results", "null-cure-noisy", *few],
+        **{"capture_output": True, "text": True, "cwd": folder},
+        env={**os.environ, "TMPDIR": temporary},
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_two_processes_that_train_leave_nothing_behind_and_no_word(tmp_path: Path) -> None:
+    with TemporaryDirectory(dir="/tmp" if os.name == "posix" else None) as temporary:
+        done = two_processes(tmp_path, temporary)
+        assert done.returncode == 0, done.stderr
+        assert "Error" not in done.stderr and "Traceback" not in done.stderr, done.stderr
+        assert (tmp_path / "out" / "null-cure-noisy.json").is_file()
+        assert not list(Path(temporary).iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sockets of POSIX")
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_temporary_folder_with_too_long_a_name_for_sockets_is_one_line(tmp_path: Path) -> None:
+    long = tmp_path / ("long" * 20)
+    long.mkdir()
+    done = two_processes(tmp_path, str(long))
+    line = done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert line.startswith("mtl_nt: AF_UNIX path too long: ")
+    assert line.endswith("; set TMPDIR to a shorter one")
 
 
 def test_loading_the_program_loads_nothing_that_takes_time() -> None:

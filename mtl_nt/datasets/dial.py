@@ -102,6 +102,7 @@ def load_dial(
     noise: Sequence[float] | None = None,
     scale: Sequence[float] | None = None,
     groups: Sequence[Group] | None = None,
+    standardise: bool = False,
 ) -> TaskData:
     """Draw one data set of the family.
 
@@ -111,6 +112,9 @@ def load_dial(
         angle: degrees between the first group and every other group, 0 to 90.
         tasks, samples, noise, scale: one number per group, in place of the scenario's.
         groups: your own groups, in place of the scenario's.
+        standardise: whether every task is divided by the standard deviation of its training labels,
+            as those of a table are. By default the targets are raw, because a scale is one of the
+            causes of harm.
 
     Raises:
         BadInput: an unknown scenario, a number out of range, or more directions than the 16
@@ -146,7 +150,7 @@ def load_dial(
         chosen = (chosen[0], *(replace(g, angle=angle) for g in chosen[1:]))
     _check_groups(chosen)
 
-    return _draw(scenario if groups is None else "custom", chosen, seed)
+    return _draw(scenario if groups is None else "custom", chosen, seed, standardise)
 
 
 def _check_groups(groups: Sequence[Group]) -> None:
@@ -199,7 +203,7 @@ def _correlation(directions: np.ndarray) -> np.ndarray:
     return (mean / TANH_SD**2).clip(-1, 1)
 
 
-def _draw(name: str, groups: Sequence[Group], seed: int) -> TaskData:
+def _draw(name: str, groups: Sequence[Group], seed: int, standardise: bool) -> TaskData:
     random = generator(seed, "data")
     directions = _draw_directions(groups, random)
     group_of = [g for g in groups for _ in range(g.tasks)]
@@ -229,9 +233,9 @@ def _draw(name: str, groups: Sequence[Group], seed: int) -> TaskData:
         provenance="drawn by mtl_nt (synthetic)",
         groups=tuple(g.name for g in group_of),
         relatedness=torch.from_numpy(_correlation(directions)),
-        unit=torch.from_numpy(scale),
-        standardise=False,  # a scale is one of the causes of harm
+        unit=None if standardise else torch.from_numpy(scale),
+        standardise=standardise,
         recipe={**RECIPE, "trunk": TRUNKS.get(name, RECIPE["trunk"])},
-        redraw=lambda other: _draw(name, groups, other),
+        redraw=lambda other: _draw(name, groups, other, standardise),
         data_seed=seed,
     )

@@ -273,6 +273,19 @@ def _stopped(case: Case, rule: Checkpoint) -> Case:
     return case._replace(about=about, methods=cure_methods, settings=settings, all_metrics=False)
 
 
+def _standardised(scenario: str, width: float) -> Case:
+    """MTL on a scenario whose targets are divided by their standard deviations in training."""
+    data = partial(load, "dial", scenario=scenario, standardise=True)
+    raw = _cures(scenario, width)
+    return raw._replace(
+        about=f"{raw.about.partition(':')[0]}, standardised targets: STL and MTL",
+        data=data,
+        trained_on=data,
+        methods=lambda *_: ["MTL"],
+        all_metrics=False,
+    )
+
+
 def _null(case: Case) -> Case:
     """The baselines of a case and their twins alone, in many pairs."""
     return case._replace(
@@ -393,6 +406,9 @@ CASES: dict[str, Case] = {
 STOPS = {f"{name}-{rule}": (name, rule) for name in CURES for rule in RULES}
 """The cases of the table of causes and cures with another stop: the case, and its rule."""
 CASES |= {name: _stopped(CASES[of], rule) for name, (of, rule) in STOPS.items()}
+STANDARDISED = {f"{name}-standardised": name for name in CURES}
+"""The cases of the table of causes and cures on standardised targets: the case on raw ones."""
+CASES |= {name: _standardised(*CURES[of]) for name, of in STANDARDISED.items()}
 BOOK = {
     "dial-unrelated": (150, 200, 300),
     "dial-dominant": (150, 200, 300),

@@ -29,7 +29,7 @@ class CAGrad(GramianWeighter):
 
     Args:
         alpha: 0 or more and below 1, how far the step may be from the mean gradient, as a share of
-            the mean's length; one number, or one for each replica. The paper takes 0.2 to 0.5.
+            the mean's length; one number, or one for each replica.
 
     Raises:
         BadInput: an alpha that is no number, is below 0, or is 1 or more.

@@ -4,10 +4,11 @@ G_st = <g_s, g_t> has the inner products of the tasks' gradients at the last sha
 matrix (see `networks.gramian`). Two tasks are in conflict where G_st < 0. Each method chooses
 weights w >= 0 from G alone, by a rule of its own, and the networks move down sum_t w_t g_t.
 
-Three things differ from the first publications. They take the gradients at all shared weights; the
-last shared layer stands for these here, at a fraction of the price. They weigh the trunk's step
-alone; W weighs the heads' steps too, as it does for every method of this package. And the length of
-a step is Adam's here, so the weights are scaled to a mean of 1.
+Three things differ from the first publications. PCGrad, CAGrad and Nash-MTL take the gradients at
+all shared weights, and MGDA there or at the shared features; the last shared layer stands for these
+here, at a fraction of the price. Their algorithms weigh the trunk's step; W weighs the heads' steps
+too, as it does for every method of this package. And the length of a step is Adam's here, so the
+weights are scaled to a mean of 1. MGDA's gradients are as they are, not normalised.
 
 A task without a label in the batch, or without a gradient, is left out and weighs 1.
 """

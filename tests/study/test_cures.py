@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from refusals import refused
@@ -16,7 +17,7 @@ from mtl_nt.figures import cures as drawn
 from mtl_nt.figures.cure_figures import RULE_NAMES
 from mtl_nt.study import CASES, CURES, keep, stored, stored_stops
 from mtl_nt.study.cures import CONTROLLED
-from mtl_nt.study.reproduce import STOPS, run_case
+from mtl_nt.study.reproduce import STANDARDISED, STOPS, run_case
 
 QUICK: dict[str, Any] = {"seeds": 2, "steps": 12, "progress": False}
 
@@ -33,6 +34,22 @@ def test_every_cure_has_a_case_for_each_other_stop_and_differs_in_nothing_else()
         assert name == f"{of}-{rule}"
         assert stopped.settings == {**own.settings, "checkpoint": rule}
         assert (stopped.seeds, stopped.baselines) == (own.seeds, own.baselines)
+
+
+def test_every_cure_has_a_case_on_standardised_targets_which_is_kept() -> None:
+    assert [*STANDARDISED.values()] == [*CURES]
+    for name, of in STANDARDISED.items():
+        own, raw = CASES[name], CASES[of]
+        assert (own.seeds, own.settings, own.baselines) == (raw.seeds, raw.settings, raw.baselines)
+        one, other = own.data().for_seed(3), raw.data().for_seed(3)
+        assert one.y.nan_to_num().equal(other.y.nan_to_num())
+        assert one.standardise and not other.standardise
+        spread = one.targets[one.split.train].double().numpy()
+        assert np.allclose(np.nanstd(spread, axis=0), 1, atol=1e-3)
+        kept = stored(name)
+        assert [method for method, _ in kept.arms()] == ["STL'", "MTL", "Constant"]
+        assert not kept.raw_targets and stored(of).raw_targets
+        assert set(kept.metric) == set(stored(of).metric)
 
 
 @pytest.mark.slow
