@@ -18,6 +18,7 @@ from ..study import (
     TRAINING_STAGES,
     Study,
     TaskPlan,
+    groups_of,
     methods_at_widths,
     runs_needed,
     sizes_of,
@@ -161,12 +162,13 @@ def runs_by_task(study: Study, method: str, alpha: float) -> dict[str, float]:
     """The runs that would decide each task (see `study.runs_needed`)."""
     delta = study.delta(method, alpha)
     units = [study.metric[str(task)] for task in delta]
-    size = sizes_of(study, study.scores(study.baseline)[[*delta]], None)
+    own = study.scores(study.baseline)[[*delta]]
+    size, groups = sizes_of(study, own, None), groups_of(study, own, None)
     needed = runs_needed(
         delta.to_numpy() / size,
         study.overlap,
         margin=np.array([study.margin.get(unit, 0.0) for unit in units]) / size,
-        units=units,
+        units=groups,
         overlap_limit=study.overlap_limit,
     )
     return dict(zip(map(str, delta), needed.tolist(), strict=True))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from ..errors import BadInput, suggestion
-from ..study import CONSTANT, Study, has_one_unit, sizes_of, standard_errors
+from ..study import CONSTANT, Study, groups_of, has_one_unit, sizes_of, standard_errors
 from ..study.methods import LINEAR
 from .drawing import FOOTER_LENGTH, shorten
 
@@ -331,8 +331,10 @@ def _compute_tables(study: Study, metric: str | None) -> ArmTables:
         arms = [(study.baseline, math.nan), *study.arms()]
         value = {(m, format_alpha(a)): study.scores(m, a, metric) for m, a in arms}
     else:  # a mean of PR-AUCs and errors means nothing; of differences in standard errors it does
-        size = sizes_of(study, own, metric)
-        value = {arm: _in_standard_errors(d.div(size, axis=1), study) for arm, d in delta.items()}
+        size, groups = sizes_of(study, own, metric), groups_of(study, own, metric)
+        of_task = dict(zip(own.columns, groups, strict=True))
+        scaled = {arm: d.div(size, axis=1) for arm, d in delta.items()}
+        value = {arm: _in_standard_errors(d, study.overlap, of_task) for arm, d in scaled.items()}
         value = {baseline: next(iter(delta.values())) * 0, **value}
     # Tasks that every arm scored in every run; an arm that lost a whole run is left out.
     scored = [v.notna() for v in value.values() if v.notna().any(axis=1).all()]
@@ -370,9 +372,10 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
 
 
-def _in_standard_errors(delta: pd.DataFrame, study: Study) -> pd.DataFrame:
-    units = [study.metric[str(task)] for task in delta]
-    error = standard_errors(delta.to_numpy(), study.overlap, units)
+def _in_standard_errors(
+    delta: pd.DataFrame, overlap: float, group_of: Mapping[str, str]
+) -> pd.DataFrame:
+    error = standard_errors(delta.to_numpy(), overlap, [group_of[str(task)] for task in delta])
     return delta / pd.Series(np.where(error > 0, error, 1.0), delta.columns)
 
 

@@ -81,7 +81,7 @@ from .transfer import (
     runs_needed,
     standard_errors,
 )
-from .verdicts import has_one_unit, sizes_of
+from .verdicts import groups_of, has_one_unit, sizes_of
 
 __all__ = [
     "Affinity",
@@ -117,6 +117,7 @@ __all__ = [
     "fit_plan",
     "frozen",
     "gradient_affinity",
+    "groups_of",
     "half_interval",
     "has_one_unit",
     "is_better",

@@ -90,6 +90,8 @@ SIGNED = {
     )
 }
 """Of the metrics in the lists, those that may be below 0."""
+LOG_LIKELIHOOD = re.compile(r"nll|likelihood|log.?lik|log.?prob|\belbo\b")
+"""What is in the name of a logarithm of a probability, or of a density."""
 Directions = bool | str | Iterable[str] | Mapping[str, bool] | None
 """How a caller states the directions of metrics (see `parse_directions`)."""
 MOST_NAMED = 5  # names at most that a message lists
@@ -176,6 +178,17 @@ def is_at_most_one(metric: str) -> bool:
     """
     name, _ = _known(_without_arrow(metric)[0])
     return _is_known_lower(metric) is False and _KNOWN.get(name) is False and name not in UNBOUNDED
+
+
+def is_log_likelihood(metric: str) -> bool:
+    """Whether it is a log likelihood or the like, of either sign, by its name.
+
+    Another unit of the labels adds a number to it.
+
+    >>> is_log_likelihood("test_NLL"), is_log_likelihood("log-likelihood"), is_log_likelihood("MAE")
+    (True, True, False)
+    """
+    return bool(LOG_LIKELIHOOD.search(metric.casefold()))
 
 
 def is_lower_better(metric: str, stated: Mapping[str, bool] | None = None) -> bool:

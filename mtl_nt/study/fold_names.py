@@ -1,8 +1,9 @@
 """Folds of a cross-validation and splits of the same rows, by what a table of scores calls them.
 
 Their scores are not independent, and nothing but a name says so. A column "fold" is one case.
-Others are columns "cv fold" or "split_id", a column "split" that holds 0, 1, 2, and seeds named
-"fold0".
+Others are columns "cv fold", "held_out_fold" or "foldno", a column "split" that holds 0, 1, 2, and
+seeds named "fold0". A column counts only where its values tell runs apart. Then somebody is asked,
+and may answer that it is about something else.
 """
 
 from __future__ import annotations
@@ -16,21 +17,28 @@ import pandas as pd
 
 from .schema import SPLITS
 
-ABOUT_FOLDS = {
-    *("fold", "folds", "kfold", "cv", "cvfold", "foldid", "split", "splits", "splitid"),
-    *("partition", "resample", "resampling", "bootstrap"),
-}
+BESIDE = "ids?|idx|index|ix|i|n|nos?|nr|num|number|name|label|seed|iter|iteration|run|rep"
+"""What may be joined to a word about folds, as in "foldno"."""
+ABOUT_FOLDS = re.compile(
+    r"(?:[a-z]*(?<!scaf)(?<!mani)(?<!un)(?:folds?|splits?)|cv|partitions?|resampl[a-z]*|bootstraps?"
+    rf"|holdout|heldout)(?:{BESIDE})?|loo(?:cv)?"
+)
 """Words of which one is in the name of every column of folds or splits."""
-BESIDE = {
-    *("k", "id", "idx", "index", "ix", "no", "nr", "num", "number", "name", "label", "seed"),
-    *("outer", "inner", "test", "train", "data", "cross", "validation", "random"),
+MEASURED = {
+    *("size", "sizes", "change", "changes", "rows", "length", "ratio", "fraction", "share"),
+    *("time", "times", "date", "duration", "hours", "minutes", "seconds", "sec", "secs", "ms"),
+    *("loss", "score", "scores", "error", "mean", "std"),
 }
-"""Words that may stand beside them. A "fold_size" or a "split time" is something else."""
+"""Words beside them that speak of something else: a "fold_size", or a "split time"."""
 PARTS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
 """What a column "split" says of the rows that were scored, and not of the run."""
 IN_A_SEED = re.compile(
-    r"(?<!scaf)(?<!mani)fold|(?<![a-z])(?:cv|splits?|partition|resampl\w*|boot(?:strap)?)(?![a-z])"
+    r"(?<!scaf)(?<!mani)fold"
+    r"|(?<![a-z])(?:cv|splits?|partition|resampl\w*|boot(?:strap)?|outer|loo|(?:hold|held)[\W_]*out"
+    r"|f(?=[\W_]*\d))(?![a-z])"
+    r"|(?<![\d./])\d{1,3} ?(?:/|of) ?\d{1,3}(?![\d./])"
 )
+"""What the name of a run has that is a fold or a split: "cv1", "holdout 2", "s0_f1" or "1/5"."""
 OF_THE_SEED = re.compile(r"(?<![a-z])(?:seed|s|rep|repeat|repetition|run|round)[\W_]*\d+")
 """The part of a run's name that tells repetitions apart, and not folds."""
 
@@ -38,13 +46,16 @@ OF_THE_SEED = re.compile(r"(?<![a-z])(?:seed|s|rep|repeat|repetition|run|round)[
 def is_fold_column(name: object, cells: Iterable[Any] = ()) -> bool:
     """Whether a column has folds or splits, by its name, and holds no numbers with a fraction.
 
-    >>> [is_fold_column(n) for n in ("cv fold", "splitId", "fold_size", "scaffold")]
-    [True, True, False, False]
+    >>> [is_fold_column(n) for n in ("cv fold", "splitId", "held_out_fold", "CVSplit", "foldno")]
+    [True, True, True, True, True]
+    >>> [is_fold_column(n) for n in ("fold_size", "fold change", "scaffold")]
+    [False, False, False]
     >>> is_fold_column("CV", [0.93, 0.91])  # a task
     False
     """
-    words = re.findall("[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", str(name)).casefold())
-    if not ABOUT_FOLDS & {*words} or not {*words} <= ABOUT_FOLDS | BESIDE:
+    text = re.sub(r"([a-z])([A-Z])", r"\1 \2", str(name)).casefold()
+    words = re.findall("[a-z]+", re.sub(r"(hold|held)[\W_]*(out)", r"\1\2", text))
+    if MEASURED & {*words} or not any(map(ABOUT_FOLDS.fullmatch, words)):
         return False
     return not any(_has_fraction(cell) for cell in cells)
 

@@ -14,7 +14,7 @@ from .arms import Arm, as_arm, rows_by_arm
 from .methods import CONSTANT
 from .task_plan import STANDARD_ERRORS
 from .transfer import NOT_LEARNED, paired_test, standard_errors
-from .verdicts import has_one_unit, signs_of, sizes_of, units_of
+from .verdicts import groups_of, has_one_unit, signs_of, sizes_of, units_of
 
 if TYPE_CHECKING:
     from .study import Study
@@ -52,7 +52,8 @@ def overall_table(
             if arm != baseline:
                 if not one_unit:
                     delta = delta / sizes_of(study, own_scores, metric)
-                    error = standard_errors(delta, study.overlap, units)
+                    groups = groups_of(study, own_scores, metric)
+                    error = standard_errors(delta, study.overlap, groups)
                     delta = delta / np.where(error > 0, error, 1.0)
                 test = paired_test(delta.mean(1, keepdims=True), study.overlap)
                 row |= {"delta": test.mean[0], "low": test.low[0], "high": test.high[0]}

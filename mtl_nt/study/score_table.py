@@ -15,9 +15,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
-from ..datasets.sheets import Column, TextColumn, quoted
+from ..datasets.column_roles import PANDAS_INDEX
+from ..datasets.sheets import ROW_NAMES, Column, TextColumn, quoted
 from ..datasets.table_files import open_sheet, stem
 from ..errors import BadInput
 from .directions import hint
@@ -29,6 +30,9 @@ COLUMNS = ("method", "seed", "task", "value", "fold", "metric", "alpha", "datase
 """The columns that are read. The first four are needed; "fold" may stand in for "seed"."""
 NUMBERS = ("value", "alpha")
 """Columns of numbers. All others are texts: a task may be called 1."""
+NAMELESS = re.compile(rf"{re.escape(ROW_NAMES)}|{PANDAS_INDEX[:-3]}\d+__|Unnamed: \d+")
+"""What a column without a name is called by those who read and write tables."""
+LEAST_COUNTED = 4  # rows; a task's whole scores may well follow each other in fewer
 HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 """What no file can hold as text."""
 MOST_NAMED = 5  # runs or tasks at most that a message names
@@ -75,6 +79,7 @@ def read_scores(table: pd.DataFrame | str | Path) -> ScoreTable:
     others = [c for c in called if c not in COLUMNS and is_fold_column(c, rows[c])]
     if "value" not in called:  # a column for each task
         keys = [*known, *others]
+        rows = rows.drop(columns=_row_names(rows.drop(columns=keys), where))
         rows = rows.melt(keys, var_name="task", value_name="value", ignore_index=False)
         known = [column for column in COLUMNS if column in (*known, "task", "value")]
     scores = ScoreTable(rows, where, unit)
@@ -93,6 +98,56 @@ def read_scores(table: pd.DataFrame | str | Path) -> ScoreTable:
         scores.rows["fold"] = _names(scores, folds)
     spare = {*others, *(["split"] if folds == "split" else [])}
     return replace(scores, rows=scores.rows.drop(columns=[*spare]))
+
+
+def _row_names(tasks: pd.DataFrame, where: str) -> list[str]:
+    """The columns that are no tasks, but name or number the rows.
+
+    Args:
+        tasks: the columns that would each be a task.
+
+    Raises:
+        BadInput: a column of which nobody can say whether it is a task.
+
+    >>> saved = pd.DataFrame({"Unnamed: 0": [0, 1, 2, 3], "profit": [7, 9, 7, 8]})
+    >>> _row_names(saved, "table")
+    ['Unnamed: 0']
+    >>> _row_names(saved.rename(columns={"Unnamed: 0": "index"}), "table")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    mtl_nt.errors.BadInput: table: the column 'index' counts the rows; drop it, ...
+    """
+    found = []
+    for name, cells in tasks.items():
+        numbers = _parsed(cells)
+        if NAMELESS.fullmatch(str(name)):
+            if not _counts_rows(numbers[np.isfinite(numbers)]):  # a text is a name
+                raise BadInput(
+                    f"{where}: the column {quoted(name, 20)} has scores, and no name; name its "
+                    "task, or drop it"
+                )
+            found.append(str(name))
+        elif len(numbers) >= LEAST_COUNTED and _counts_rows(numbers):
+            raise BadInput(
+                f"{where}: the column {quoted(name, 20)} counts the rows; drop it, or, if it is a "
+                "task, give a row for each method, seed and task"
+            )
+    return found
+
+
+def _counts_rows(numbers: Float[np.ndarray, " rows"]) -> bool:
+    """Whether numbers count rows: of the whole table in some order, of parts, or of some rows.
+
+    >>> [_counts_rows(np.array(n)) for n in ([2.0, 0, 1], [0.0, 1, 2, 0, 1, 2], [4.0, 7, 9, 12])]
+    [True, True, True]
+    >>> [_counts_rows(np.array(n)) for n in ([7.0, 9, 7, 8], [0.0, 1, 0, 1], [0.5, 1.5, 2.5])]
+    [False, False, False]
+    """
+    if not (numbers == numbers.round()).all():
+        return False
+    step = np.diff(numbers)
+    again = (step == 1) | (numbers[1:] == numbers[:1])  # the parts of a table one below the other
+    parts = bool(again.all() and ((step[1:] == 1) & (step[:-1] == 1)).any())
+    return parts or bool((step > 0).all()) or bool((np.diff(np.sort(numbers)) == 1).all())
 
 
 def _cells(column: Column) -> np.ndarray:
@@ -149,8 +204,7 @@ def _names(scores: ScoreTable, column: str) -> np.ndarray:
 def _numbers(scores: ScoreTable, column: str) -> np.ndarray:
     """A column of finite numbers. An alpha may be missing, and is 0 or more."""
     cells = scores.rows[column]
-    plain = cells.dtype.kind in "iuf"
-    numbers = cells.to_numpy(float) if plain else np.array([_number(cell) for cell in cells])
+    numbers = _parsed(cells)
     missing = cells.isna().to_numpy()
     wrong = ~np.isfinite(numbers)
     if column == "alpha":
@@ -163,6 +217,13 @@ def _numbers(scores: ScoreTable, column: str) -> np.ndarray:
     why = "is below 0" if numbers[row] < 0 else "is no number"
     why = "is not finite" if math.isinf(numbers[row]) else why
     scores.refuse(row, f"{column} {quoted(cells.iloc[row], 20)} {why}; mend it")
+
+
+def _parsed(cells: pd.Series) -> Float[np.ndarray, " rows"]:
+    """What cells say as numbers; NaN where they say none."""
+    if cells.dtype.kind in "iuf":
+        return cells.to_numpy(float)
+    return np.array([_number(cell) for cell in cells], dtype=float)
 
 
 def _number(cell: Any) -> float:

@@ -37,6 +37,7 @@ from .chunks import limited_threads
 from .scoring import result_rows, still_improving
 from .study import Study
 from .transfer import paired_test
+from .verdicts import groups_of, sizes_of
 
 TaskSet = tuple[int, ...]
 """The numbers of the tasks that share a network, in ascending order."""
@@ -432,9 +433,10 @@ def measured_transfer(study: Study, metric: str | None = None) -> pd.DataFrame:
     tasks = _partners(study)
     rows = [(partner, task) for partner in tasks for task in tasks if task != partner]
     delta = {partner: study.delta(PARTNER + partner, metric=metric) for partner in tasks}
-    units = [metric or study.metric[task] for _, task in rows]
     every = np.stack([delta[p][t].to_numpy() for p, t in rows], 1)
-    test = paired_test(every, study.overlap, units=units)
+    alone = study.scores(study.baseline, metric=metric)[[task for _, task in rows]]
+    size, groups = sizes_of(study, alone, metric), groups_of(study, alone, metric)
+    test = paired_test(every / size, study.overlap, units=groups).times(size)
     return pd.DataFrame(
         {
             "partner": [partner for partner, _ in rows],

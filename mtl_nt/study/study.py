@@ -366,10 +366,12 @@ class Study:
         choose. See `task_plan.TaskPlan` for what the plan has, and `task_plan` for the rule.
 
         Args:
-            candidates: the methods that a task may have beside the baseline; by default all.
+            candidates: the methods that a task may have beside the baseline; by default all that
+                train networks.
 
         Raises:
-            BadInput: a method without results, or none to choose.
+            BadInput: a method without results, or without scores on the rows that choose; or none
+                to choose.
 
         >>> from mtl_nt.study import stored
         >>> plan = stored("cure-unrelated").task_plan(["MTL"])

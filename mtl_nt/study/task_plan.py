@@ -22,6 +22,7 @@ from ..networks import Recipe
 from .arms import Arm
 from .methods import CONSTANT
 from .transfer import HARMED, HELPED, NOT_LEARNED, paired_test, standard_errors
+from .verdicts import groups_of, has_one_unit, sizes_of
 
 if TYPE_CHECKING:
     from .study import Study
@@ -31,7 +32,7 @@ SHARED = "MTL"
 CONTROL = re.compile(r", (shuffled|permuted|frozen)$")
 """The names of controls, which nobody would train for their own sake."""
 STANDARD_ERRORS = "standard errors"
-"""The unit of a mean over tasks of several metrics."""
+"""The unit of a mean over tasks of several metrics or units."""
 VALIDATION, TEST = "validation rows", "test rows of the other runs"
 SAME_TEST = "the test rows, which are the same in every run"
 """The rows that a plan is chosen on."""
@@ -153,10 +154,11 @@ def task_plan(study: Study, candidates: Sequence[str] | None = None) -> TaskPlan
     learned = _learned(study, arms, tasks)
     shared = next((a for a, (name, _) in enumerate(arms) if name == SHARED and a), None)
 
-    units = [study.metric[task] for task in tasks]
+    alone = study.scores(*_named(arms[0]))
+    size, groups = sizes_of(study, alone, None), groups_of(study, alone, None)
 
     def choose(runs: Bool[np.ndarray, " S"]) -> Int[np.ndarray, " T"]:
-        choice = _best_arms(scores[:, runs], able, shared, study.overlap, units)
+        choice = _best_arms(scores[:, runs] / size, able, shared, study.overlap, groups)
         return np.where(scored & learned, choice, 0)
 
     runs, columns = test.shape[1], np.arange(len(tasks))
@@ -168,9 +170,9 @@ def task_plan(study: Study, candidates: Sequence[str] | None = None) -> TaskPlan
         if chosen_on != SAME_TEST and (runs > 1 or validation is not None):
             by = choose(others if runs > 1 else ~others)
             gains[run] = test[by, run, columns] - test[0, run]
-    unit, scale = _unit(study, test, tasks, scored)
     below = below_mtl = math.nan
     counted = scored & learned
+    unit, scale = _unit(study, test, alone, counted if counted.any() else scored)
     if np.isfinite(gains[:, counted]).all():
         below = float((gains[:, counted] < 0).sum(1).mean())
     if shared is not None:
@@ -234,10 +236,10 @@ def _named(arm: Arm) -> tuple[str, float]:
 def _arms(study: Study, candidates: Sequence[str] | None) -> list[Arm]:
     """The baseline first, and then every arm that a task may have."""
     known = [(m, None if math.isnan(a) else a) for m, a in study.arms()]
+    networks = study.training.groupby("method")["networks"].max()
+    predictors = {*networks.index[networks == 0]}  # a plan trains networks
     if candidates is None:
-        apart = {CONSTANT, study.null, *study.baselines}
-        trains = study.training.groupby("method")["networks"].max()
-        apart |= {*trains.index[trains == 0]}  # a plan trains networks
+        apart = {CONSTANT, study.null, *study.baselines, *predictors}
         wanted = [arm for arm in known if arm[0] not in apart and not CONTROL.search(arm[0])]
     else:
         names = [candidates] if isinstance(candidates, str) else [*candidates]
@@ -245,6 +247,11 @@ def _arms(study: Study, candidates: Sequence[str] | None) -> list[Arm]:
             if name != study.baseline and name not in (method for method, _ in known):
                 there = dict.fromkeys(method for method, _ in known)
                 raise BadInput(f"no results of {name!r}; {suggestion(name, there)}")
+            if name in predictors - {study.baseline} and len(study.validation):
+                raise BadInput(
+                    f"{name!r} has no scores on validation rows, by which a plan chooses; leave it "
+                    "out, and read in `transfer` for which tasks it is better"
+                )
         wanted = [arm for arm in known if arm[0] in names]
     if not wanted:
         raise BadInput(f"a plan needs a method to choose beside {study.baseline}; give one")
@@ -292,9 +299,14 @@ def _best_arms(
     able: Bool[np.ndarray, "A T"],
     shared: int | None,
     overlap: float,
-    units: Sequence[str],
+    groups: Sequence[str],
 ) -> Int[np.ndarray, " T"]:
-    """The number of the arm that these runs choose for each task; 0 is the baseline."""
+    """The number of the arm that these runs choose for each task; 0 is the baseline.
+
+    Args:
+        scores: higher is better; each task's divided by its size (see `sizes_of`).
+        groups: see `groups_of`.
+    """
     tasks = scores.shape[2]
     mean = np.where(able, scores.mean(1), -math.inf)
     choice, columns = np.zeros(tasks, dtype=int), np.arange(tasks)
@@ -308,7 +320,7 @@ def _best_arms(
         ahead = scores[arm] - plain
         gain = np.where(able[arm], ahead.mean(0), -math.inf)
         # With one run nobody knows the noise, and there is no remedy.
-        surely = gain > standard_errors(ahead, overlap, units)
+        surely = gain > standard_errors(ahead, overlap, groups)
         taken = surely & (mean[arm] > best)
         choice[taken], best[taken] = arm, mean[arm, taken]
     return choice
@@ -317,15 +329,23 @@ def _best_arms(
 def _unit(
     study: Study,
     test: Float[np.ndarray, "A S T"],
-    tasks: Sequence[str],
-    scored: Bool[np.ndarray, " T"],
+    alone: pd.DataFrame,
+    counted: Bool[np.ndarray, " T"],
 ) -> tuple[str, Float[np.ndarray, " T"]]:
-    """The unit of a mean over tasks, and what each task's gains are divided by."""
-    units = {study.metric[task] for task, s in zip(tasks, scored, strict=True) if s}
-    if len(units) <= 1:
-        return (units or {""}).pop(), np.ones(len(tasks))
-    errors = standard_errors(test[1] - test[0], study.overlap, [study.metric[t] for t in tasks])
-    return STANDARD_ERRORS, np.where(errors > 0, errors, 1.0)
+    """The unit of a mean over tasks, and what each task's gains are divided by.
+
+    Args:
+        alone: the baseline's scores by seed and task.
+        counted: the tasks of the mean.
+    """
+    own = alone.loc[:, counted]
+    if not counted.any() or has_one_unit(study, own, None):
+        return next((study.metric[str(task)] for task in own), ""), np.ones(len(counted))
+    size = sizes_of(study, alone, None)
+    errors = standard_errors(
+        (test[1] - test[0]) / size, study.overlap, groups_of(study, alone, None)
+    )
+    return STANDARD_ERRORS, size * np.where(errors > 0, errors, 1.0)
 
 
 def _interval(gains: Float[np.ndarray, "S T"], overlap: float) -> Interval:

@@ -298,6 +298,18 @@ FOLDS: dict[str, Callable[[], pd.DataFrame]] = {
     "a fold and a repetition": lambda: table().assign(
         kfold=lambda t: t["seed"] % 3, seed=lambda t: t["seed"] // 3
     ),
+    **{
+        name: lambda name=name: table().assign(**{name: lambda t: t["seed"]})
+        for name in (
+            *("held_out_fold", "cv_iter", "cv iteration", "cv_run", "cvsplit", "CVSplit", "foldno"),
+            *("fold_i", "n_fold", "repeat_fold", "shuffle_split", "scaffold_split", "loocv"),
+            *("datasplit", "split_hash", "held out", "Holdout_id"),
+        )
+    },
+    **{
+        f"seeds {name}": lambda name=name: with_seeds(*(name.format(k) for k in range(4)))
+        for name in ("outer{}", "s0_f{}", "{}/5", "holdout{}", "{} of 5", "rep1-f{}")
+    },
     "a column for each task": lambda: wide().assign(**{"cv fold": lambda t: t["seed"]}),
     "seeds fold0": lambda: with_seeds("fold0", "fold1", "fold2", "fold3"),
     "seeds cv1": lambda: with_seeds("cv1", "cv2", "cv3"),
@@ -356,6 +368,16 @@ NO_FOLDS: dict[str, dict[str, Any]] = {
     "new data": {"split": "new data"},
     "one kind of split": {"split": "scaffold", "fold_size": 812},
     "the same in all rows": {"cv": "yes"},
+    "measures of folds": {
+        name: lambda t: t["seed"]
+        for name in (
+            *("fold_size", "fold_change", "foldchange", "split time", "splitSeconds", "cvd"),
+            *("scaffold", "manifold", "folding", "splitter", "HCV", "look", "notes"),
+        )
+    },
+    "seeds with a number of them": {"seed": lambda t: t["seed"].map("run {}/6".format)},
+    "seeds that are dates": {"seed": lambda t: t["seed"].map("2026/05/0{}".format)},
+    "seeds of a router": {"seed": lambda t: t["seed"].map("router{}".format)},
     "a scaffold": {"scaffold": lambda t: t["seed"]},
     "by task": {"split": lambda t: t["task"].map(dict(zip(TASKS, "xyyy", strict=True)))},
     "by method": {"split_id": lambda t: t["method"]},
@@ -758,9 +780,57 @@ def test_what_is_no_table_of_scores_is_refused(text: str, path: Path) -> None:
 
 
 def test_the_scores_of_a_study_can_be_judged_again() -> None:
+    """By R2, which has no unit. Of the MSE, only the study knows that all tasks share one."""
     study = compare(load("dial-noisy"), ["LBTW"], seeds=3, steps=20, progress=False)
-    again = Study.from_scores(study.results, metric="MSE")
-    pd.testing.assert_frame_equal(again.transfer(), study.transfer())
+    again = Study.from_scores(study.results, metric="R2")
+    pd.testing.assert_frame_equal(again.transfer(), study.transfer("R2"))
+    by_error = Study.from_scores(study.results, metric="MSE")
+    assert np.allclose(by_error.transfer()["delta"], study.transfer()["delta"])
+
+
+# ---------------------------------------------------------------- columns that name the rows
+
+
+def saved(made: pd.DataFrame, path: Path, form: str) -> pd.DataFrame | Path:
+    """A table with its index, as pandas saves it in a file, or reads that file again."""
+    if form == "Parquet":
+        made.to_parquet(path := path.with_suffix(".parquet"))
+        return path
+    made.to_csv(path)
+    return path if form == "CSV" else pd.read_csv(path)
+
+
+@pytest.mark.parametrize("form", ["CSV", "DataFrame", "Parquet"])
+@pytest.mark.parametrize("index", ["from 0", "shuffled", "of two parts", "some", "texts"])
+@pytest.mark.parametrize("made", [table(), wide()], ids=["long", "wide"])
+def test_the_index_of_a_table_is_no_task(
+    made: pd.DataFrame, index: str, form: str, path: Path
+) -> None:
+    count = np.arange(len(made))
+    labels = {
+        "from 0": count,
+        "shuffled": np.random.default_rng(0).permutation(count),
+        "of two parts": count % (len(made) // 2),
+        "some": count**2,
+        "texts": [f"r{k}" for k in count],
+    }
+    study = Study.from_scores(
+        saved(made.set_index(pd.Index(labels[index])), path, form), metric="R2"
+    )
+    assert list(study.delta("MTL")) == [*TASKS]
+
+
+def test_a_column_that_may_be_a_task_or_count_the_rows_is_asked_about() -> None:
+    for made in (wide().reset_index(), wide().reset_index().sample(frac=1, random_state=0)):
+        refused(lambda made=made: Study.from_scores(made, metric="R2"), "'index' counts the rows")
+    scores = wide().rename(columns={"b": "Unnamed: 3"})
+    refused(lambda: Study.from_scores(scores, metric="R2"), "'Unnamed: 3' has scores, and no name")
+
+
+@pytest.mark.parametrize("values", [(93, 91), (3, 5, 4, 8, 6, 7), (70, 70, 71), (0, 1)])
+def test_whole_numbers_that_do_not_count_are_scores(values: tuple[int, ...]) -> None:
+    made = wide().assign(wins=lambda t: np.resize(values, len(t)))
+    assert "wins" in Study.from_scores(made, metric="PSNR").delta("MTL")
 
 
 # ---------------------------------------------------------------- all that a study offers

@@ -273,6 +273,13 @@ def test_controls_and_predictors_are_candidates_only_when_they_are_named() -> No
     assert "ElasticNet" in {*gdsc.task_plan(["MTL", "ElasticNet"]).table["choice"]}
 
 
+@pytest.mark.slow
+def test_a_predictor_without_scores_on_the_rows_that_choose_is_refused() -> None:
+    study = compare(load("dial"), ["MTL", "Ridge"], seeds=2, steps=5, progress=False)
+    refused(lambda: study.task_plan(["MTL", "Ridge"]), "'Ridge' has no scores on validation rows")
+    assert "Ridge" not in {*study.task_plan().table["choice"]}
+
+
 def test_a_candidate_that_was_not_trained_is_refused() -> None:
     study = stored("cure-noisy")
     refused(lambda: study.task_plan(["MLT"]), "MLT", "did you mean 'MTL'")
