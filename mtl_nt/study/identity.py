@@ -9,16 +9,21 @@ method is still the same. A method is made of functions, so `identity` walks thr
   own says how it is pickled, its attributes count, and not what it would pickle.
 
 Code of this package stands by its name, since a folder keeps a digest of all of it. Code of an
-installed library stands by its name and version. Nothing depends on a memory address, on a hash
-seed, or on the order of a set, so two processes find the same digest.
+installed library stands by its name and version. A library that was installed from a folder, an
+archive or a repository, and not from an index, may change under one version: its files count, too.
+Nothing depends on a memory address, on a hash seed, or on the order of a set, so two processes find
+the same digest.
 
 No digest can stand for what a function reads from outside when it is called: a file, the
 environment, or code that is made of text. A function that does so is refused (see `outside`), and
-so is a thing whose state cannot be seen. Whoever has such a method gives it a version. A method for
-files of a class, such as `load` or `from_csv`, counts only where other code mentions its name.
+so is a thing whose state cannot be seen. Whoever has such a method gives it a version. So does
+whoever has a method that holds the name of a file, for something will read it. A method for files
+of a class, such as `load` or `from_csv`, counts only where other code mentions its name. So does
+the name of a file that stands under a key, or that is an attribute.
 
-What is not seen: an attribute of a library whose name is computed, as in `getattr(np, name)`, and
-what is read by code in C, or by a library that is given the name of a file under another word.
+What is not seen: an attribute of a library whose name is computed, as in `getattr(np, name)`; a
+file whose name is computed as a whole and that is given to a reader with an unusual name; and what
+a library reads without being told.
 """
 
 from __future__ import annotations
@@ -35,9 +40,9 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib import metadata, util
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -58,7 +63,15 @@ from torch import Tensor
 
 from ..errors import BadInput
 from ..networks import OwnBody
-from .outside import outside_reads, reads_outside
+from .outside import (
+    ATTRIBUTE,
+    OF_A_FILE,
+    Reading,
+    names_a_file,
+    outside_reads,
+    reads_outside,
+    shortened,
+)
 
 PACKAGE = __name__.partition(".")[0]
 GLOBAL_READ = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
@@ -181,47 +194,56 @@ class _Walk:
     def __init__(self, owner: str, remedy: str, lenient: bool = False) -> None:
         self.owner, self.remedy, self.lenient = owner, remedy, lenient
         self.names: list[str] = []  # by which the walk has come here
+        self.key = ""  # the attribute or the key that is walked through, if it is in one
+        self.packages_own = False  # whether it is in data or functions that this package has made
         self.done: dict[int, bytes] = {}
         self.begun: dict[int, int] = {}
         self.kept: list[object] = []  # so that no number in `done` is given to another thing
         self.places: list[Place] = []
         self.parts_of: dict[int, list[tuple[int, str]]] = {}  # with a method's name in its class
-        self.reads: dict[int, str] = {}  # what is read from outside
+        self.reads: dict[int, str] = {}  # what is read from outside; a text has a number below 0
         self.mentioned: dict[int, frozenset[str]] = {}  # names in the code of a function
+        self.used_keys: dict[int, frozenset[str]] = {}  # attributes and keys that it may read
 
     def whole(self, thing: object) -> bytes:
         """The digest of a thing, unless some code in it reads what lies outside."""
         found = self.digest(thing)
         if read := self.first_read(id(thing)):
             raise BadInput(
-                f"{self.owner}: {read} reads from outside, which may change while the code stays; "
+                f"{self.owner}: {read}, which may change while the code stays; "
                 f"{self.remedy}, and another version whenever it changes"
             )
         return found
 
     def first_read(self, root: int) -> str:
-        """What is read from outside by code that can be reached from here, in words."""
-        seen, names, ready = set[int](), set[str](), [root]
+        """What is read from outside by code that can be reached from here, in words.
+
+        The name of what reads tells more than the name of a file.
+        """
+        seen, names, used, ready = set[int](), set[str](), set[str](), [root]
         waiting: list[tuple[int, str]] = []
+        files: list[str] = []
         while ready:
             key = ready.pop()
-            if key in seen:
-                continue
-            if key in self.reads:
-                return self.reads[key]
-            seen.add(key)
-            names |= self.mentioned.get(key, frozenset())
-            for part, method in self.parts_of.get(key, ()):
-                if FOR_FILES.fullmatch(method):
-                    waiting.append((part, method))
-                else:
-                    ready.append(part)
+            if key not in seen:
+                seen.add(key)
+                if found := self.reads.get(key, ""):
+                    if not found.endswith(OF_A_FILE):
+                        return found
+                    files.append(found)
+                names |= self.mentioned.get(key, frozenset())
+                used |= self.used_keys.get(key, frozenset())
+                for part, method in self.parts_of.get(key, ()):
+                    if FOR_FILES.fullmatch(method) or (part < 0 and method):
+                        waiting.append((part, method))
+                    else:
+                        ready.append(part)
             if not ready:
-                ready = [part for part, method in waiting if method in names]
-                waiting = [(part, method) for part, method in waiting if method not in names]
-        return ""
+                ready = [p for p, method in waiting if method in (used if p < 0 else names)]
+                waiting = [one for one in waiting if one[0] not in ready]
+        return files[0] if files else ""
 
-    def digest(self, thing: object, method: str = "") -> bytes:
+    def digest(self, thing: Any, method: str = "") -> bytes:
         """The digest of a thing.
 
         Args:
@@ -229,6 +251,8 @@ class _Walk:
         """
         plain = _plain_value(thing)
         if plain is not None:
+            if isinstance(thing, str):
+                self.text(thing)
             return _hash([plain])
         key = id(thing)
         self.link(key, method)
@@ -236,10 +260,15 @@ class _Walk:
             return self.done[key]
         if key in self.begun:  # the thing is part of itself: say how far up
             return _hash([b"above", str(len(self.begun) - self.begun[key]).encode()])
-        self.begun[key] = len(self.begun)
+        self.begun[key], before = len(self.begun), self.packages_own
+        is_function = isinstance(thing, FunctionType)
+        home = str(thing.__globals__.get("__name__") if is_function else type(thing).__module__)
+        if is_function or type(thing) is partial or _top(home) == PACKAGE or is_own(home):
+            self.packages_own = _top(home) == PACKAGE
         try:
             found = _hash(self.parts(thing))
         finally:
+            self.packages_own = before
             del self.begun[key]
         self.done[key] = found
         self.kept.append(thing)
@@ -250,22 +279,41 @@ class _Walk:
         if self.begun:
             self.parts_of.setdefault(next(reversed(self.begun)), []).append((key, method))
 
+    def text(self, thing: str | PurePath) -> None:
+        """Note a text that names a file. Under a key, it counts where other code mentions the key.
+
+        It is not known what the text is for: something will read the file, or nothing.
+        """
+        unread = self.lenient or self.packages_own or not self.begun
+        if unread or not names_a_file(thing):
+            return
+        where = f" in {self.names[-1]!r:.40}" if self.names else ""
+        number = -1 - len(self.reads)
+        self.reads[number] = f"{shortened(str(thing))!r}{where} {OF_A_FILE}"
+        self.link(number, self.key)
+
     @contextmanager
-    def at(self, name: str) -> Iterator[None]:
+    def at(self, name: str, key: str = "") -> Iterator[None]:
+        before = self.key
         self.names.append(name)
+        self.key = key
         yield
         self.names.pop()
+        self.key = before
 
     def parts(self, thing: Any) -> Iterator[bytes]:
         if (name := _library_name(thing)) is not None:
             if reads_outside(name.partition(" ")[0]):
-                self.read(thing, repr(name.partition(" ")[0]))
+                self.read(thing, Reading(name.partition(" ")[0]))
             yield from (b"named", name.encode())
         elif thing is os.environ:
-            self.read(thing, "'os.environ'")
+            self.read(thing, Reading("os.environ"))
             yield b"environment"
         elif isinstance(thing, Tensor):
             yield from self.tensor(thing)
+        elif isinstance(thing, PurePath):
+            self.text(thing)
+            yield from (type(thing).__name__.encode(), str(thing).encode())
         elif isinstance(thing, (np.ndarray, np.generic)):
             yield from self.array(np.asarray(thing))
         elif type(thing) in (tuple, list):
@@ -302,6 +350,10 @@ class _Walk:
             yield from self.class_(thing)
         elif isinstance(thing, ModuleType):
             yield from (b"module", _file_bytes(thing))
+        elif type(thing) is partial:
+            given = [*thing.keywords.items()]  # all of them are used, whatever their names are
+            yield b"partial"
+            yield from map(self.digest, (thing.func, thing.args, given, vars(thing)))
         elif hasattr(thing, "__wrapped__") and hasattr(thing, "cache_parameters"):
             yield b"cached"
             yield from map(self.digest, (thing.__wrapped__, thing.cache_parameters()))
@@ -310,8 +362,8 @@ class _Walk:
 
     def entries(self, table: Mapping[Any, Any]) -> Iterator[bytes]:
         for key, value in table.items():
-            yield self.digest(key)
-            with self.at(str(key)):
+            yield _constant(key) or self.digest(key)
+            with self.at(str(key), key if isinstance(key, str) else self.key):
                 yield self.digest(value)
 
     def tensor(self, thing: Tensor) -> Iterator[bytes]:
@@ -340,7 +392,7 @@ class _Walk:
         counts = (thing.co_argcount, thing.co_posonlyargcount, thing.co_kwonlyargcount)
         names = (thing.co_names, thing.co_varnames, thing.co_freevars, thing.co_cellvars)
         yield repr((counts, thing.co_flags, names)).encode()
-        yield from map(self.digest, thing.co_consts)
+        yield from (_constant(value) or self.digest(value) for value in thing.co_consts)
 
     def function(self, thing: FunctionType) -> Iterator[bytes]:
         code, scope = thing.__code__, thing.__globals__
@@ -356,12 +408,13 @@ class _Walk:
                 yield self.digest(value)
         defaults = [*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values()]
         self.places += [Place(None, "", value) for value in defaults]
-        yield from map(self.digest, (thing.__defaults__, thing.__kwdefaults__))
+        with self.at(thing.__name__):
+            yield from map(self.digest, (thing.__defaults__, thing.__kwdefaults__))
         yield self.digest({k: v for k, v in vars(thing).items() if k != "__wrapped__"})
         if _installed(str(scope.get("__name__"))) is None:
-            self.mentioned[id(thing)] = _names(code)[2]
+            self.mentioned[id(thing)], self.used_keys[id(thing)] = _names(code)[2], _keys(code)
             if found := outside_reads(thing, lambda module: _installed(module) is not None):
-                self.read(thing, f"{found[0]!r:.40} in {thing.__name__!r:.40}")
+                self.read(thing, found[0], f" in {thing.__name__!r:.40}")
             yield from self.globals(code, scope)
 
     def globals(self, code: CodeType, scope: Mapping[str, Any]) -> Iterator[bytes]:
@@ -412,7 +465,7 @@ class _Walk:
         self.places.append(Place(thing, "", own))
         for name, value in own.items():
             yield self.digest(name)
-            with self.at(name):
+            with self.at(name, name):
                 yield self.digest(value, name)
 
     def instance(self, thing: Any) -> Iterator[bytes]:
@@ -440,8 +493,8 @@ class _Walk:
             yield self.digest(state)
         yield from map(self.digest, (list(items or ()), list(pairs or ())))
 
-    def read(self, thing: object, what: str) -> None:
-        self.reads[id(thing)] = what
+    def read(self, thing: object, found: Reading, where: str = "") -> None:
+        self.reads[id(thing)] = f"{shortened(found.words)!r}{where} {found.what}"
 
     def refused(self, thing: object) -> bytes:
         """Raise for what no digest can stand for. A lenient walk takes its type for it."""
@@ -502,6 +555,18 @@ def _plain_value(thing: object) -> bytes | None:
     return None
 
 
+def _constant(thing: object) -> bytes | None:
+    """The digest of a constant of code, or of a plain key; None for all else."""
+    if (plain := _plain_value(thing)) is not None:
+        return _hash([plain])
+    if not isinstance(thing, (tuple, frozenset)):
+        return None
+    parts = [_constant(part) or b"" for part in thing]
+    if not all(parts):
+        return None
+    return _hash([b"tuple", *parts] if isinstance(thing, tuple) else [b"set", *sorted(parts)])
+
+
 def _library_name(thing: Any) -> str | None:
     """The name and version of what belongs to a library or to this package; None for all else."""
     if isinstance(thing, ModuleType):
@@ -545,12 +610,49 @@ def _version(top: str) -> str | None:
     if not {"site-packages", "dist-packages"} & {*place.parts}:
         library = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib")}
         return _python() if any(place.is_relative_to(path) for path in library) else None
-    for name in (top, *_distributions().get(top, ())):
-        try:
-            return metadata.version(name).partition("+")[0]
-        except metadata.PackageNotFoundError:
-            continue
-    return hashlib.sha256(place.read_bytes()).hexdigest() if place.is_file() else ""
+    found = _release(top, place)
+    shared = place.is_dir()  # several distributions may each have a part of it
+    if found is None or shared:
+        parts = [_release(name, place) for name in _distributions().get(top, ()) if name != top]
+        found = ", ".join(part for part in (found, *parts) if part is not None) or None
+    return _sources(place) if found is None else found
+
+
+def _release(name: str, place: Path) -> str | None:
+    """The version of a distribution, with the digest of its files where they may change under it.
+
+    Whoever installs from a folder, an archive or a repository gets a direct_url.json. So may conda,
+    which has an index all the same.
+    """
+    try:
+        found = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return None
+    version = found.version.partition("+")[0]
+    installer = (found.read_text("INSTALLER") or "").strip()
+    if found.read_text("direct_url.json") is None or installer == "conda":
+        return version
+    return f"{version} {_sources(place, found.read_text('RECORD') or '')}"
+
+
+@cache
+def _sources(place: Path, record: str = "") -> str:
+    """The digest of a module's code, and of the names and sizes of its other files.
+
+    Args:
+        place: of the module.
+        record: the lines of the installer about each file, which have digests.
+    """
+    root = place.parent if place.stem.partition(".")[0] == "__init__" else place
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
+        if path.is_file() and path.suffix != ".pyc":
+            code = path.suffix == ".py" or path == root
+            digest.update(path.relative_to(root.parent).as_posix().encode() + b"\0")
+            digest.update(path.read_bytes() if code else str(path.stat().st_size).encode())
+    lines = (line for line in record.splitlines() if line.startswith(f"{root.name}/"))
+    digest.update("\n".join(sorted(line for line in lines if ".pyc," not in line)).encode())
+    return digest.hexdigest()
 
 
 def _place(top: str) -> Path | None:
@@ -604,6 +706,21 @@ def _names(code: CodeType) -> tuple[list[str], list[tuple[int, str]], frozenset[
             imported |= {*also_imported}
             mentioned |= also_mentioned
     return sorted(read), sorted(imported), frozenset(mentioned)
+
+
+@cache
+def _keys(code: CodeType) -> frozenset[str]:
+    """The attributes that this code and the code in it read, and their arguments and texts."""
+    found: set[str] = set()
+    if code.co_name != "__init__":  # whose arguments become attributes
+        found |= {*code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]}
+    found |= {step.argval for step in dis.get_instructions(code) if step.opname in ATTRIBUTE}
+    for value in code.co_consts:
+        if isinstance(value, str):
+            found.add(value)
+        elif isinstance(value, CodeType):
+            found |= _keys(value)
+    return frozenset(found)
 
 
 def _import(name: str, level: int, scope: Mapping[str, Any]) -> ModuleType | None:

@@ -77,11 +77,11 @@ def read_scores(table: pd.DataFrame | str | Path) -> ScoreTable:
         name = stem(Path(table)).encode("utf-8", "backslashreplace").decode()
     known = [column for column in COLUMNS if column in called]
     others = [c for c in called if c not in COLUMNS and is_fold_column(c, rows[c])]
-    if "value" not in called:  # a column for each task
-        keys = [*known, *others]
+    if "value" not in called:  # a column for each task, or for each metric
+        keys, each = [*known, *others], "metric" if "task" in called else "task"
         rows = rows.drop(columns=_row_names(rows.drop(columns=keys), where))
-        rows = rows.melt(keys, var_name="task", value_name="value", ignore_index=False)
-        known = [column for column in COLUMNS if column in (*known, "task", "value")]
+        rows = rows.melt(keys, var_name=each, value_name="value", ignore_index=False)
+        known = [column for column in COLUMNS if column in (*known, each, "value")]
     scores = ScoreTable(rows, where, unit)
     if not len(scores.rows):
         raise BadInput(f"{scores.where}: no scores; give a row for each method, seed and task")
@@ -126,6 +126,8 @@ def _row_names(tasks: pd.DataFrame, where: str) -> list[str]:
                     "task, or drop it"
                 )
             found.append(str(name))
+        elif len(numbers) and np.isnan(numbers).all():
+            raise BadInput(f"{where}: the column {quoted(name, 20)} has no numbers; drop it")
         elif len(numbers) >= LEAST_COUNTED and _counts_rows(numbers):
             raise BadInput(
                 f"{where}: the column {quoted(name, 20)} counts the rows; drop it, or, if it is a "
@@ -161,7 +163,8 @@ def _columns(names: Sequence[Any], where: str) -> dict[str, Any]:
     """Which columns are read, and what each is called in the table; case does not matter.
 
     Where a table has neither a task nor a value, every other column is a task, and holds its
-    scores. Columns of folds under another name are read as well (see `fold_names`).
+    scores. Where it has tasks and no value, every other column is a metric. Columns of folds under
+    another name are read as well (see `fold_names`).
     """
     found = {
         column: [n for n in names if str(n).strip().casefold() == column] for column in COLUMNS
@@ -173,7 +176,7 @@ def _columns(names: Sequence[Any], where: str) -> dict[str, Any]:
     missing = [name for name in COLUMNS[:4] if name not in known]
     missing = [name for name in missing if name != "seed" or "fold" not in known]
     tasks = [n for n in names if n not in known.values() and str(n) != "" and n == n]
-    if missing == ["task", "value"] and tasks:
+    if (missing == ["task", "value"] or (missing == ["value"] and "metric" not in known)) and tasks:
         for task in tasks:
             if names.count(task) > 1:
                 raise BadInput(f"{where}: two columns are named {str(task)!r}; rename or drop one")
@@ -182,8 +185,8 @@ def _columns(names: Sequence[Any], where: str) -> dict[str, Any]:
         listing = ", ".join(quoted(name, 20) for name in names[:8])
         raise BadInput(
             f"{where}: no column {missing[0]!r}; give {', '.join(COLUMNS[:4])}, or method, seed "
-            f"and a column of scores for each task (there: {listing or 'none'}"
-            f"{', ...' if len(names) > 8 else ''})"
+            "and a column of scores for each task, or method, seed, task and one for each metric "
+            f"(there: {listing or 'none'}{', ...' if len(names) > 8 else ''})"
         )
     return known | {str(name): name for name in tasks if is_fold_column(name)}
 

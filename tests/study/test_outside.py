@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import configparser
+import fileinput
 import functools
+import io
 import json
+import linecache
 import os
 import pathlib
 import pickle
+import warnings
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+import scipy.io
 import torch
 from numpy import load
 from refusals import refused
@@ -26,9 +34,12 @@ from torch import Tensor, nn
 import mtl_nt
 from mtl_nt import BadInput, Method, Step, TaskData, Weighter, plain
 from mtl_nt.networks import OwnBody
+from mtl_nt.study import identity as identities
 from mtl_nt.study.identity import body_identity, identity
 
 HERE, STRENGTH = Path("numbers.txt"), 0.5
+SETTINGS = {"data": "table.csv", "weights": ["a.npz", "b.npz"], "power": 2.0}
+PARSER = configparser.ConfigParser()
 FOLDER = SimpleNamespace(place=HERE)
 reading = np.load
 
@@ -89,6 +100,43 @@ def of_a_place(place: Path) -> Callable[[TaskData], Any]:
     return lambda run: float(place.read_text()) * truth(run)
 
 
+def with_a_parser(name: str) -> Callable[[TaskData], Any]:
+    def own(run: TaskData) -> Any:
+        parser = configparser.ConfigParser()
+        parser.read(name)
+        return float(parser["a"]["p"]) * truth(run)
+
+    return own
+
+
+def whose_parser(run: TaskData) -> Any:
+    return (PARSER if run.exclusive else configparser.ConfigParser()).read(run.name)
+
+
+def reads_a_folder(run: TaskData) -> Any:
+    from sklearn.datasets import load_files
+
+    return load_files(run.name)
+
+
+def of_a_default(run: TaskData, name: str = "p.ini") -> Any:
+    return len(name) * truth(run)
+
+
+def one_of(settings: dict[str, Any]) -> Any:
+    return settings["data"]
+
+
+class Keeps:
+    """A predictor that has an attribute, and perhaps uses it."""
+
+    def __init__(self, use: Callable[[Any], Any], place: Any) -> None:
+        self.use, self.place = use, place
+
+    def __call__(self, run: TaskData) -> Any:
+        return self.use(self)
+
+
 READING: dict[str, tuple[Callable[..., Any], str]] = {
     "np.load": (lambda run: np.load("a.npy"), "'np.load' in '<lambda>'"),
     "pd.read_csv": (lambda run: pd.read_csv("a.csv"), "'pd.read_csv'"),
@@ -125,6 +173,44 @@ READING: dict[str, tuple[Callable[..., Any], str]] = {
         "'pd.read_csv' in 'from_csv'",
     ),
     "the class's method itself": (FromCsv.from_csv, "'pd.read_csv' in 'from_csv'"),
+    "what a library has made": (with_a_parser("p"), "'parser.read' in 'own'"),
+    "a library's object": (lambda run: PARSER.read(run.name), "'PARSER.read'"),
+    "made and used at once": (lambda run: pd.ExcelFile(run.name).parse(0), "'pd.ExcelFile'"),
+    "one of two": (whose_parser, "'read' in 'whose_parser'"),
+    "getattr": (lambda run: getattr(np, "load")(run.name), "'np.load'"),  # noqa: B009
+    "ET.parse": (lambda run: ET.parse(run.name), "'ET.parse'"),
+    "pq.ParquetFile": (lambda run: pq.ParquetFile(run.name), "'pq.ParquetFile'"),
+    "scipy.io.mmread": (lambda run: scipy.io.mmread(run.name), "'scipy.io.mmread'"),
+    "wavfile.read": (lambda run: scipy.io.wavfile.read(run.name), "'scipy.io.wavfile.read'"),
+    "pd.HDFStore": (lambda run: pd.HDFStore(run.name), "'pd.HDFStore'"),
+    "np.fromregex": (lambda run: np.fromregex(run.name, "a", float), "'np.fromregex'"),
+    "io.FileIO": (lambda run: io.FileIO(run.name), "'io.FileIO'"),
+    "fileinput": (lambda run: fileinput.lineno(), "'fileinput.lineno'"),
+    "linecache": (lambda run: linecache.getline(run.name, 1), "'linecache.getline'"),
+    "load_files": (reads_a_folder, "'sklearn.datasets.load_files'"),
+    "from_scores": (
+        lambda run: mtl_nt.Study.from_scores(run.name, baseline="STL", lower_is_better=True),
+        "'mtl_nt.Study.from_scores'",
+    ),
+}
+NAMING: dict[str, tuple[Callable[..., Any], str]] = {
+    "a text in the code": (lambda run: run.use("p.ini"), "'p.ini' in '<lambda>'"),
+    "in a list": (lambda run: [run.use(name) for name in ("a.npy", "b.npy")], "'a.npy'"),
+    "its end": (lambda run: run.use(f"fold{run.data_seed}.npy"), "'.npy' in '<lambda>'"),
+    "an address": (lambda run: run.use("https://a.org/b"), "'https://a.org/b'"),
+    "a path that is handed on": (lambda run: run.use(str(HERE)), "'numbers.txt' in 'HERE'"),
+    "a place that is there": (of_a_place(Path.home()), "'place.read_text'"),
+    "a closure": (with_a_parser("p.ini"), "'parser.read'"),
+    "a default": (of_a_default, "'p.ini' in 'of_a_default'"),
+    "a partial": (functools.partial(one_of, {"a": "p.ini"}, "p.ini"), "'p.ini'"),
+    "a keyword": (functools.partial(one_of, other="p.ini"), "'p.ini'"),
+    "a part of an object of the package": (OwnBody(functools.partial(one_of, "p.ini")), "'p.ini'"),
+    "an attribute": (Keeps(lambda own: own.place, "p.ini"), "'p.ini' in 'place'"),
+    "an attribute's path": (Keeps(lambda own: own.place, Path.home()), "in 'place'"),
+    "a setting": (lambda run: run.use(SETTINGS["data"]), "'table.csv' in 'data'"),
+    "a list in a setting": (lambda run: run.use(SETTINGS["weights"]), ".npz' in 'weights'"),
+    "a setting that a helper takes": (lambda run: one_of(SETTINGS), "'table.csv' in 'data'"),
+    "this file": (lambda run: run.use(__file__), "test_outside.py' in '__file__' names a file"),
 }
 
 
@@ -136,6 +222,18 @@ def test_a_function_that_reads_what_is_outside_has_no_digest(case: str) -> None:
         "method 'Mine': ",
         words,
         "reads from outside, which may change while the code stays",
+        "give the method version=1, and another version whenever it changes",
+    )
+
+
+@pytest.mark.parametrize("case", NAMING)
+def test_a_function_that_holds_the_name_of_a_file_has_no_digest(case: str) -> None:
+    function, words = NAMING[case]
+    refused(
+        lambda: identity(function, "method 'Mine'"),
+        "method 'Mine': ",
+        words,
+        "which may change while the code stays",
         "give the method version=1, and another version whenever it changes",
     )
 
@@ -168,6 +266,52 @@ def load_as_a_number(run: TaskData) -> Any:
     return load * truth(run)
 
 
+def of_a_model(predict: Any) -> Callable[[TaskData], Any]:
+    return lambda run: predict(run.x)
+
+
+def of_data(data: TaskData) -> Callable[[TaskData], Any]:
+    return lambda run: (run.name == data.name) * truth(data)
+
+
+def explains(run: TaskData) -> Any:
+    """Reads nothing, and "p.ini" is a file."""
+
+    class Inner:
+        """weights.pt"""
+
+    return Inner if run.name == "p.ini" else run.name in ("a.csv", "b.csv")
+
+
+def trains_a_network(run: TaskData) -> Any:
+    from torch.optim import Adam
+
+    warnings.warn("see notes.txt for more", stacklevel=2)
+    network = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 3))
+    network.load_state_dict(network.state_dict())
+    optimiser = Adam(network.parameters(), lr=0.1)
+    for _ in range(2):
+        optimiser.zero_grad()
+        network(run.x).square().mean().backward()
+        optimiser.step()
+    return network.eval()(run.x)
+
+
+def writes(run: TaskData) -> Any:
+    given = truth(run)
+    path = f"{run.name}.csv"
+    np.save("given.npy", given)
+    torch.save(given, Path("out") / f"{run.data_seed}.pt")
+    pd.DataFrame(given).to_csv(path)
+    print("given.npy")
+    return given
+
+
+class Super(Store):
+    def load(self, key: str) -> float:
+        return super().load(key)
+
+
 QUIET: dict[str, Callable[..., Any]] = {
     "a method load of one's own": lambda run: STORE.load("a"),
     "a method open of one's own": lambda run: STORE.open("a"),  # type: ignore[operator]
@@ -176,13 +320,22 @@ QUIET: dict[str, Callable[..., Any]] = {
     "of a new object": lambda run: Store().load("a"),
     "of what is given": lambda run: run.load("a").environ,  # type: ignore[attr-defined]
     "text that is parsed": lambda run: json.loads("{}"),
-    "a path that is not read": lambda run: str(HERE / "a"),
     "a network's eval": lambda run: nn.Linear(8, 3).eval()(run.x),
     "a table's eval": lambda run: pd.DataFrame(run.y).eval("a + b"),
     "a library that reads its own data": fits_a_library,
-    "a fitted model": in_a_closure(Ridge().fit(np.eye(2), np.eye(2)).predict),
+    "a fitted model": of_a_model(Ridge().fit(np.eye(2), np.eye(2)).predict),
     "a local name": load_as_a_number,
     "a method for files that nobody calls": plain(FromCsv, power=1.0),
+    "a method of a base class": lambda run: Super().load("a"),
+    "text in memory": lambda run: io.StringIO("1 2").read(),
+    "a docstring and a comparison": explains,
+    "a network": trains_a_network,
+    "what is written": writes,
+    "words": lambda run: run.use("relu", "a.b", "mean/std", "CC/C=C", "see p.ini", "/"),
+    "a setting that nobody takes": lambda run: SETTINGS["power"] * truth(run),
+    "an attribute that nobody takes": Keeps(lambda own: 2.0, "p.ini"),
+    "data from a file": of_data(replace(DATA, name="my.csv")),
+    "a table of texts": of_a_model(pd.DataFrame({"file": ["a.csv"]}, dtype=object)),
 }
 
 
@@ -296,3 +449,66 @@ def test_state_that_only_its_own_pickle_knows_is_refused() -> None:
 
     with pytest.raises(BadInput, match="Draws, which a folder cannot tell from another"):
         identity(Draws())
+
+
+# -------------------------------------------------------------- a library that is somebody's own
+
+
+def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> str:
+    """The version of a library that a folder called site-packages has, read anew."""
+    place = folder / "site-packages"
+    about = place / "lab_of_mine-0.1.0.dist-info"
+    (place / "lab_of_mine").mkdir(parents=True, exist_ok=True)
+    about.mkdir(exist_ok=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: lab_of_mine\nVersion: 0.1.0\n")
+    for name, text in files.items():
+        where = about if name in ("RECORD", "INSTALLER", "direct_url") else place / "lab_of_mine"
+        ends = {"direct_url": ".json", "RECORD": "", "INSTALLER": "", "table": ".csv"}
+        (where / f"{name}{ends.get(name, '.py')}").write_text(text)
+    monkeypatch.syspath_prepend(str(place))
+    for cached in (identities._version, identities._sources, identities._distributions):
+        cached.cache_clear()
+    return str(identities._installed("lab_of_mine.part"))
+
+
+CHANGES = {
+    "its code": {"__init__": "P = 3.0\n"},
+    "code within": {"part": "P = 3.0\n"},
+    "a file that is no code": {"table": "1,2\n"},
+    "what its installer wrote of it": {"RECORD": "lab_of_mine/part.so,sha256=b,4\n"},
+}
+FIRST = {"__init__": "P = 0.5\n", "part": "", "table": "", "RECORD": "lab_of_mine/part.so,a,4\n"}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_library_from_a_folder_counts_by_its_files(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = installed(tmp_path, monkeypatch, direct_url="{}", **FIRST)
+    again = installed(tmp_path, monkeypatch, RECORD=FIRST["RECORD"] + "../bin/lab,c,5\n")
+    other = installed(tmp_path, monkeypatch, **CHANGES[change])
+    assert first == again != other
+    assert first.startswith("0.1.0 ")
+
+
+def test_a_library_from_an_index_counts_by_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert installed(tmp_path, monkeypatch, **FIRST) == "0.1.0"
+    assert installed(tmp_path, monkeypatch, direct_url="{}", INSTALLER="conda\n") == "0.1.0"
+
+
+def test_two_functions_of_a_library_from_a_folder_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = set()
+    for code in ("P = 0.5\n", "P = 3.0\n"):
+        installed(tmp_path, monkeypatch, direct_url="{}", __init__=code)
+
+        def own(run: TaskData) -> Any:
+            from lab_of_mine import P  # type: ignore[import-not-found]
+
+            return P * truth(run)
+
+        found.add(identity(own))
+    assert len(found) == 2

@@ -523,7 +523,7 @@ REFUSED: dict[str, tuple[Callable[[], pd.DataFrame], dict[str, Any], tuple[str, 
     "a column of words in a wide table": (
         lambda: wide().assign(note="x"),
         {},
-        ("value 'x' is no number",),
+        ("the column 'note' has no numbers; drop it",),
     ),
     "a wrong overlap": (table, {"overlap": -1}, ("overlap -1", "test rows / training rows")),
     "folds": (
@@ -868,3 +868,18 @@ def test_it_is_kept_and_read_again(study: Study, tmp_path: Path) -> None:
         read.counts(), study.counts(), rtol=1e-3, check_dtype=False, check_exact=False
     )
     assert stored(keep(read, tmp_path / "again")).results.equals(read.results)
+
+
+def test_a_table_may_have_a_column_for_each_metric(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    keys = [(m, s, t) for m in ("STL", "MTL") for s in range(4) for t in "abc"]
+    wide = pd.DataFrame(keys, columns=["method", "seed", "task"])
+    wide = wide.assign(RMSE=random.uniform(1, 2, len(wide)), R2=random.uniform(0, 1, len(wide)))
+    long = wide.melt(["method", "seed", "task"], var_name="metric")
+    wide.to_csv(tmp_path / "scores.csv")  # with its index, as pandas saves it
+    for table in (wide, tmp_path / "scores.csv"):
+        for metric in ("RMSE", "R2"):
+            one, same = (Study.from_scores(t, metric=metric) for t in (table, long))
+            assert one.transfer().equals(same.transfer())
+            assert one.transfer("R2").equals(same.transfer("R2"))
+    refused(lambda: Study.from_scores(wide.assign(note="x"), metric="RMSE"), "note")
