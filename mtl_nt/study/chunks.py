@@ -37,6 +37,7 @@ from ..training import (
 )
 from ..weighters import Frozen, Weighter, alpha_column
 from .factories import WeighterArguments
+from .lasting import LastingState, OtherState
 from .method import Method, is_of_classes_here, make_replicas, make_weighter
 from .search import Candidate, with_settings
 
@@ -289,14 +290,46 @@ def fit_stages(
 
     Raises:
         BadInput: one task alone, where the method needs others; or a slip of a weighter that is not
-            the package's own (see `training.Watch`).
+            the package's own (see `training.Watch`). Then nothing that it has left behind stays.
+    """
+    weighter = make_weighter(method, arguments)
+    if is_of_classes_here(weighter):
+        return _fit_stages(method, runs, replicas, arguments, recipe, options, last)
+    before = LastingState(method.weighter)
+    try:
+        return _fit_stages(method, runs, replicas, arguments, recipe, options, last, own=True)
+    except BadInput:
+        before.restore()
+        raise
+
+
+def _fit_stages(
+    method: Method,
+    runs: Sequence[TaskData],
+    replicas: Replicas,
+    arguments: WeighterArguments,
+    recipe: Recipe,
+    options: Mapping[str, Any],
+    last: Mapping[str, Any],
+    own: bool = False,
+) -> tuple[FitResult, Weighter]:
+    """As `fit_stages`.
+
+    Args:
+        own: whether the weighter is somebody's own, and so to be watched.
     """
     pretrained: FitResult | None = None
     weighter = make_weighter(method, arguments)
-    own = not is_of_classes_here(weighter)
 
-    def watch() -> Watch | None:
-        return Watch(f"method {method.name!r}", recipe.steps) if own else None
+    def of_one(network: int) -> Weighter:
+        rows = slice(network, network + 1)
+        return make_weighter(method, WeighterArguments(*(column[rows] for column in arguments)))
+
+    def watch(alone: Callable[[int], Weighter] = of_one) -> Watch | None:
+        if not own:
+            return None
+        aside = OtherState(method.weighter)
+        return Watch(f"method {method.name!r}", recipe.steps, alone=alone, aside=aside)
 
     if method.pretrain:
         if replicas.trained.shape[1] < 2:
@@ -310,9 +343,12 @@ def fit_stages(
         moving = fit(runs, replicas, weighter, recipe, **moving_options, watch=watch())
         mean = moving.history.mean_weights.nan_to_num(nan=1.0)  # never labelled
         weighter = Frozen(make_weighter(method, arguments), mean)
+        looking = watch(lambda network: Frozen(of_one(network), mean[network : network + 1]))
+    else:
+        looking = watch()
     trunk = pretrained.network if pretrained else None
     found = fit(
-        runs, replicas, weighter, recipe, trunk_from=trunk, **options, **last, watch=watch()
+        runs, replicas, weighter, recipe, trunk_from=trunk, **options, **last, watch=looking
     )
     check_signs(method, weighter, found.history.weights, runs[0].tasks)
     return found, weighter

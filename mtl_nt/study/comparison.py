@@ -28,6 +28,7 @@ from ..training import (
     primary_metrics,
 )
 from .chunks import TrainingJob, example_weighter
+from .factories import call_fault
 from .jobs import run_jobs
 from .method import Method
 from .methods import (
@@ -133,6 +134,7 @@ def compare(
     >>> study.counts()["method"].to_list()
     ['STL', "STL'", 'MTL', 'Constant']
     """
+    _check_callers(executor, stop, progress)
     bases = resolve_methods(baseline)
     if bad := next((m.name for m in bases if m.alpha), None):
         raise BadInput(f"baseline {bad!r} has an alpha; give a method without one")
@@ -213,6 +215,25 @@ def compare(
     }
     recipes = {name: job.recipe for name, job in jobs.items()}
     return replace(study, margin=margins, null_identity=nulls, recipes=recipes)
+
+
+def _check_callers(executor: object, stop: object, progress: object) -> None:
+    """Check what a comparison calls."""
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise BadInput(
+            f"executor {executor!r:.40}: give a concurrent.futures.Executor, such as "
+            "ProcessPoolExecutor(3), or None"
+        )
+    if stop is not None and not callable(stop):
+        raise BadInput(
+            f"stop {stop!r:.40}: give a function without arguments, which is True when the "
+            "comparison must end, or None"
+        )
+    if not callable(progress) and not isinstance(progress, (bool, np.bool_)):
+        raise BadInput(
+            f"progress {progress!r:.40}: give True, False, or a function of the fraction done and "
+            "a method's name"
+        )
 
 
 def _study(
@@ -333,6 +354,10 @@ def draw_runs(data: DataSource, seeds: Sequence[int]) -> list[TaskData]:
     if isinstance(data, TaskData):
         runs = [data.for_seed(s) for s in seeds]
     elif callable(data):
+        if fault := call_fault(data, 0):
+            raise BadInput(
+                f"data: the callable is called with a seed ({fault:.60}); give lambda seed: ..."
+            )
         runs = [data(s) for s in seeds]
     else:
         raise BadInput(
@@ -388,6 +413,9 @@ def parse_device(device: str) -> str:
     >>> parse_device("cpu")
     'cpu'
     """
+    if not isinstance(device, (str, torch.device)):
+        raise BadInput(f"device {device!r:.40}: give 'cpu', 'cuda' or 'auto'")
+    device = str(device)
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

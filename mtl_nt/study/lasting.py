@@ -2,13 +2,16 @@
 
 A weighter makes its state in `reset`. What it keeps on its class, in a global or in a closure is
 still there in the next training. `LastingState` remembers all such state that a function can reach,
-so that a trial can begin as if there had been none before it, and leaves no trace.
+so that a trial can begin as if there had been none before it, and leaves no trace. `OtherState`
+lets some calls have lasting state of their own.
 """
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from types import CellType, FunctionType, MethodType
 from typing import Any
@@ -18,6 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from .identity import LARGE, MISSING, NO_PART_OF_A_CLASS, Place, is_own, places
+
+MANY = 100
+"""Entries of a container that `LastingState.now` looks into."""
+EARLY = 3
+"""How often `OtherState` keeps what calls have changed, even if none has changed anything before.
+From then on a first change is noticed and lost, which spares time where there is none."""
 
 
 class LastingState:
@@ -44,11 +53,13 @@ class LastingState:
             held = [*function.args, *function.keywords.values()]
         elif isinstance(function, MethodType):
             held = [function.__self__]
-        self.places = [*places(function), *(Place(None, "", value) for value in held)]
-        self._taken: dict[int, Callable[[], bool]] = {}
-        waiting = [place.value for place in self.places]
-        while waiting:
-            waiting += self._take(waiting.pop())
+        self._remember([*places(function), *(Place(None, "", value) for value in held)])
+
+    def now(self) -> LastingState:
+        """The state as it is now. Of a long container, what its entries hold is left out."""
+        state = object.__new__(LastingState)
+        state._remember([_as_it_is(place) for place in self.places], MANY)
+        return state
 
     def restore(self) -> bool:
         """Give everything back as it was: what each name stands for, and what it holds.
@@ -59,6 +70,18 @@ class LastingState:
         named = [_put_back(place) for place in self.places]
         held = [give_back() for give_back in self._taken.values()]
         return any(named) or any(held)
+
+    def _remember(self, found: list[Place], most: float = math.inf) -> None:
+        """Remember what stands at these places.
+
+        Args:
+            most: how many entries a container may have whose entries are looked into.
+        """
+        self.places, self._taken = found, dict[int, Callable[[], bool]]()
+        waiting = [place.value for place in found]
+        while waiting:
+            parts = self._take(waiting.pop())
+            waiting += parts if len(parts) <= most else []
 
     def _take(self, thing: Any) -> list[Any]:
         """Remember what a thing holds, and give its parts."""
@@ -82,6 +105,55 @@ class LastingState:
             parts = [*vars(thing).values()]
             self._taken[id(thing)] = partial(_refill, vars(thing), {**vars(thing)})
         return parts
+
+
+class OtherState:
+    """A lasting state of its own for some calls of a function, which leave the usual one as it is.
+
+    Args:
+        function: the function.
+
+    >>> def counting(seen):
+    ...     return lambda: seen.append(len(seen)) or seen[-1]
+    >>> kept = []
+    >>> count = counting(kept)
+    >>> other = OtherState(count)
+    >>> for _ in range(3):
+    ...     with other():
+    ...         there = count()
+    >>> count(), there, kept, other.changed
+    (0, 2, [0], True)
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.usual, self.changed = LastingState(function), False
+        self._other: LastingState | None = None
+        self._times = 0
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        usual = self.usual.now()
+        self._times += 1
+        if self._other is not None:
+            self._other.restore()
+        try:
+            yield
+        finally:
+            other = self.usual.now() if self.changed or self._times <= EARLY else None
+            self.changed |= usual.restore()
+            self._other = other if self.changed else None
+
+
+def _as_it_is(place: Place) -> Place:
+    """A place with what stands there now."""
+    holder, name, value = place
+    if isinstance(holder, CellType):
+        value = _content(holder)
+    elif isinstance(holder, dict):
+        value = holder.get(name, MISSING)
+    elif isinstance(holder, type):
+        value = {k: v for k, v in vars(holder).items() if k not in NO_PART_OF_A_CLASS}
+    return Place(holder, name, value)
 
 
 def _is_plain(table: Tensor | np.ndarray) -> bool:
@@ -146,7 +218,10 @@ def _put_back(place: Place) -> bool:
     if isinstance(holder, CellType):
         if _content(holder) is value:
             return False
-        holder.cell_contents = value
+        if value is MISSING:
+            del holder.cell_contents
+        else:
+            holder.cell_contents = value
         return True
     if isinstance(holder, dict):
         if holder.get(name, MISSING) is value:

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from ..errors import BadInput, is_finite_number, suggestion
+from ..errors import BadInput, is_finite_number, is_whole_number, suggestion
 from ..networks import RESEED_OFFSET, Recipe, unknown_setting
 from ..tasks import TaskData
 from ..training import Replicas
@@ -253,7 +253,8 @@ def make_weighter(method: Method, arguments: WeighterArguments) -> Weighter:
 
     Raises:
         BadInput: the function gives something else, reads what it is not given, or gives a
-            weighter whose class has no `weights`, or does not call `super().__init__()`.
+            weighter whose class has no `weights`, or does not call `super().__init__()`; or one of
+            its methods has other parameters, or its `learning_rate` or `passes` is no such number.
 
     >>> ones = torch.ones(1, 3)
     >>> arguments = WeighterArguments(ones[:, :1], torch.tensor([0]), ones)
@@ -331,6 +332,31 @@ def _check_weights(where: str, weighter: Weighter) -> None:
             f"{where}: {kind}.weights takes a step and nothing else ({fault:.60}); define "
             "weights(self, step)"
         )
+    for name, parameters in TAKEN.items():
+        if fault := call_fault(getattr(weighter, name), *[None] * (1 + parameters.count(","))):
+            raise BadInput(
+                f"{where}: {kind}.{name} is called with other parameters than it has "
+                f"({fault:.60}); define {name}(self, {parameters})"
+            )
+    rate, passes = weighter.learning_rate, weighter.passes
+    if rate is not None and not (is_finite_number(rate) and rate >= 0):
+        raise BadInput(
+            f"{where}: {kind}.learning_rate {rate!r:.40}: must be a number, 0 or more, or None for "
+            "the network's"
+        )
+    if not is_whole_number(passes, 1):
+        raise BadInput(f"{where}: {kind}.passes {passes!r:.40}: must be a whole number, 1 or more")
+
+
+TAKEN = {
+    "reset": "like",
+    "check": "dropout",
+    "read": "outputs, binary, valid, again",
+    "predict": "outputs, binary, draw",
+    "penalty": "step",
+    "after": "step, weights",
+}
+"""What the methods of a weighter are called with, besides `weights`."""
 
 
 def make_replicas(method: Method, alphas: int, seeds: Sequence[int], tasks: int) -> Replicas:

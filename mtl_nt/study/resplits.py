@@ -1,10 +1,16 @@
 """Whether two runs split the same rows: this is seen, whatever their data say of themselves.
 
 A row is known again by its features, its targets or both: by their numbers, by their ranks, which
-no scaling changes, or by numbers that are a straight line of the other run's (`scaled_rows`). What
-is not seen: features that are mixed anew (as by PCA) where targets are few-valued and rows in
-another order, and runs that share less than half of their rows. Call such a split free yourself:
-`Split(..., kind="free")`.
+no scaling changes, by numbers that are a straight line of the other run's (`scaled_rows`), or by
+lying nearer than chance explains, as after an imputer, bins or a transformer (`twin_rows`).
+
+Features that are mixed anew (as by PCA) tell nothing where targets are few-valued and rows in
+another order. Where every combination of labels is as frequent in both runs, and neither chance nor
+a balanced design explains it, we ask whether the rows are the same.
+
+What is not seen: mixed features of one or two binary tasks, or of a part of the rows; one or two
+features of a part of the rows that are not merely scaled; and runs that share less than half of
+their rows. Call such a split free yourself: `Split(..., kind="free")`.
 """
 
 from __future__ import annotations
@@ -13,13 +19,15 @@ import math
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..bits import Bits
+from ..errors import BadInput
 from ..networks import generator
-from ..tasks import TaskData
+from ..tasks import Split, TaskData
 from .scaled_rows import pair_scaled_rows
+from .twin_rows import pair_twins
 
 SHARED = 0.5  # of the rows, from which two runs are not independent
 DISTINCT = 0.9  # of the rows, from which targets alone, or features alone, tell one from another
@@ -27,15 +35,22 @@ HALF = 0.5  # of the rows, from which both together do: a bootstrap draws some r
 MOST_RANKED = 300_000  # rows of a run whose ranks are taken
 MOST_PAIRED = 100_000  # rows of a run that are paired with another run's
 COLUMNS = 64  # features, and as many targets, of which ranks are taken, or that are paired
+WIDEST = 2_000  # features, and as many targets, among which equal ones are sought
+MOST_CELLS = 20_000_000  # of features, or of targets, in which this is done
 CHANCE = 0.1  # of the rows, up to which ranks may agree between rows that are surely different
 MOST_COMPARED = 256  # rows whose distances are compared
+MOVED = 0.02  # of the twins, from which rows are split differently: few twins are strangers
+COINCIDENCE = 1e-6  # chance of labels as frequent in new rows, below which we ask
 LIE_ALIKE = 0.5  # correlation of distances: chance gives up to .3, the same rows .9
 
 
 def is_resplit(run: TaskData, other: TaskData) -> bool:
     """Whether half of the rows of two runs are the same, and are split differently.
 
-    The rows may be in any order, and scaled by the training rows of their own split.
+    The rows may be in any order, and changed by what was fitted to the rows of their own split.
+
+    Raises:
+        BadInput: labels say so and features do not, and the split says not what a seed changes.
 
     >>> from mtl_nt import load
     >>> digits, dial = load("digits"), load("dial")
@@ -49,14 +64,31 @@ def is_resplit(run: TaskData, other: TaskData) -> bool:
             _are_alike(names[0][one.train], names[1][two.train])
             and _are_alike(names[0][one.test], names[1][two.test])
         )
-    pairs = _scaled_pairs(run, other)
-    if pairs is None:
-        return False
-    first, second, every = pairs
+    most = max(len(run.y), len(other.y))
+    if most <= MOST_PAIRED:
+        for a, b in _tables(run, other, COLUMNS):
+            if (scaled := pair_scaled_rows(a, b, SHARED)) is not None:
+                first, second, every = scaled
+                return not every or bool(_moved(first, second, one, two).any())
+        for a, b in _tables(run, other, max(COLUMNS, min(WIDEST, MOST_CELLS // max(most, 1)))):
+            if (twins := pair_twins(a, b, SHARED)) is not None:
+                return float(_moved(*twins, one, two).double().mean()) > MOVED
+    if one.kind == two.kind == "fixed" and _labels_coincide(run, other):
+        raise BadInput(
+            f"data set {run.name!r:.60}: two runs have other features, but every combination of "
+            "labels equally often; say Split(..., kind='free') if they split the same rows, or "
+            "kind='new data' if their rows are new"
+        )
+    return False
+
+
+def _moved(
+    first: Int[Tensor, " S"], second: Int[Tensor, " S"], one: Split, two: Split
+) -> Bool[Tensor, " S"]:
+    """Which of the rows that two runs share are in another part of the split."""
     parts = ((one.train, two.train), (one.test, two.test))
-    return not every or any(
-        bool((torch.isin(first, mine) != torch.isin(second, its)).any()) for mine, its in parts
-    )
+    moved = [torch.isin(first, mine) != torch.isin(second, its) for mine, its in parts]
+    return moved[0] | moved[1]
 
 
 def _common_names(
@@ -141,27 +173,45 @@ def _lie_alike(run: TaskData, other: TaskData) -> bool:
     return not bool(torch.corrcoef(torch.stack(far))[0, 1] < LIE_ALIKE)
 
 
-def _scaled_pairs(
-    run: TaskData, other: TaskData
-) -> tuple[Int[Tensor, " S"], Int[Tensor, " S"], bool] | None:
-    """Rows that both runs have, where features, targets or both are scaled anew."""
-    if max(len(run.y), len(other.y)) > MOST_PAIRED:
-        return None
+def _tables(run: TaskData, other: TaskData, columns: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Features and targets of both runs, then targets alone, then features alone.
+
+    So many columns of each, at most; features of bits and targets with missing labels are left out.
+    """
     whole = run.y.isfinite().all(0) & other.y.isfinite().all(0)
     tables = []
     for data in (run, other):
         y = data.y[:, whole]
         x = y[:, :0] if isinstance(data.x, Bits) else data.x.flatten(1)
-        x, y = x[:, _some(x.shape[1])], y[:, _some(y.shape[1])]
+        x, y = x[:, _some(x.shape[1], columns)], y[:, _some(y.shape[1], columns)]
         tables.append((torch.cat([x, y], 1), *((y, x) if whole.any() else ())))
-    for one, two in zip(*tables, strict=True):
-        if (pairs := pair_scaled_rows(one, two, SHARED)) is not None:
-            return pairs
-    return None
+    yield from zip(*tables, strict=True)
 
 
-def _some(columns: int) -> Int[Tensor, " C"]:
-    return torch.from_numpy(generator(0, "search").permutation(columns)[:COLUMNS])
+def _labels_coincide(run: TaskData, other: TaskData) -> bool:
+    """Whether every combination of labels is as frequent in both runs, but not in their parts.
+
+    Fresh draws of labels have equal counts by chance, with a probability that follows from the
+    counts: 1e-9 for 300 rows of three balanced tasks, .03 for one task. Combinations that are
+    equally frequent among each other are a design, and so are labels in one order for all runs.
+    """
+    classes = torch.tensor([kind != "regression" for kind in run.kinds])
+    one, two = run.y[:, classes], other.y[:, classes]
+    if one.shape != two.shape or len(one) > MOST_RANKED or _is_same(run.y, other.y):
+        return False
+    names = _targets(one), _targets(two)
+    parts = names[0][run.split.train], names[1][other.split.train]
+    if not _are_alike(*names) or _are_alike(*parts):
+        return False
+    many = one.nan_to_num(nan=math.inf).unique(dim=0, return_counts=True)[1].double()
+    designed = many.min() > 1 and many.max() - many.min() <= 1
+    # two Poisson counts of mean m are equal with probability exp(-2m) I0(2m)
+    log_chance = torch.special.i0e(2 * many).log().sum() - torch.special.i0e(2 * many.sum()).log()
+    return not designed and bool(log_chance < math.log(COINCIDENCE))
+
+
+def _some(columns: int, most: int = COLUMNS) -> Int[Tensor, " C"]:
+    return torch.from_numpy(generator(0, "search").permutation(columns)[:most])
 
 
 def _features(x: Tensor | Bits) -> Float[Tensor, " N"]:

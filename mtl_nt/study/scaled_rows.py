@@ -53,7 +53,7 @@ def pair_scaled_rows(
     if not kept.any():
         return None
     a, b = ((table[:, kept] - table[:, kept].mean(0)) / table[:, kept].std(0) for table in tables)
-    single = _without_copies(a)
+    single = without_copies(a)
     if single is None:
         return None
     order = torch.from_numpy(generator(0, "search").permutation(len(single))[:SAMPLED])
@@ -76,7 +76,7 @@ def pair_scaled_rows(
     return None
 
 
-def _without_copies(rows: Float[Tensor, "N C"]) -> Int[Tensor, " K"] | None:
+def without_copies(rows: Float[Tensor, "N C"]) -> Int[Tensor, " K"] | None:
     """The first of each row and its copies; None where rows are alike because values are few.
 
     Rows that are drawn with replacement have copies too, though a column of them has many values.

@@ -2,7 +2,8 @@
 
 - `loop` trains a stack of networks for every method in one loop: `fit`.
 - `batches` says which networks there are and draws their batches; `combined_table` holds the rows.
-- `watch` looks for slips of a weighter that is not the package's own.
+- `given` checks the shape of what a weighter gives. `watch` looks for slips of a weighter that is
+  not the package's own. `alone` weighs one network a second time, as if it trained alone.
 - `history` records losses and weights. `checkpoints` keeps the test predictions of the best moment.
 - `metrics` scores predictions, those by the order of rows with `rankings`. `original_units` scores
   targets that are trained as logarithms. `spreads` makes scores of several metrics comparable.

@@ -15,6 +15,7 @@ from ..tasks import TaskData
 from ..weighters import Weighter
 from .batches import Replicas
 from .combined_table import CombinedTable
+from .given import checked
 from .metrics import primary_score, primary_scores
 from .spreads import has_several_metrics, in_spreads
 
@@ -125,7 +126,8 @@ class CheckpointKeeper:
                 x = x.expand(len(self.data), -1, -1)
             outputs.append(network(x, valid[:, : some_numbers.shape[1]])[1])
         raw = torch.cat(outputs, 1)
-        return self.weighter.predict(raw, self.table.binary_output, lambda: self._draw(raw))
+        given = self.weighter.predict(raw, self.table.binary_output, lambda: self._draw(raw))
+        return checked(self.weighter, "predict", given, raw)
 
     def _draw(self, like: Float[Tensor, "R N O"]) -> Float[Tensor, "R N O"]:
         """Random numbers that turn outputs into samples of classes.

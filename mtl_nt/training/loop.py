@@ -9,7 +9,7 @@ from functools import partial
 from typing import Literal, NamedTuple, get_args
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..bits import Features
@@ -30,6 +30,7 @@ from ..weighters import Step, Uniform, Weighter
 from .batches import BatchSampler, Replicas
 from .checkpoints import CHECKPOINTS, Checkpoint, CheckpointKeeper
 from .combined_table import CombinedTable
+from .given import checked
 from .history import History, HistoryRecorder
 from .watch import Watch
 
@@ -181,7 +182,10 @@ def fit(
     )
     all_trained = bool(trained.all())
     weighter.to(device)
-    weighter.reset(torch.zeros(trained.shape, device=device, dtype=dtype))
+    like = torch.zeros(trained.shape, device=device, dtype=dtype)
+    weighter.reset(like.clone())
+    if watch is not None:
+        watch.begin(network, seeds, like)
     adam = Adam(_parameter_groups(network, weighter, recipe), fused=True)
     dropout = RandomStreams(seeds, "dropout", table.columns)
     noise = RandomStreams(seeds, "weighter", table.columns)
@@ -213,8 +217,10 @@ def fit(
             label_mask = label_mask * y
         with matrix_precision():
             forward_pass, raw = network(x, valid, dropout)
-        again = partial(_pass_again, network, x, valid, dropout)
-        outputs = weighter.read(raw, table.binary_output, valid, again)
+        again: Callable[[], Tensor] = partial(_pass_again, network, x, valid, dropout)
+        if watch is not None:
+            again = watch.ready(weighter, again)
+        outputs = read_outputs(weighter, raw, table.binary_output, valid, again)
         rows = valid.sum(1, keepdim=True).to(dtype)
         losses, errors, labelled = task_losses(
             outputs.detach(), y, label_mask, table.binary, rows, over, classes, weighted
@@ -237,14 +243,14 @@ def fit(
             classes=classes,
         )
         if watch is not None:
-            watch.before(number, step, weighter)
-        given = _checked(weighter, "weights", weighter.weights(step), losses)
+            watch.before(number, step, table.binary_output)
+        given = checked(weighter, "weights", weighter.weights(step), losses)
         weights = torch.where(labelled, given, 0.0)  # (R, T): W
-        penalty = _checked(weighter, "penalty", weighter.penalty(step), rows[:, 0])
+        penalty = checked(weighter, "penalty", weighter.penalty(step), rows[:, 0])
         objective = (weights * losses).sum() + penalty.sum()
         weighter.after(step, weights.detach())
         if watch is not None:
-            watch.after(number, objective, adam.moments)
+            watch.after(number, weighter, weights, penalty, step, adam.moments)
         adam.zero_grad()
         # d objective / d outputs is W * errors: the networks' backward pass starts there, by a sum
         # with that gradient, since roots with gradients of their own import torch's compiler. The
@@ -326,6 +332,31 @@ def _pass_again(network: Network, x: Features, valid: Tensor, dropout: RandomStr
     return outputs
 
 
+def read_outputs(
+    weighter: Weighter,
+    raw: Float[Tensor, "R B O"],
+    binary: Bool[Tensor, "*any O"],
+    valid: Bool[Tensor, "R B"],
+    again: Callable[[], Tensor],
+) -> Float[Tensor, "R B O"]:
+    """What the weighter reads from the networks' outputs, by which it trains them.
+
+    Raises:
+        BadInput: it gives another shape, or outputs through which no network trains.
+
+    >>> raw, valid = torch.ones(1, 4, 2, requires_grad=True), torch.ones(1, 4, dtype=torch.bool)
+    >>> read_outputs(Uniform(), raw, valid[:, :2], valid, lambda: raw) is raw
+    True
+    """
+    outputs = checked(weighter, "read", weighter.read(raw, binary, valid, again), raw)
+    if not outputs.requires_grad:
+        raise BadInput(
+            f"{type(weighter).__name__}.read gives outputs without a graph, so no network trains; "
+            "make them of the outputs that it is given, without detach()"
+        )
+    return outputs
+
+
 def check_loss(recipe: Recipe, run: TaskData, all_tasks: bool) -> None:
     """Check that the recipe's loss suits the tasks.
 
@@ -360,27 +391,6 @@ def label_counts(run: TaskData) -> Float[Tensor, " T"]:
     """N_t: number of training labels of every task; of an exclusive class, of its own rows."""
     train = run.y[run.split.train]
     return ((train == 1) if run.exclusive else ~train.isnan()).sum(0).double()
-
-
-def _checked(weighter: Weighter, method: str, given: object, like: Tensor) -> Tensor:
-    """What a weighter gives, if it is a tensor of real numbers like this one."""
-    if not isinstance(given, Tensor):
-        what = f"a {type(given).__name__}"
-    elif given.shape != like.shape:
-        what = f"shape {[*given.shape]}"
-    elif given.is_complex():
-        what = "complex numbers"
-    elif given.layout != torch.strided:
-        what = "a sparse tensor"
-    elif given.device != like.device:
-        what = f"a tensor on {str(given.device)!r} for networks on {str(like.device)!r}"
-    else:
-        return given
-    axes = "[networks, tasks]" if like.ndim == 2 else "[networks]"
-    raise BadInput(
-        f"{type(weighter).__name__}.{method} gives {what}; it must give a tensor {axes} of real "
-        f"numbers, here {[*like.shape]}"
-    )
 
 
 def _parameter_groups(network: Network, weighter: Weighter, recipe: Recipe) -> list[ParameterGroup]:

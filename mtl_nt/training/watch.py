@@ -1,43 +1,38 @@
 """What a weighter of somebody's own must keep to, watched while it trains.
 
 A few steps before the training show most slips (see `study.own_methods`). Some begin later: after a
-warm-up, or once a loss is small. `Watch` looks on in every step where that costs nothing, and four
-times in a training where it costs a step's weights again:
+warm-up, or in an update that is rare. `Watch` looks on in every step:
 
 - A weighter must not write into what a step shows, since the losses and the networks are made of
   the same numbers.
-- Row r of the weights follows from network r alone. A copy of the weighter sees the same step, in
-  which all other networks are like network r: row r must stay as it was.
+- Row r of the weights follows from network r alone, and from this training alone. One network is
+  weighed a second time, as if it trained alone (see `alone`), and must get the same weights.
 - What the weights are learned by must move. A tensor that wants a gradient and is in no optimiser
   would stay where it is.
+- Weights are numbers to the network. A graph from them to its parameters would train it by other
+  gradients than those of the weighted losses.
 
 The package's own weighters are not watched, since tests ask more of them than this.
 """
 
 from __future__ import annotations
 
-import copy
 import math
-from collections import deque
-from collections.abc import Collection, Iterator
-from dataclasses import replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import nullcontext
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..bits import Bits, Features
 from ..errors import BadInput
-from ..tasks import TaskData
+from ..networks import Network
 from ..weighters import Step, Weighter
+from .alone import Again, Aside, Follower
 
-LOOKS = 4  # at the weights of a training, the last one in its last step
-TOLERANCE = 1e-4
-"""Weights that differ by a smaller share of the largest one are the same: single precision."""
+LOOKS = 4  # at what costs more, in a training; the last one in its last step
 SHOWN = ("losses", "labelled", "first_batch", "epoch", "valid", "support", "outputs", "errors")
-BIG = 1 << 24
-"""Bytes of a tensor that a copy of a weighter shares with it."""
 
 MIXES = (
     "a network's weights change when another one trains beside it; sum and average over tasks "
@@ -46,6 +41,10 @@ MIXES = (
 REMEMBERS = (
     "the weights of a training depend on the training before it; make all state in reset(like), "
     "one row for each network, and draw random numbers from step.noise"
+)
+MIXES_OR_REMEMBERS = (
+    "its weights depend on an earlier training, or on networks beside; make all state in "
+    "reset(like), not on a class, a global or in a closure, and average over tasks (dim=1) alone"
 )
 """What a message says of the two slips, before a training and in it."""
 
@@ -66,6 +65,8 @@ class Watch:
         steps: of the training.
         trial: whether this is a short trial, which compares networks by itself. Then weights that a
             method `after` of the weighter may still move are no fault.
+        alone: makes the weighter of one of the networks, by its number. None: they aren't compared.
+        aside: where the calls of that weighter have lasting state of their own.
 
     A weighter that divides the losses in place, where the networks' own losses stand:
 
@@ -86,36 +87,86 @@ class Watch:
 training is made; let it work on a copy, such as step.losses.clone()
     """
 
-    def __init__(self, where: str, steps: int, trial: bool = False) -> None:
-        self.where, self.steps, self.trial = where, steps, trial
+    def __init__(
+        self,
+        where: str,
+        steps: int,
+        trial: bool = False,
+        alone: Callable[[int], Weighter] | None = None,
+        aside: Aside | None = None,
+    ) -> None:
+        self.where, self.steps, self.trial, self.alone = where, steps, trial, alone
+        self.aside = aside or _Nowhere()
         self.moments = {math.ceil(steps * (i + 1) / LOOKS) - 1 for i in range(LOOKS)}
         self.shown: list[tuple[str, Tensor, int, Tensor | None]] = []
         self.wanting: dict[int, Wanting] = {}
         self.learns = False
+        self.follower: Follower | None = None
+        self.parts: dict[str, set[int]] = {}
 
-    def before(self, number: int, step: Step, weighter: Weighter) -> None:
+    def begin(self, network: Network, seeds: Sequence[int], like: Float[Tensor, "R T"]) -> None:
+        """Get ready for a training of these networks.
+
+        Args:
+            seeds: of the networks.
+            like: as for `Weighter.reset`.
+        """
+        modules = {"trunk": network.trunk, "head": network.head}
+        self.parts = {n: {id(p) for p in part.parameters()} for n, part in modules.items()}
+        if self.alone is not None:
+            try:
+                self.follower = Follower(self.alone, self.aside, seeds, like, self.steps)
+            except Exception:  # what the training itself meets, it says by itself
+                self.follower = None
+
+    def ready(self, weighter: Weighter, again: Again) -> Again:
+        """What `Weighter.read` is given in this step in place of `again`."""
+        if self.follower is None:
+            return again
+        try:
+            return self.follower.ready(weighter, again)
+        except Exception:
+            self.follower = None
+            return again
+
+    def before(self, number: int, step: Step, binary: Bool[Tensor, "*any O"]) -> None:
         """Look at a step that the weighter has not seen yet.
 
-        Raises:
-            BadInput: the weights of a network depend on another one, or on nothing that is here.
+        Args:
+            binary: which outputs are of binary tasks.
         """
+        if self.follower is not None:
+            try:
+                if not self.follower.see(step, binary, first=number == 0):
+                    self.follower = None
+            except Exception:
+                self.follower = None
         look = number in self.moments
-        if look and len(step.losses) > 1 and not self.trial:
-            self._check_apart(step, weighter, kept=number % len(step.losses))
         self.shown = [
             (name, tensor, tensor._version, tensor.detach().clone() if look else None)
             for name, tensor in _shown(step)
         ]
 
-    def after(self, number: int, objective: Tensor, moved: Collection[Tensor]) -> None:
+    def after(
+        self,
+        number: int,
+        weighter: Weighter,
+        weights: Float[Tensor, "R T"],
+        penalty: Float[Tensor, " R"],
+        step: Step,
+        moved: Collection[Tensor],
+    ) -> None:
         """Look at a step that the weighter has seen.
 
         Args:
-            objective: of the step, with the graph of the weights.
+            weights: of the step, with their graph.
+            penalty: of the step, with its graph.
+            step: the step.
             moved: all tensors that the training's optimiser moves.
 
         Raises:
-            BadInput: the weighter has written into the step.
+            BadInput: the weighter has written into the step; its weights depend on other networks
+                or on another training; or they have a graph to the network.
         """
         for name, tensor, version, numbers in self.shown:
             if tensor._version != version or not (numbers is None or _equal(tensor, numbers)):
@@ -123,12 +174,11 @@ training is made; let it work on a copy, such as step.losses.clone()
                     f"{self.where}: its weighter writes into step.{name}, of which the training is "
                     f"made; let it work on a copy, such as step.{name}.clone()"
                 )
-        if objective.requires_grad and (not self.learns or number in self.moments):
+        look = number in self.moments
+        self._check_alone(weighter, weights, penalty, step, look)
+        if (weights.requires_grad or penalty.requires_grad) and (look or not self.learns):
             self.learns = True
-            for leaf in _leaves(objective):
-                if leaf not in moved:
-                    seen = self.wanting.get(id(leaf)) or Wanting(leaf, leaf.detach().clone(), 0)
-                    self.wanting[id(leaf)] = seen._replace(looks=seen.looks + 1)
+            self._check_leaves(weights, penalty, moved)
 
     def done(self, weighter: Weighter) -> None:
         """Look at a training that has ended.
@@ -150,17 +200,46 @@ training is made; let it work on a copy, such as step.losses.clone()
                     "(several: nn.ParameterList), or detach it"
                 )
 
-    def _check_apart(self, step: Step, weighter: Weighter, kept: int) -> None:
-        """Check that a network's weights are the same whatever the other networks are."""
-        others = _others_like(step, kept)
-        found = [_row(weighter, shown, kept) for shown in (step, step, others)]
-        first, again, apart = found
-        if first is None or again is None or apart is None:
+    def _check_alone(
+        self, weighter: Weighter, weights: Tensor, penalty: Tensor, step: Step, look: bool
+    ) -> None:
+        """Check that a network's weights are those that it would have alone."""
+        if self.follower is None:
             return
-        if not _same(first, again):
-            raise BadInput(f"{self.where}: {REMEMBERS}")
-        if not _same(first, apart):
-            raise BadInput(f"{self.where}: {MIXES}")
+        try:
+            outputs = [step.outputs] if self.follower.reads else []
+            self.follower.compare(weighter, [weights, penalty, *outputs])
+            differs = look and self.follower.differs
+        except Exception:
+            self.follower = None
+            return
+        if differs:
+            changed = MIXES_OR_REMEMBERS if self.aside.changed else MIXES
+            raise BadInput(f"{self.where}: {REMEMBERS if self.follower.draws() else changed}")
+
+    def _check_leaves(self, weights: Tensor, penalty: Tensor, moved: Collection[Tensor]) -> None:
+        """Look at the tensors that the weights and the penalty are made of."""
+        of_weights = {id(leaf): leaf for leaf in _leaves(weights)}
+        for name, parameters in self.parts.items():
+            if parameters & of_weights.keys():
+                raise BadInput(
+                    f"{self.where}: its weights have a graph to the network's {name}, and would "
+                    "train it; detach() what they are made of, such as step.head.detach() or "
+                    "step.outputs; what shall train it is a penalty"
+                )
+        for leaf in (of_weights | {id(leaf): leaf for leaf in _leaves(penalty)}).values():
+            if leaf not in moved:
+                seen = self.wanting.get(id(leaf)) or Wanting(leaf, leaf.detach().clone(), 0)
+                self.wanting[id(leaf)] = seen._replace(looks=seen.looks + 1)
+
+
+class _Nowhere:
+    """Calls have no lasting state of their own."""
+
+    changed = False
+
+    def __call__(self) -> nullcontext[None]:
+        return nullcontext()
 
 
 def _shown(step: Step) -> Iterator[tuple[str, Tensor]]:
@@ -168,89 +247,6 @@ def _shown(step: Step) -> Iterator[tuple[str, Tensor]]:
     yield from ((name, getattr(step, name)) for name in SHOWN)
     yield from (("head", step.head), ("raw", step.raw), ("features", step.forward_pass.features))
     yield "binary", step.binary
-
-
-def _others_like(step: Step, kept: int) -> Step:
-    """The step as if all networks were like one of them, which stays where it is."""
-    rows = torch.full((len(step.losses),), kept, device=step.losses.device)
-
-    def inputs_alike(table: Features) -> Features:
-        if isinstance(table, Tensor):
-            return table[rows]
-        places = torch.arange(math.prod(table.shape[:-1]), device=table.device)
-        return table.take(places.view(table.shape[:-1])[rows])
-
-    seen = step.forward_pass
-    norm = seen.batch_norm
-    if norm is not None:
-        tables = {n: getattr(norm, n)[rows] for n in ("standardised", "gain", "valid")}
-        norm = norm._replace(**tables)
-    forward_pass = replace(
-        seen,
-        features=seen.features[rows],
-        inputs=inputs_alike(seen.inputs),
-        activated=seen.activated[rows],
-        keep=None if seen.keep is None else seen.keep[rows],
-        batch_norm=norm,
-    )
-    decoder = step.decoder
-    if decoder is not None:
-        decoder = copy.deepcopy(decoder)
-        for parameter in decoder.parameters():
-            parameter.data = parameter.data[rows]
-    tables = {name: getattr(step, name)[rows] for name in (*SHOWN, "head", "raw")}
-    return replace(step, **tables, forward_pass=forward_pass, decoder=decoder)
-
-
-def _row(weighter: Weighter, step: Step, kept: int) -> Float[Tensor, " S"] | None:
-    """The weights and penalties of one network in this step and in two like it, from a copy.
-
-    The second step begins an epoch, when some weighters do more than usual. None where the weighter
-    cannot be copied, or cannot see a step twice.
-    """
-    try:
-        copied, noise, found = _copy(weighter), copy.deepcopy(step.noise), []
-        for begins in (step.first_batch, torch.ones_like(step.first_batch), step.first_batch):
-            shown = replace(step, first_batch=begins, noise=noise)
-            weights, penalty = copied.weights(shown).detach(), copied.penalty(shown).detach()
-            copied.after(shown, weights)
-            weights = torch.where(step.labelled, weights, 0.0)
-            found += [weights[kept].double().cpu(), penalty[kept : kept + 1].double().cpu()]
-        return torch.cat(found).nan_to_num()
-    except Exception:  # what the training itself meets, it says by itself
-        return None
-
-
-def _copy(weighter: Weighter) -> Weighter:
-    """A weighter that can go on by itself, with the data and the big tables of the other one."""
-    shared: dict[int, Any] = {}
-    for part in weighter.modules():
-        for value in _held(vars(part)):
-            big = isinstance(value, Tensor) and value.nbytes > BIG
-            if big or isinstance(value, (TaskData, Bits)):
-                shared[id(value)] = value
-            elif isinstance(value, Tensor) and not value.is_leaf:
-                shared[id(value)] = value.detach().clone()
-    return copy.deepcopy(weighter, shared)
-
-
-def _held(holder: Any) -> Iterator[Any]:
-    """What a container holds, and what the containers in it hold."""
-    seen, waiting = set(), [holder]
-    while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        if isinstance(one, (list, tuple, deque)):
-            waiting += one
-        elif isinstance(one, dict):
-            waiting += one.values()
-
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    return bool(((one - other).abs() <= TOLERANCE * other.abs().amax()).all())
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

@@ -25,8 +25,8 @@ The contract of a weighter:
   `may_be_negative = True`.
 
 `compare` checks all of it for any weighter that is not the package's own: on a few made rows before
-it trains, and four times while it trains. It looks for negative weights once more when a training
-has ended.
+it trains, and while it trains by weighing one network a second time, as if it trained alone. It
+looks for negative weights once more when a training has ended.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ class Weighter(nn.Module):
 
     def weights(self, step: Step) -> Float[Tensor, "R T"]:
         """The weight of every task's loss in this step. It may carry a graph to the weighter's own
-        parameters, or to the decoder's.
+        parameters, or to the decoder's, and to no others: it must not train the network.
         """
         raise NotImplementedError
 

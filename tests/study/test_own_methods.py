@@ -1120,6 +1120,12 @@ class NeedsPower(MyW):
         super().__init__()
 
 
+def with_a(**members: Any) -> Callable[[], Any]:
+    """A comparison with a weighter that has these members."""
+    kind = type("Mine", (MyW,), members)
+    return lambda: quick([Method("I", plain(kind))], seeds=2, steps=4)
+
+
 def shaped(shape: Sequence[int]) -> Method:
     return own(lambda self, step: torch.ones(shape))
 
@@ -1180,6 +1186,60 @@ ONE_LINE: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "sparse weights": (
         lambda: quick([own(lambda self, step: step.losses.to_sparse())]),
         ("Own.weights gives a sparse tensor",),
+    ),
+    "predictions of one row": (
+        with_a(predict=lambda self, outputs, binary, draw: outputs[:, :1]),
+        ("Mine.predict gives shape [1, 1, 3]", "[networks, rows, outputs] of real numbers, here"),
+    ),
+    "predictions of one output": (
+        with_a(predict=lambda self, outputs, binary, draw: outputs.mean(2, keepdim=True)),
+        ("Mine.predict gives shape [1, 2, 1]", "here [1, 2, 3]"),
+    ),
+    "outputs of one row": (
+        with_a(read=lambda self, outputs, binary, valid, again: outputs[:, :1]),
+        ("Mine.read gives shape [1, 1, 3]", "here [1, 8, 3]"),
+    ),
+    "no outputs": (
+        with_a(read=lambda self, outputs, binary, valid, again: None),
+        ("Mine.read gives a NoneType",),
+    ),
+    "outputs without a graph": (
+        with_a(read=lambda self, outputs, binary, valid, again: outputs.detach()),
+        ("Mine.read gives outputs without a graph", "without detach()"),
+    ),
+    "reset without like": (
+        with_a(reset=lambda self: None),
+        ("method 'I'", "Mine.reset is called with other", "define reset(self, like)"),
+    ),
+    "after without the weights": (
+        with_a(after=lambda self, step: None),
+        ("method 'I'", "Mine.after is called with other", "define after(self, step, weights)"),
+    ),
+    "check without the dropout": (
+        with_a(check=lambda self: None),
+        ("method 'I'", "Mine.check", "define check(self, dropout)"),
+    ),
+    "a text for a learning rate": (
+        with_a(learning_rate="0.1"),
+        ("method 'I'", "Mine.learning_rate '0.1': must be a number, 0 or more, or None"),
+    ),
+    "a text for passes": (
+        with_a(passes="x"),
+        ("method 'I'", "Mine.passes 'x': must be a whole number, 1 or more"),
+    ),
+    "no device": (lambda: quick("MTL", device=None), ("device None", "'cpu', 'cuda' or 'auto'")),
+    "a number for an executor": (
+        lambda: quick("MTL", executor=3),
+        ("executor 3", "ProcessPoolExecutor"),
+    ),
+    "a number for stop": (lambda: quick("MTL", stop=3), ("stop 3", "give a function")),
+    "a text for progress": (
+        lambda: quick("MTL", progress="no"),
+        ("progress 'no'", "give True, False, or a function"),
+    ),
+    "data without a seed": (
+        lambda: quick("MTL", data=lambda: DATA),  # type: ignore[arg-type,misc]
+        ("data: the callable is called with a seed", "give lambda seed: ..."),
     ),
     "no name": (lambda: Method(None, plain(MyW)), ("method None", "its name must be a text")),  # type: ignore[arg-type]
     "an empty name": (lambda: Method(" ", plain(MyW)), ("method ' '", "not an empty one")),
@@ -1322,6 +1382,18 @@ ONE_LINE: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
 def test_a_slip_is_said_in_one_line(case: str) -> None:
     call, words = ONE_LINE[case]
     refused(call, *words)
+
+
+def test_read_and_predict_of_ones_own_may_change_all_numbers() -> None:
+    class Milder(MyW):
+        def read(self, outputs: Tensor, binary: Tensor, valid: Tensor, again: Any) -> Tensor:
+            return 0.5 * outputs + 0.5 * again()
+
+        def predict(self, outputs: Tensor, binary: Tensor, draw: Any) -> Tensor:
+            return outputs.double() * 0.9
+
+    study = quick([Method("I", plain(Milder))], seeds=2, dropout=0.1, stop=lambda: False)
+    assert study.scores("I").notna().all(axis=None)
 
 
 def test_fixed_weights_for_other_tasks_are_refused_before_anything_trains() -> None:

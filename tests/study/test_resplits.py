@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from sklearn.decomposition import PCA
+from sklearn.feature_selection import SelectKBest, f_classif
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    PolynomialFeatures,
+    PowerTransformer,
+    QuantileTransformer,
+    SplineTransformer,
+    StandardScaler,
+)
 from torch import Tensor
 
-from mtl_nt import Split, TaskData, load
+from mtl_nt import BadInput, Split, TaskData, load
 from mtl_nt.bits import Bits
+from mtl_nt.study.comparison import draw_runs
 from mtl_nt.study.resplits import is_resplit
 
 ROWS = 300
@@ -131,6 +147,34 @@ def of_images(seed: int) -> TaskData:
     return shuffled(replace(digits, x=x, split=cut), seed)
 
 
+HOLES = torch.rand(X.shape, generator=random(7)) < 0.1
+MANY_HOLES = (torch.rand(X.shape, generator=random(8)) < 0.3) & (torch.arange(8) < 3)
+
+
+def clipped(x: np.ndarray) -> np.ndarray:
+    return np.clip(x, -2, 2)
+
+
+def piped(
+    *steps: Callable[[], Any], holes: Tensor | None = None, share: float = 1
+) -> Callable[[int], TaskData]:
+    """Binary tasks, whose features a pipeline changes that is fitted to the training rows."""
+    table = X if holes is None else X.masked_fill(holes, torch.nan)
+
+    def run(seed: int) -> TaskData:
+        some = torch.randperm(ROWS, generator=random(seed + 50))[: int(share * ROWS)]
+        cut, x, labels = split(seed, len(some)), table[some].numpy(), (Y[some] > 0).float()
+        pipeline = make_pipeline(*(step() for step in steps))
+        pipeline.fit(x[cut.train], labels[cut.train, 0])
+        return task_data(torch.tensor(pipeline.transform(x)).float(), labels, cut, "binary")
+
+    return run
+
+
+def bins() -> KBinsDiscretizer:
+    return KBinsDiscretizer(5, encode="ordinal", quantile_method="averaged_inverted_cdf")
+
+
 SAME: dict[str, Callable[[int], TaskData]] = {
     "features and targets scaled": of_scaled,
     "and shuffled": lambda seed: shuffled(of_scaled(seed), seed),
@@ -145,6 +189,18 @@ SAME: dict[str, Callable[[int], TaskData]] = {
     "a bootstrap, scaled": of_a_bootstrap,
     "other labels hidden, scaled": of_hidden_labels,
     "images, scaled and shuffled": of_images,
+    "imputed and scaled": piped(SimpleImputer, StandardScaler, holes=HOLES),
+    "imputed by medians": piped(lambda: SimpleImputer(strategy="median"), holes=HOLES),
+    "bins": piped(bins),
+    "the best columns": piped(StandardScaler, lambda: SelectKBest(f_classif, k=5)),
+    "polynomials": piped(StandardScaler, PolynomialFeatures),
+    "splines": piped(SplineTransformer),
+    "8 in 10, imputed and scaled": piped(SimpleImputer, StandardScaler, holes=HOLES, share=0.8),
+    "8 in 10, three columns imputed": piped(SimpleImputer, holes=MANY_HOLES, share=0.8),
+    "8 in 10, by powers": piped(PowerTransformer, share=0.8),
+    "8 in 10, by quantiles": piped(lambda: QuantileTransformer(n_quantiles=50), share=0.8),
+    "8 in 10, clipped": piped(StandardScaler, lambda: FunctionTransformer(clipped), share=0.8),
+    "8 in 10, splines": piped(SplineTransformer, share=0.8),
 }
 
 
@@ -210,6 +266,48 @@ def other_images(seed: int) -> TaskData:
     return replace(digits, x=digits.x[mine], y=digits.y[mine], split=split(seed, len(mine)))
 
 
+def new_rows_imputed(seed: int) -> TaskData:
+    x, y = drawn(seed)
+    x = SimpleImputer().fit_transform(x.masked_fill(HOLES, torch.nan).numpy())
+    return task_data(torch.tensor(x).float(), (y > 0).float(), split(seed), "binary")
+
+
+def new_rows_in_bins(seed: int) -> TaskData:
+    x, y = drawn(seed)
+    x = torch.tensor(bins().fit_transform(x.numpy())).float()
+    return task_data(x, (y > 0).float(), split(seed), "binary")
+
+
+def a_number_and_categories(seed: int) -> TaskData:
+    """In each of 32 groups, rows differ by one number."""
+    x = torch.rand(ROWS, 6, generator=random(seed))
+    x[:, 1:] = x[:, 1:].round()
+    return task_data(x, (x[:, :1] + 0.5 * x[:, 1:2] > 0.7).float(), split(seed), "binary")
+
+
+def a_curve_on_a_grid(seed: int) -> TaskData:
+    """Rows are drawn evenly, one in each interval: nearer to new rows than to each other."""
+    g = random(seed)
+    u = (torch.arange(ROWS) + torch.rand(ROWS, generator=g)) / ROWS
+    balanced = (torch.randperm(ROWS, generator=g) % 2).float()
+    x = torch.stack([u, u**2, (5 * u).sin()], 1)
+    return task_data(x, balanced[:, None], split(seed), "binary")
+
+
+def every_combination_of_labels(seed: int) -> TaskData:
+    """Eight of them, as often each, in another order; features are new."""
+    labels = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 3).repeat(40, 1)
+    labels = labels[torch.randperm(320, generator=random(seed))]
+    x = labels @ drawn(0)[0][:3] + torch.randn(320, 8, generator=random(seed))
+    return task_data(x, labels, split(seed, 320), "binary")
+
+
+def one_split_of_noisy_features(seed: int) -> TaskData:
+    """The same rows in the same parts; each run measures the features anew."""
+    x = X + 0.02 * torch.randn(X.shape, generator=random(seed))
+    return shuffled(task_data(x, (Y > 0).float(), split(0), "binary"), seed)
+
+
 NEW: dict[str, Callable[[int], TaskData]] = {
     "new rows": lambda seed: task_data(*drawn(seed), split(seed)),
     "one split": lambda seed: task_data(*drawn(seed), split(0)),
@@ -225,6 +323,13 @@ NEW: dict[str, Callable[[int], TaskData]] = {
     "dial": lambda seed: load("dial").for_seed(seed),
     "dial with noise": lambda seed: load("dial-noisy").for_seed(seed),
     "other images": other_images,
+    "new rows imputed": new_rows_imputed,
+    "new rows in bins": new_rows_in_bins,
+    "more rows in each run": lambda seed: task_data(*drawn(seed, 200 * seed), split(seed, 200)),
+    "a number and categories": a_number_and_categories,
+    "a curve on a grid": a_curve_on_a_grid,
+    "every combination of labels": every_combination_of_labels,
+    "one split of noisy features": one_split_of_noisy_features,
 }
 
 
@@ -233,3 +338,25 @@ def test_new_rows_of_one_generator_are_no_resplit(case: str) -> None:
     runs = [NEW[case](seed) for seed in (1, 2, 3, 4, 5)]
     for one, other in zip(runs, runs[1:], strict=False):
         assert not is_resplit(one, other)
+
+
+def test_runs_of_an_imputing_pipeline_are_free_splits() -> None:
+    runs = draw_runs(SAME["imputed and scaled"], [0, 1, 2])
+    assert {run.split.kind for run in runs} == {"free"}
+
+
+def test_where_labels_alone_agree_we_ask_whether_rows_are_the_same() -> None:
+    mixed = piped(StandardScaler, lambda: PCA(5))
+    runs = [shuffled(mixed(seed), seed) for seed in (1, 2)]
+    with pytest.raises(BadInput, match="say Split.*kind='free'.*or kind='new data'") as said:
+        is_resplit(*runs)
+    assert len(str(said.value)) < 280
+    told = [replace(run, split=replace(run.split, kind="new data")) for run in runs]
+    assert not is_resplit(*told)
+
+
+def test_one_task_of_as_many_labels_is_no_reason_to_ask() -> None:
+    run, other = drawn(1)[0], drawn(2)[0]
+    y = (torch.arange(ROWS) < 100).float()[:, None]
+    runs = [task_data(x, y, split(seed), "binary") for seed, x in ((1, run), (2, other))]
+    assert not is_resplit(runs[0], shuffled(runs[1], 3))

@@ -20,6 +20,7 @@ from mtl_nt.bits import Bits
 from mtl_nt.study import chunks, make_replicas
 from mtl_nt.study.lasting import LastingState
 from mtl_nt.training import Watch, fit
+from mtl_nt.training.alone import FIRST_CALLS
 
 # -------------------------------------------------------------- networks that mix later
 
@@ -120,6 +121,82 @@ def test_random_numbers_that_are_drawn_late_are_refused() -> None:
     refused(lambda: quick([Method("Late", plain(DrawsLate))]), "step.noise")
 
 
+class Seldom(Weighter):
+    """It updates its weights in every 25th step, from numbers of all networks."""
+
+    def reset(self, like: Tensor) -> None:
+        self.kept, self.steps = torch.ones_like(like), 0
+
+    def weights(self, step: Step) -> Tensor:
+        return self.kept
+
+    def after(self, step: Step, weights: Tensor) -> None:
+        self.steps += 1
+        if self.steps % 25 == 0:
+            self.kept = self.mixed(step)
+
+    def mixed(self, step: Step) -> Tensor:
+        return step.losses / step.losses.mean()
+
+
+class SeldomCounted(Seldom):
+    def mixed(self, step: Step) -> Tensor:
+        return torch.full_like(step.losses, float(len(step.losses)))
+
+
+class SeldomFirst(Seldom):
+    def mixed(self, step: Step) -> Tensor:
+        return per_task(step.losses[:1]).expand(step.losses.shape)
+
+
+class SeldomInParameter(Seldom):
+    """What it mixes is a parameter, which no optimiser moves."""
+
+    learning_rate = 0.0
+
+    def reset(self, like: Tensor) -> None:
+        super().reset(like)
+        self.raw = nn.Parameter(torch.ones_like(like))
+
+    def weights(self, step: Step) -> Tensor:
+        return self.raw.detach().clone()
+
+    def mixed(self, step: Step) -> Tensor:
+        self.raw.data.copy_(super().mixed(step))
+        return self.kept
+
+
+class SeldomRead(Seldom):
+    """Its outputs are scaled by what it mixes, and its weights are right."""
+
+    def weights(self, step: Step) -> Tensor:
+        return torch.ones_like(step.losses)
+
+    def read(self, outputs: Tensor, *others: Any) -> Tensor:
+        return outputs * self.kept.mean(1)[:, None, None]
+
+
+class SeldomRight(Seldom):
+    def mixed(self, step: Step) -> Tensor:
+        return per_task(step.losses) * step.noise.uniform(T)
+
+
+RARE = (Seldom, SeldomCounted, SeldomFirst, SeldomInParameter, SeldomRead)
+
+
+@pytest.mark.parametrize("kind", RARE)
+def test_networks_that_mix_in_a_rare_update_are_refused(kind: type[Weighter]) -> None:
+    method = Method("Rare", plain(kind))
+    checked(method)
+    refused(lambda: quick([method], seeds=2), "method 'Rare'", MIXES)
+
+
+def test_a_rare_update_that_keeps_networks_apart_passes_and_memory_changes_nothing() -> None:
+    method = Method("Rare", plain(SeldomRight))
+    one, other = (quick([method], memory=m).scores("Rare").to_numpy() for m in (1.0, 1e-9))
+    assert one == pytest.approx(other, rel=1e-4)
+
+
 class Patient(Weighter):
     """After a warm-up, numbers of each network's own: its noise, its gradients, its average."""
 
@@ -167,7 +244,7 @@ WATCHED = [n for n, m in METHODS.items() if m.predictor is None and "loss" not i
 def test_watching_changes_no_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     method, looked = METHODS[name], []
     mine = replace(method, name="Mine", weighter=lambda given: method.weighter(given))
-    usual: dict[str, Any] = {"alphas": (0.5,), "seeds": 2, "steps": 12, "trunk": (8,), "trials": 2}
+    usual: dict[str, Any] = {"alphas": (0.5,), "seeds": 2, "steps": 40, "trunk": (8,), "trials": 2}
     study = compare(DATA, [method], baseline="MTL", progress=False, **usual)
     monkeypatch.setattr(chunks, "is_of_classes_here", lambda weighter: looked.append(weighter))
     watched = compare(DATA, [mine], baseline="MTL", progress=False, **usual)
@@ -176,19 +253,17 @@ def test_watching_changes_no_number(name: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.slow
-def test_watching_costs_a_few_steps_at_most() -> None:
-    calls = [0]
+def test_watching_weighs_one_network_more_and_no_stack() -> None:
+    rows: list[int] = []
 
     def counted(self: Any, step: Step) -> Tensor:
-        calls[0] += 1
+        rows.append(len(step.losses))
         return per_task(step.losses + 0.1)
 
-    replicas = make_replicas(METHODS["MTL"], 1, [0, 1], T)
-    for watch in (None, Watch("method 'Mine'", 400)):
-        calls[0] = 0
-        recipe = Recipe(trunk=(4,), steps=400)
-        fit([DATA, DATA], replicas, Own(counted), recipe, watch=watch)
-    assert calls[0] == 400 + 4 * 3 * 3
+    replicas, recipe = make_replicas(METHODS["MTL"], 1, [0, 1, 2], T), Recipe(trunk=(4,), steps=40)
+    watch = Watch("method 'Mine'", 40, alone=lambda network: Own(counted))
+    fit([DATA] * 3, replicas, Own(counted), recipe, watch=watch)
+    assert (rows.count(3), rows.count(1)) == (40, 40 + FIRST_CALLS)
 
 
 class OfGradients(Weighter):
@@ -201,7 +276,7 @@ class OfGradients(Weighter):
     def weights(self, step: Step) -> Tensor:
         size = step.trunk_gradient_norms + step.trunk_gramian.abs().sum(2) + 0.1
         if self.decodes:
-            size = size + step.offered + step.reconstruction[:, None]
+            size = size + step.offered + step.reconstruction[:, None].detach()
         return per_task(size - size.mean(0) + 9 if self.mixed else size)
 
 
@@ -227,7 +302,8 @@ def test_all_that_a_step_shows_is_taken_from_one_network(
     replicas = make_replicas(METHODS["MTL"], 1, [0, 1, 2], T)
 
     def train(mixed: bool) -> None:
-        watch = Watch("method 'Mine'", recipe.steps)
+        alone = lambda network: OfGradients(mixed, decodes)  # noqa: E731
+        watch = Watch("method 'Mine'", recipe.steps, alone=alone)
         fit([data] * 3, replicas, OfGradients(mixed, decodes), recipe, watch=watch)
 
     train(mixed=False)
@@ -279,6 +355,30 @@ def test_a_weighter_that_writes_into_the_step_is_refused(case: str) -> None:
     weigh, name = WRITING[case]
     words = ("method 'Mine'", f"writes into step.{name},", f"step.{name}.clone()")
     refused(lambda: checked(own(weigh)), *words)
+
+
+# -------------------------------------------------------------- weights are numbers
+
+
+def of_heads(step: Step) -> Tensor:
+    return step.head.norm(dim=1)
+
+
+def of_raw(step: Step) -> Tensor:
+    return step.raw.var(1)
+
+
+def of_features(step: Step) -> Tensor:
+    return step.losses + step.forward_pass.features.mean((1, 2))[:, None]
+
+
+@pytest.mark.parametrize(
+    ("of", "part"), [(of_heads, "head"), (of_raw, "trunk"), (of_features, "trunk")]
+)
+def test_weights_with_a_graph_to_the_network_are_refused(of: Any, part: str) -> None:
+    words = ("method 'Mine'", f"a graph to the network's {part}", "detach()")
+    refused(lambda: checked(own(lambda self, step: torch.softmax(-of(step), 1) * T)), *words)
+    checked(own(lambda self, step: torch.softmax(-of(step).detach(), 1) * T))
 
 
 # -------------------------------------------------------------- what nothing moves
@@ -365,7 +465,7 @@ class OwnOptimiser(Weighter):
             self.optimiser.step()
 
 
-class Seldom(OwnOptimiser):
+class SeldomMoved(OwnOptimiser):
     every = 15
 
 
@@ -383,7 +483,7 @@ MOVING: dict[str, Callable[[Any], Weighter]] = {
         lambda like: nn.ParameterList([parameter(like)]), lambda held: held[0]
     ),
     "an optimiser of its own": lambda given: OwnOptimiser(),
-    "an optimiser that seldom steps": lambda given: Seldom(),
+    "an optimiser that seldom steps": lambda given: SeldomMoved(),
     "made anew in every step": lambda given: InWeights(),
 }
 
@@ -511,6 +611,71 @@ def test_what_the_first_training_leaves_behind_is_refused_every_time(case: str) 
     method = LASTING[case]()
     for _ in range(2):  # the check itself leaves nothing behind
         refused(lambda: checked(method), "method 'Mine'", REMEMBERS)
+
+
+def slow_counter() -> Method:
+    state = {"n": 0}
+
+    def weigh(self: Any, step: Step) -> Tensor:
+        state["n"] += 1
+        return torch.ones_like(step.losses) * torch.tensor([20.0 if state["n"] > 100 else 1, 1, 1])
+
+    return own(weigh)
+
+
+class SlowCount(Weighter):
+    n = 0
+
+    def weights(self, step: Step) -> Tensor:
+        SlowCount.n += 1
+        return torch.ones_like(step.losses) * (20 if SlowCount.n > 100 else 1)
+
+
+class SlowList(Weighter):
+    seen: list[int] = []  # noqa: RUF012
+
+    def weights(self, step: Step) -> Tensor:
+        self.seen.append(1)
+        return torch.ones_like(step.losses) * (2 if len(self.seen) > 100 else 1)
+
+
+SLOW = {
+    "a class": plain(SlowCount),
+    "a list": plain(SlowList),
+    "a closure": slow_counter().weighter,
+}
+
+
+@pytest.mark.parametrize("memory", [1.0, 1e-9])
+@pytest.mark.parametrize("case", SLOW)
+def test_lasting_state_that_matters_late_is_refused_every_time(case: str, memory: float) -> None:
+    method = Method("Mine", SLOW[case])
+    checked(method)  # a few steps do not show it
+    for _ in range(2):  # the refusal leaves nothing behind
+        refused(lambda: quick([method], seeds=1, memory=memory), "'Mine'", "an earlier training")
+    assert SlowCount.n == 0 and SlowList.seen == []
+
+
+def test_lasting_state_that_is_only_looked_at_stays_as_the_training_leaves_it() -> None:
+    kept: dict[str, Any] = {"calls": 0, "log": [], "cache": {}}
+
+    def observed(self: Any, step: Step) -> Tensor:
+        kept["calls"] += 1
+        kept["log"].append(step.losses)
+        kept["last"] = step.losses
+        half = kept["cache"].setdefault(T, torch.full((T,), 0.5))
+        return per_task(step.losses + half)
+
+    quick([own(observed)], seeds=2, steps=30)
+    assert (kept["calls"], len(kept["log"])) == (30, 30)  # no call of the checks among them
+    assert {table.shape for table in kept["log"]} == {(2, T)} and kept["last"] is kept["log"][-1]
+
+
+def test_an_instance_of_ones_own_class_may_be_used_again() -> None:
+    watched = Patient()
+    study = quick([Method("Mine", lambda given: watched)], seeds=2, steps=30)
+    again = quick([Method("Mine", plain(Patient))], seeds=2, steps=30)
+    assert study.scores("Mine").equals(again.scores("Mine"))
 
 
 def test_a_list_that_only_grows_is_no_fault_and_the_check_leaves_it_as_it_was() -> None:
