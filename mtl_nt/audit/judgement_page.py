@@ -65,6 +65,8 @@ METHOD = (
     "2004; Phipson and others 2016), with Benjamini-Hochberg at 5% over the tasks of a method.",
     "Undecided does not say that a task is the same under both methods. It says that these runs "
     "cannot tell. Only a margin, stated before you look at the scores, allows the verdict same.",
+    "The interval of a task is not corrected for the number of tasks, and its verdict is. So the "
+    "interval of an undecided task may leave out 0.",
     "Differences have their sign turned where lower values are better, so + is always better.",
     "delta_m is the mean over tasks of the change of the mean score, in percent of the baseline's "
     "score. It is left out where a score of the baseline is 0 or below.",

@@ -10,7 +10,7 @@ too: the halves of one table, whose rows are surely different, must have few twi
 
 False alarms, counted: none in 8,000 pairs of tables with new rows (20 to 1,000 rows, 1 to 40
 columns; normal, heavy-tailed, clustered, counts, bins, one-hot, rising together, on grids with
-jitter, Latin hypercubes). At most {most} of the rows had twins where the halves had few.
+jitter, Latin hypercubes).
 """
 
 from __future__ import annotations
