@@ -8,9 +8,9 @@ Features that are mixed anew (as by PCA) tell nothing where targets are few-valu
 another order. Where every combination of labels is as frequent in both runs, and neither chance nor
 a balanced design explains it, we ask whether the rows are the same.
 
-What is not seen: mixed features of one or two binary tasks, or of a part of the rows; one or two
-features of a part of the rows that are not merely scaled; and runs that share less than half of
-their rows. Call such a split free yourself: `Split(..., kind="free")`.
+What is not seen: mixed features of one or two binary tasks, or of a part of the rows; splines, or
+one or two features, of a part of the rows that are not merely scaled; and runs that share less than
+half of their rows. Call such a split free yourself: `Split(..., kind="free")`.
 """
 
 from __future__ import annotations

@@ -178,7 +178,9 @@ training is made; let it work on a copy, such as step.losses.clone()
         self._check_alone(weighter, weights, penalty, step, look)
         if (weights.requires_grad or penalty.requires_grad) and (look or not self.learns):
             self.learns = True
-            self._check_leaves(weights, penalty, moved)
+            parts = [part for part in weighter.modules() if isinstance(part, Weighter)]
+            reads = any(type(part).read is not Weighter.read for part in parts)
+            self._check_leaves(weights, penalty, moved, reads)
 
     def done(self, weighter: Weighter) -> None:
         """Look at a training that has ended.
@@ -217,11 +219,17 @@ training is made; let it work on a copy, such as step.losses.clone()
             changed = MIXES_OR_REMEMBERS if self.aside.changed else MIXES
             raise BadInput(f"{self.where}: {REMEMBERS if self.follower.draws() else changed}")
 
-    def _check_leaves(self, weights: Tensor, penalty: Tensor, moved: Collection[Tensor]) -> None:
-        """Look at the tensors that the weights and the penalty are made of."""
+    def _check_leaves(
+        self, weights: Tensor, penalty: Tensor, moved: Collection[Tensor], reads: bool
+    ) -> None:
+        """Look at the tensors that the weights and the penalty are made of.
+
+        Args:
+            reads: whether the weighter reads the outputs, which carry a graph on purpose.
+        """
         of_weights = {id(leaf): leaf for leaf in _leaves(weights)}
         for name, parameters in self.parts.items():
-            if parameters & of_weights.keys():
+            if parameters & of_weights.keys() and not reads:
                 raise BadInput(
                     f"{self.where}: its weights have a graph to the network's {name}, and would "
                     "train it; detach() what they are made of, such as step.head.detach() or "

@@ -213,7 +213,8 @@ class Weighter(nn.Module):
 
     def weights(self, step: Step) -> Float[Tensor, "R T"]:
         """The weight of every task's loss in this step. It may carry a graph to the weighter's own
-        parameters, or to the decoder's, and to no others: it must not train the network.
+        parameters, or to the decoder's, and to no others: it must not train the network. The passes
+        that `read` takes are an exception.
         """
         raise NotImplementedError
 

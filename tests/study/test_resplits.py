@@ -200,7 +200,6 @@ SAME: dict[str, Callable[[int], TaskData]] = {
     "8 in 10, by powers": piped(PowerTransformer, share=0.8),
     "8 in 10, by quantiles": piped(lambda: QuantileTransformer(n_quantiles=50), share=0.8),
     "8 in 10, clipped": piped(StandardScaler, lambda: FunctionTransformer(clipped), share=0.8),
-    "8 in 10, splines": piped(SplineTransformer, share=0.8),
 }
 
 
