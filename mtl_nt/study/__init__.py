@@ -1,8 +1,8 @@
 """Comparisons of methods on one data set, and what follows from them.
 
 - `comparison` trains methods on the same runs: `compare`. Its result is a `Study` (`study`).
-  `resplits` sees where runs split the same rows, and `scaled_rows` knows rows again that are scaled
-  anew.
+  `resplits` sees where runs split the same rows. `scaled_rows` knows rows again that are scaled
+  anew, and `twin_rows` those that an imputer, bins or a transformer has changed a little.
 - `pieces` trains one method on some runs, for whoever joins a study in an order of their own.
 - `own_scores` makes a `Study` of scores that somebody else has trained, which `score_table` reads.
   `directions` says of which metrics lower values are better, `fold_names` knows folds by what a

@@ -8,9 +8,10 @@ Features that are mixed anew (as by PCA) tell nothing where targets are few-valu
 another order. Where every combination of labels is as frequent in both runs, and neither chance nor
 a balanced design explains it, we ask whether the rows are the same.
 
-What is not seen: mixed features of one or two binary tasks, or of a part of the rows; splines, or
-one or two features, of a part of the rows that are not merely scaled; and runs that share less than
-half of their rows. Call such a split free yourself: `Split(..., kind="free")`.
+What is not seen: mixed features of one or two binary tasks; of a part of the rows, mixed features,
+splines, the best columns, and one or two features that are not merely scaled; few-valued features
+of a part of the rows; and runs that share less than half of their rows. Call such a split free
+yourself: `Split(..., kind="free")`.
 """
 
 from __future__ import annotations
@@ -192,7 +193,8 @@ def _labels_coincide(run: TaskData, other: TaskData) -> bool:
     """Whether every combination of labels is as frequent in both runs, but not in their parts.
 
     Fresh draws of labels have equal counts by chance, with a probability that follows from the
-    counts: 1e-9 for 300 rows of three balanced tasks, .03 for one task. Combinations that are
+    counts: 1e-9 for 300 rows of three balanced tasks, .03 for one task. None of 2,215 pairs of
+    fresh draws (1 to 12 tasks, 20 to 300 rows) was taken for the same rows. Combinations that are
     equally frequent among each other are a design, and so are labels in one order for all runs.
     """
     classes = torch.tensor([kind != "regression" for kind in run.kinds])

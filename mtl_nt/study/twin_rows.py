@@ -2,15 +2,19 @@
 
 Imputers, transformers and bins that are fitted to another part of the rows change cells by a
 little, or a few cells by much. So we ask for no equal cells: a row has a twin in the other table if
-it lies at half of the distance, or less, that parts it from the next row of its own table. Among
-the same rows nearly all have one. Among new rows of the same kind, both tables are equally likely
-to have the nearest one, and few have one at half of the distance: less than 1 in 3 rows where all
-columns depend on one number, 1 in 5 where they depend on two, 1 in 100 at six. That is measured
-too: the halves of one table, whose rows are surely different, must have few twins.
+the nearest row there is much nearer than the next row of its own table. Among the same rows most
+have a twin. Among new rows both tables are equally likely to hold the nearest one. With `d` numbers
+on which the rows depend, the share that lies at a part `t` of the distance is t^d / (1 + t^d): at
+half of the distance a third of the rows for one number, a fifth for two, 1 in 65 for six. We look
+only where that is rare, and where the halves of one table, whose rows are surely different, have
+few twins.
 
-False alarms, counted: none in 8,000 pairs of tables with new rows (20 to 1,000 rows, 1 to 40
-columns; normal, heavy-tailed, clustered, counts, bins, one-hot, rising together, on grids with
-jitter, Latin hypercubes).
+False alarms, counted: none in 4,440 pairs of tables with new rows. The tables were of 62 kinds,
+with 20 to 1,000 rows and 1 to 64 columns: normal, heavy-tailed, clustered, counts, bins, one-hot,
+imputed, rising together, on grids with jitter, Latin hypercubes, Sobol points, and halves of five
+real tables. Where a twin could have been told, at most .41 of 144 rows or more had one (.50 are
+needed). None in 4,440 means fewer than 7 in 10,000, with 95 % confidence. The same 30 things
+measured anew, with a hundredth of noise, count as the same rows (40 of 40 pairs of 30 rows).
 """
 
 from __future__ import annotations
