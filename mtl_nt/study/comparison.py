@@ -414,7 +414,7 @@ def parse_device(device: str) -> str:
     'cpu'
     """
     if not isinstance(device, (str, torch.device)):
-        raise BadInput(f"device {device!r:.40}: give 'cpu', 'cuda' or 'auto'")
+        raise BadInput(f"device {device!r:.40}: give 'cpu' or 'auto', or 'cuda' where there is one")
     device = str(device)
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

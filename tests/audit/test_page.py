@@ -230,7 +230,8 @@ def test_a_task_that_a_remedy_alone_has_learned_is_said_counted_and_planned(foun
     for table, sign in ((results, -1), (validation, 1)):
         own = (table["method"] == "RMTL") & (table["task"] == "outsider 1")
         table.loc[own, "value"] += sign * 0.5
-    made = replace(made, study=replace(made.study, results=results, validation=validation))
+    tables = {"results": results, "validation": validation}
+    made = replace(made, study=replace(made.study, **tables, raw_targets=False))  # of MSE alone
     f = findings(made)
     assert f["mtl"]["not_learned"] == ["related 6", "outsider 1"]
     assert f["mtl"]["learned_by"] == {"outsider 1": ["RMTL"]}
