@@ -1227,7 +1227,7 @@ ONE_LINE: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
         with_a(passes="x"),
         ("method 'I'", "Mine.passes 'x': must be a whole number, 1 or more"),
     ),
-    "no device": (lambda: quick("MTL", device=None), ("device None", "'cpu', 'cuda' or 'auto'")),
+    "no device": (lambda: quick("MTL", device=None), ("device None", "'cpu' or 'auto'")),
     "a number for an executor": (
         lambda: quick("MTL", executor=3),
         ("executor 3", "ProcessPoolExecutor"),
