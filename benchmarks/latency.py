@@ -72,7 +72,8 @@ WATCH = """(box) => {
     window.addEventListener("keydown", pressed, { capture: true, once: true });
   });
 }"""
-HANDLES = {".nt-explorer": "input", ".widget-interact": ".noUi-handle"}  # of each one's slider
+# A picture alone has the explorer's class too, so one with a slider is asked for.
+HANDLES = {".nt-explorer:has(input)": "input", ".widget-interact": ".noUi-handle"}
 EXPLORER, INTERACT = HANDLES
 LAB, WHILE, EXPORTED = "JupyterLab", "JupyterLab, a cell training", "exported page"
 SHARES = {50: "median", 95: "95th percentile"}
